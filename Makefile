@@ -1,0 +1,51 @@
+# Everything happens in .venv. A stamp in it, older than pyproject.toml or absent, means that the install is due.
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+BENCH_FLAGS ?=
+PYTHON ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench clean
+
+help:
+	@echo 'make demo    search the embedded task, print the front, write an HTML report (runs/demo)'
+	@echo 'make test    check the code, then run every test'
+	@echo 'make check   formatting, lint, types and the order of the floors only'
+	@echo 'make bench   run every benchmark in full; BENCH_FLAGS=--quick for a reduced run'
+	@echo 'make clean   remove caches and build outputs; the environment and runs/ stay'
+	@echo
+	@echo 'PYTHON=... picks the interpreter (3.11 or newer) that the environment is made with.'
+
+demo: $(VENV)/.installed
+	$(BIN)/parefront search cluttered-digits --hardware cpu-ort-1t --trials 60 --out runs/demo
+
+test: check
+	$(BIN)/pytest
+
+check: $(VENV)/.installed-dev
+	$(BIN)/python scripts/check
+
+bench: $(VENV)/.installed-dev
+	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python -P "$$script" $(BENCH_FLAGS); done
+
+clean:
+	rm -rf build dist .typing .mypy_cache .pytest_cache .ruff_cache parefront.egg-info
+	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@for python in $(PYTHON) python3.11 python3.12 python3.13 python3; do \
+	  $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+	  $$python -c 'import ensurepip, venv' 2>/dev/null \
+	    || { echo "error: $$python cannot make an environment; install its venv module: apt-get install $$(basename $$python)-venv" >&2; exit 1; }; \
+	  echo "making $(VENV) with $$python"; exec $$python -m venv --clear $(VENV); \
+	done; \
+	echo 'error: no Python 3.11 or newer found; install one (apt-get install python3.11 python3.11-venv) or say which: make PYTHON=/path/to/python' >&2; exit 1
+
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --disable-pip-version-check -e '.[dev]'
+	@touch $@ $(VENV)/.installed

@@ -1,0 +1,1 @@
+"""The `parefront` command line."""

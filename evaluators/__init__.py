@@ -1,0 +1,1 @@
+"""What a candidate is worth: accuracy, latency, size and MACs."""

@@ -1,0 +1,117 @@
+"""What a runtime must offer, and what it reports about what it executed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from ..precision import PrecisionPlan
+
+# The key of a model file's metadata that lists the layers, as a JSON list of names in execution order.
+LAYERS_KEY = "parefront.layers"
+
+# The operators that do a layer's multiplications. Others (a pooling, a conversion) say nothing about its precision.
+_LAYER_OPERATORS = frozenset(
+    {"Conv", "FusedConv", "NhwcFusedConv", "Gemm", "FusedGemm", "MatMul", "FusedMatMul"}
+    | {"QLinearConv", "ConvInteger", "QGemm", "QLinearMatMul", "MatMulInteger", "MatMulIntegerToFloat"}
+    | {"DynamicQuantizeMatMul"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorTime:
+    """The time of one operator that a runtime executed.
+
+    Attributes:
+        layer: The network's layer it belongs to, None where it belongs to none.
+        operator: The runtime's own name of the kernel's type, for instance "QLinearConv".
+        is_int8: Whether it computes in 8-bit integers.
+        microseconds: Median over the repeats, in µs.
+    """
+
+    layer: str | None
+    operator: str
+    is_int8: bool
+    microseconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutedPrecision:
+    """In which precision each layer really ran, in execution order.
+
+    Attributes:
+        int8_layers: Layers whose multiplications are all in 8-bit integers.
+        float_layers: The other layers.
+    """
+
+    int8_layers: tuple[str, ...]
+    float_layers: tuple[str, ...]
+
+
+def executed_precision(times: Sequence[OperatorTime]) -> ExecutedPrecision:
+    """Sorts the layers by the precision they were executed in.
+
+    A layer is int8 only if every operator that does its multiplications is. Layers without such an operator (fused
+    away, or not known by name) are in neither list: compare with the plan's layers to find what is missing.
+    """
+    is_int8: dict[str, bool] = {}
+    for time in times:
+        if time.layer is not None and time.operator in _LAYER_OPERATORS:
+            is_int8[time.layer] = is_int8.get(time.layer, True) and time.is_int8
+    return ExecutedPrecision(
+        int8_layers=tuple(layer for layer, value in is_int8.items() if value),
+        float_layers=tuple(layer for layer, value in is_int8.items() if not value),
+    )
+
+
+class Session(Protocol):
+    """A network loaded and ready to run."""
+
+    @property
+    def input_shape(self) -> tuple[int | None, ...]:
+        """The shape of the input, None where a dimension is free (the batch)."""
+
+    def run(self, inputs: NDArray[np.float32]) -> NDArray[Any]:
+        """Runs one inference: inputs of `input_shape`, float32, to the network's output."""
+
+
+class Runtime(Protocol):
+    """A program that executes networks: writes its artefact, loads it, runs it, says what it executed."""
+
+    @property
+    def name(self) -> str:
+        """The name a profile uses."""
+
+    @property
+    def version(self) -> str:
+        """The installed version: part of the fingerprint of a measurement."""
+
+    def export(self, module: nn.Module, example_input: Tensor, plan: PrecisionPlan, path: Path) -> None:
+        """Writes a finished network in the given precision.
+
+        Raises:
+            ExportError: The network or the plan cannot be expressed.
+        """
+
+    def open_session(self, path: Path, threads: int) -> Session:
+        """Loads an artefact for execution on so many threads.
+
+        Raises:
+            MeasurementError: The file cannot be loaded.
+        """
+
+    def profile_operators(
+        self, path: Path, inputs: NDArray[np.float32], threads: int, repeats: int
+    ) -> tuple[OperatorTime, ...]:
+        """Times every operator, in execution order: median over the repeats.
+
+        Raises:
+            MeasurementError: The file cannot be loaded.
+        """

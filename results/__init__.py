@@ -1,0 +1,1 @@
+"""Reads finished runs and presents them; never computes a score."""

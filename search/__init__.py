@@ -1,0 +1,1 @@
+"""The search itself: proposing candidates, running trials, recording them."""

@@ -1,0 +1,27 @@
+"""What may be chosen in a network, and how a choice is made real."""
+
+from .compress import Finished, finish, prepare, reestimate_batch_norm
+from .configuration import Configuration
+from .fold import set_linearity
+from .network import Layer, Network, trace
+from .quantize import simulate
+from .site import Choice, LeftAlone, Site
+from .space import SearchSpace, find_space
+
+__all__ = [
+    "Choice",
+    "Configuration",
+    "Finished",
+    "Layer",
+    "LeftAlone",
+    "Network",
+    "SearchSpace",
+    "Site",
+    "find_space",
+    "finish",
+    "prepare",
+    "reestimate_batch_norm",
+    "set_linearity",
+    "simulate",
+    "trace",
+]

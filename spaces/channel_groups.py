@@ -1,0 +1,139 @@
+"""Which channels must go together: dependency groups by torch-pruning, which only this module imports."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch_pruning
+from torch import Tensor, nn
+
+from ..hardware_profiles.errors import SpaceError
+from .network import Network, is_layer
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelGroup:
+    """Output channels of some layers that are coupled, for example by residual additions.
+
+    Attributes:
+        producers: Layers whose output channels the group holds, in the order in which they run.
+        consumers: Layers whose input channels follow.
+        width: Number of channels.
+    """
+
+    producers: tuple[str, ...]
+    consumers: tuple[str, ...]
+    width: int
+
+    @property
+    def name(self) -> str:
+        """The first layer of the group."""
+        return self.producers[0]
+
+
+def find_channel_groups(network: Network) -> tuple[ChannelGroup, ...]:
+    """The groups of a network whose width may change; the model's outputs and inputs are never part of one."""
+    module = copy.deepcopy(network.module)
+    graph = _dependency_graph(module, network.example_input)
+    names = {submodule: name for name, submodule in module.named_modules()}
+    order = {layer.name: position for position, layer in enumerate(network.layers)}
+    groups: list[ChannelGroup] = []
+    grouped: set[str] = set()
+    for layer in network.layers:
+        if layer.name in grouped or layer.groups != 1:
+            continue
+        root = module.get_submodule(layer.name)
+        group = graph.get_pruning_group(root, graph.get_pruner_of_module(root).prune_out_channels, [0])
+        producers, consumers = _members(graph, group, names)
+        grouped |= producers
+        if producers & network.output_layers or not all(name in order for name in producers):
+            continue
+        groups.append(
+            ChannelGroup(tuple(sorted(producers, key=order.__getitem__)), tuple(sorted(consumers)), layer.out_channels)
+        )
+    return tuple(groups)
+
+
+def prune_channels(
+    module: nn.Module, example_input: Tensor, roots: Mapping[str, int], p_norm: int = 2
+) -> dict[str, list[int]]:
+    """Removes the least important channels, in place, until each root layer has its width.
+
+    The importance of a channel is the L2 norm over everything the group holds of it, normalised by the group's mean
+    (DepGraph, Fang et al. 2023).
+
+    Args:
+        module: The network; edited.
+        example_input: A batch for tracing the dependencies, shape (n, ...).
+        roots: Width to reach by name of a layer whose output channels belong to the group.
+        p_norm: Order of the norm.
+
+    Returns:
+        Removed output channels by root layer.
+
+    Raises:
+        SpaceError: A width is not between 1 and the present one.
+    """
+    graph = _dependency_graph(module, example_input)
+    importance = torch_pruning.importance.GroupMagnitudeImportance(p=p_norm)
+    removed: dict[str, list[int]] = {}
+    for name, width in roots.items():
+        root = module.get_submodule(name)
+        present = _out_channels(root)
+        if not 1 <= width <= present:
+            raise SpaceError(f"the width of {name!r} must be between 1 and {present}, got {width}")
+        if width == present:
+            continue
+        prune = graph.get_pruner_of_module(root).prune_out_channels
+        scores: Tensor = importance(graph.get_pruning_group(root, prune, list(range(present))))
+        # A stable sort, so that equal scores fall the same way on every machine.
+        weakest = torch.argsort(scores, stable=True)[: present - width].tolist()
+        graph.get_pruning_group(root, prune, weakest).prune()
+        removed[name] = sorted(weakest)
+    return removed
+
+
+def channel_importance(network: Network, group: ChannelGroup) -> Tensor:
+    """Importance of each channel of a group in the uncompressed network, shape (width,)."""
+    module = copy.deepcopy(network.module)
+    graph = _dependency_graph(module, network.example_input)
+    root = module.get_submodule(group.name)
+    prune = graph.get_pruner_of_module(root).prune_out_channels
+    importance = torch_pruning.importance.GroupMagnitudeImportance(p=2)
+    scores: Tensor = importance(graph.get_pruning_group(root, prune, list(range(group.width))))
+    return scores.detach()
+
+
+def _dependency_graph(module: nn.Module, example_input: Tensor) -> torch_pruning.DependencyGraph:
+    # torch-pruning follows the autograd graph, so every parameter must take part in it.
+    for parameter in module.parameters():
+        parameter.requires_grad_(True)
+    with torch.enable_grad():
+        return torch_pruning.DependencyGraph().build_dependency(module, example_input[:1], verbose=False)
+
+
+def _members(
+    graph: torch_pruning.DependencyGraph, group: torch_pruning.Group, names: Mapping[nn.Module, str]
+) -> tuple[set[str], set[str]]:
+    producers: set[str] = set()
+    consumers: set[str] = set()
+    for dependency, _ in group:
+        target = dependency.target.module
+        if not is_layer(target):
+            continue
+        if graph.is_out_channel_pruning_fn(dependency.handler):
+            producers.add(names[target])
+        else:
+            consumers.add(names[target])
+    return producers, consumers
+
+
+def _out_channels(layer: nn.Module) -> int:
+    if isinstance(layer, nn.Conv2d):
+        return layer.out_channels
+    if isinstance(layer, nn.Linear):
+        return layer.out_features
+    raise SpaceError(f"pruning must start at a convolution or linear layer, got {type(layer).__name__}")

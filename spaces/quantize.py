@@ -1,0 +1,214 @@
+"""Bit-widths per layer: where a network computes in int8, with ranges calibrated on data."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from ..hardware_profiles.precision import PrecisionPlan, TensorQuantization
+from ..hardware_profiles.profile import Capabilities
+from .factorize import is_part_of
+from .network import Network, is_layer, module_of, only_user
+from .site import LeftAlone, Site
+from .technique import Decisions, Found
+
+CLIPPED_SHARES = torch.linspace(1.0, 0.4, 25)
+"""Shares of the observed range tried as the quantized range."""
+MAX_SAMPLES = 65_536
+"""Values of a tensor that the range search looks at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quantize:
+    """Offers the bit-widths that the profile says it executes."""
+
+    name: str = "bits"
+
+    def find_sites(self, network: Network, capabilities: Capabilities) -> Found:
+        """One site per layer, or none on hardware that executes one width only."""
+        bits = tuple(sorted(capabilities.weight_bits, reverse=True))
+        if len(bits) < 2:
+            reason = f"the profile executes {bits[0]} bits only"
+            return Found((), tuple(LeftAlone(self.name, layer.name, reason) for layer in network.layers))
+        return Found(tuple(Site(f"{self.name}/{layer.name}", (layer.name,), bits) for layer in network.layers))
+
+    def prepare(self, module: fx.GraphModule, decisions: Decisions, example_input: Tensor) -> None:
+        """Nothing to do: ranges are calibrated on the finished network."""
+
+    def finish(self, module: fx.GraphModule, decisions: Decisions) -> None:
+        """Nothing to do: the precision plan is made by `plan_precision` once the module is final."""
+
+
+def plan_precision(module: fx.GraphModule, decisions: Decisions, calibration: Tensor) -> PrecisionPlan:
+    """Scales and zero points for every decided layer, calibrated on data.
+
+    Weights: symmetric, per output channel, by the least squared error over clipped ranges. Activations: affine, per
+    tensor, likewise.
+
+    Args:
+        module: A finished network (BatchNorm folded).
+        decisions: Bits by original layer name.
+        calibration: Inputs, shape (n, ...).
+    """
+    layers = [name for name in _layer_names(module) if any(is_part_of(name, decided) for decided in decisions)]
+    if not layers:
+        return PrecisionPlan.none()
+    points = _points(module, layers)
+    ranges = _observe(module, set(points.values()), calibration)
+    tensors: dict[str, TensorQuantization] = {}
+    for layer in layers:
+        weight = module.get_submodule(layer).weight
+        assert isinstance(weight, Tensor)
+        tensors[f"{layer}.weight"] = quantize_weight(weight.detach())
+    for name, node in points.items():
+        tensors[name] = ranges[node]
+    return PrecisionPlan(tensors)
+
+
+def quantize_weight(weight: Tensor) -> TensorQuantization:
+    """Symmetric int8 scales per output channel (axis 0) that minimise the squared error of the weights."""
+    flat = weight.reshape(weight.shape[0], -1)
+    widest = flat.abs().amax(1).clamp_min(1e-8) / 127.0
+    best, least = widest.clone(), torch.full_like(widest, torch.inf)
+    for share in CLIPPED_SHARES:
+        scale = widest * share
+        rounded = (flat / scale[:, None]).round().clamp(-127, 127) * scale[:, None]
+        error = (rounded - flat).square().sum(1)
+        best, least = torch.where(error < least, scale, best), torch.minimum(error, least)
+    return TensorQuantization(8, tuple(best.tolist()), (0,) * len(best), axis=0, is_signed=True)
+
+
+def quantize_activation(values: Tensor, low: float, high: float) -> TensorQuantization:
+    """Affine uint8 scale and zero point that minimise the squared error of sampled values.
+
+    Args:
+        values: A sample of the tensor's values, shape (n,).
+        low: Smallest value observed.
+        high: Largest value observed.
+    """
+    # Zero must be representable exactly: padding and clipped ReLUs produce it.
+    low, high = min(low, 0.0), max(high, 0.0, min(low, 0.0) + 1e-6)
+    best, least = (high - low) / 255.0, float("inf")
+    for share in CLIPPED_SHARES.tolist():
+        scale = (high - low) * share / 255.0
+        zero = round(-low * share / scale)
+        restored = ((values / scale).round() + zero).clamp(0, 255).sub(zero) * scale
+        error = float((restored - values).square().sum())
+        if error < least:
+            best, least = scale, error
+    zero_point = min(255, max(0, round(-low / (high - low) * 255.0)))
+    return TensorQuantization(8, (best,), (zero_point,), axis=None, is_signed=False)
+
+
+def simulate(module: fx.GraphModule, plan: PrecisionPlan) -> fx.GraphModule:
+    """The network with its plan's rounding done in float, to compare the runtime's outputs with."""
+    simulated = copy.deepcopy(module)
+    layers = plan.layers
+    for layer in layers:
+        weight = simulated.get_submodule(layer).weight
+        assert isinstance(weight, Tensor)
+        with torch.no_grad():
+            weight.copy_(_fake_quantize(weight, plan.tensors[f"{layer}.weight"]))
+    done: set[fx.Node] = set()
+    for name, node in _points(simulated, layers).items():
+        if node in done:
+            continue
+        done.add(node)
+        _insert_rounding(simulated, node, name, plan.tensors[name])
+    simulated.recompile()
+    return simulated
+
+
+class _Rounding(nn.Module):
+    def __init__(self, quantization: TensorQuantization) -> None:
+        super().__init__()
+        self.quantization = quantization
+
+    def forward(self, x: Tensor) -> Tensor:
+        return _fake_quantize(x, self.quantization)
+
+
+def _insert_rounding(module: fx.GraphModule, node: fx.Node, name: str, quantization: TensorQuantization) -> None:
+    target = "rounding_" + name.replace(".", "_")
+    module.add_submodule(target, _Rounding(quantization))
+    with module.graph.inserting_after(node):
+        rounded = module.graph.call_module(target, (node,))
+    node.replace_all_uses_with(rounded, delete_user_cb=lambda user: user is not rounded and user.op != "output")
+
+
+def _fake_quantize(x: Tensor, quantization: TensorQuantization) -> Tensor:
+    shape = [1] * x.dim()
+    if quantization.axis is not None:
+        shape[quantization.axis] = -1
+    scale = torch.tensor(quantization.scale, dtype=x.dtype).reshape(shape)
+    zero = torch.tensor(quantization.zero_point, dtype=x.dtype).reshape(shape)
+    low, high = (-127, 127) if quantization.is_signed else (0, 255)
+    return ((x / scale).round() + zero).clamp(low, high).sub(zero) * scale
+
+
+def _layer_names(module: fx.GraphModule) -> Iterator[str]:
+    return (str(node.target) for node in module.graph.nodes if is_layer(module_of(module, node)))
+
+
+def _points(module: fx.GraphModule, layers: list[str] | tuple[str, ...]) -> dict[str, fx.Node]:
+    """The nodes whose values are quantized, by the name they have in a plan.
+
+    A layer's input, its output behind a fused activation, and where pooling feeds it, what the pooling reads: between
+    two int8 layers nothing should have to run in float.
+    """
+    points: dict[str, fx.Node] = {}
+    wanted = set(layers)
+    for node in module.graph.nodes:
+        if node.op != "call_module" or str(node.target) not in wanted:
+            continue
+        layer, source = str(node.target), node.all_input_nodes[0]
+        points[f"{layer}.input"] = source
+        pooling = _pooling_before(module, source)
+        if pooling is not None:
+            points[f"{layer}.before_pooling"] = pooling.all_input_nodes[0]
+        user = only_user(node)
+        fused = user is not None and isinstance(module_of(module, user), nn.ReLU | nn.ReLU6)
+        output = user if fused and user is not None else node
+        if not _is_model_output(output):
+            points[f"{layer}.output"] = output
+    return points
+
+
+def _pooling_before(module: fx.GraphModule, source: fx.Node) -> fx.Node | None:
+    """The average pooling in front of a layer, seen through a flatten."""
+    node: fx.Node | None = source
+    if source.op == "call_function" and source.target is torch.flatten:
+        node = source.all_input_nodes[0]
+    elif isinstance(module_of(module, source), nn.Flatten):
+        node = source.all_input_nodes[0]
+    pooling = module_of(module, node)
+    return node if isinstance(pooling, nn.AdaptiveAvgPool2d | nn.AvgPool2d) else None
+
+
+def _is_model_output(node: fx.Node) -> bool:
+    return any(user.op == "output" for user in node.users)
+
+
+def _observe(module: fx.GraphModule, nodes: set[fx.Node], calibration: Tensor) -> Mapping[fx.Node, TensorQuantization]:
+    """Runs the calibration inputs once and finds the quantized range of each node's values."""
+    found: dict[fx.Node, TensorQuantization] = {}
+
+    class Observer(fx.Interpreter):
+        def run_node(self, n: fx.Node) -> Any:  # fx passes values of any type
+            value = super().run_node(n)
+            if n in nodes:
+                flat = value.flatten()
+                sample = flat[:: max(1, len(flat) // MAX_SAMPLES)]
+                found[n] = quantize_activation(sample, float(flat.min()), float(flat.max()))
+            return value
+
+    with torch.no_grad():
+        Observer(module).run(calibration)
+    return found
+
+

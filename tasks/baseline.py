@@ -1,0 +1,88 @@
+"""The trained, uncompressed network of a task, cached by content where training it is ours to do."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ..training import OnStep, Split, finetune
+from .task import Task
+
+CACHE_SCHEMA = 1
+
+
+def cache_directory() -> Path:
+    """Where trained baselines lie: `$XDG_CACHE_HOME/parefront` or `~/.cache/parefront`."""
+    root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(root) / "parefront"
+
+
+def trained_network(task: Task, train: Split, *, seed: int = 0, on_step: OnStep | None = None) -> nn.Module:
+    """The network of a task in evaluation mode, trained by us where the task says so.
+
+    The cache key covers the initial weights, the training data and the recipe, so that nothing stale is ever used.
+
+    Args:
+        task: The task.
+        train: Its training data.
+        seed: Orders the training batches.
+        on_step: Progress of the training; not called when the cache serves.
+    """
+    network = task.build_network()
+    if task.baseline_recipe is None:
+        return network.eval()
+    key = _key(task, network, train, seed)
+    path = cache_directory() / f"{task.name}-{key[:16]}.pt"
+    state = _read(path)
+    if state is None:
+        finetune(network, train, task.baseline_recipe, task.loss, seed=seed, on_step=on_step)
+        _write(path, network.state_dict())
+    else:
+        network.load_state_dict(state)
+    # Contiguous, so that a cached and a freshly trained network are the same to everything downstream.
+    return network.to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload,no-any-return]
+
+
+def digest(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over names, shapes and values, in hexadecimal."""
+    sha = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        sha.update(f"{name}{tuple(tensor.shape)}".encode())
+        sha.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return sha.hexdigest()
+
+
+def _key(task: Task, network: nn.Module, train: Split, seed: int) -> str:
+    assert task.baseline_recipe is not None
+    facts = {
+        "schema": CACHE_SCHEMA,
+        "weights": digest(network.state_dict()),
+        "data": digest({"inputs": train.inputs, "targets": train.targets}),
+        "recipe": task.baseline_recipe.to_json(),
+        "seed": seed,
+        "code": repr(network),
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _read(path: Path) -> Mapping[str, Tensor] | None:
+    """The cached weights, or None where there are none or the file is damaged."""
+    try:
+        state: Mapping[str, Tensor] = torch.load(path, weights_only=True)
+    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError):
+        return None
+    return state
+
+
+def _write(path: Path, state: Mapping[str, Tensor]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    torch.save(dict(state), partial)
+    partial.replace(path)  # a reader sees the whole file or none

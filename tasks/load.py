@@ -1,0 +1,74 @@
+"""Finds a task: a built-in one by name, or a Python file of the user's."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+
+from ..hardware_profiles.errors import TaskError, unknown_name
+from .digits import cluttered_digits, digits
+from .task import Task
+
+BUILT_IN = {"cluttered-digits": cluttered_digits, "digits": digits}
+
+
+def load_task(name: str) -> Task:
+    """The task of that name, or the one that a user's file returns.
+
+    Args:
+        name: A built-in name, `my_task.py` (its function `task`) or `my_task.py:function`.
+
+    Raises:
+        TaskError: Unknown name, or a mistake in the file; names the file and the line.
+    """
+    if name in BUILT_IN:
+        return BUILT_IN[name]()
+    path, _, function = name.partition(":")
+    if not path.endswith(".py"):
+        raise TaskError(unknown_name("task", name, BUILT_IN) + ", or give a Python file such as my_task.py:task")
+    return _from_file(Path(path), function or "task")
+
+
+def _from_file(path: Path, function: str) -> Task:
+    if not path.is_file():
+        raise TaskError(f"a task file must exist, got {str(path)!r}: check the path")
+    module = _import(path)
+    build = getattr(module, function, None)
+    if not callable(build):
+        raise TaskError(f"{path} must define a function `{function}` that returns a Task, but has none")
+    try:
+        task = build()
+    except Exception as error:
+        raise TaskError(f"{_place(path, error)}: {function}() failed: {type(error).__name__}: {error}") from error
+    if not isinstance(task, Task):
+        line = build.__code__.co_firstlineno if hasattr(build, "__code__") else 1
+        raise TaskError(
+            f"{path}:{line}: {function}() must return a parefront.tasks.Task, but returned {type(task).__name__}"
+        )
+    return task
+
+
+def _import(path: Path) -> ModuleType:
+    specification = importlib.util.spec_from_file_location(f"parefront_task_{path.stem}", path)
+    assert specification is not None and specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    # So that the file may import what lies beside it.
+    sys.path.insert(0, str(path.parent.resolve()))
+    try:
+        specification.loader.exec_module(module)
+    except SyntaxError as error:
+        raise TaskError(f"{error.filename}:{error.lineno}: the task file must be valid Python: {error.msg}") from error
+    except Exception as error:
+        raise TaskError(f"{_place(path, error)}: the task file failed on import: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.remove(str(path.parent.resolve()))
+    return module
+
+
+def _place(path: Path, error: Exception) -> str:
+    """`file:line` of the last frame that lies in the user's file."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).resolve() == path.resolve()]
+    return f"{path}:{frames[-1].lineno}" if frames else str(path)

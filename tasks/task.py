@@ -1,0 +1,60 @@
+"""What is being compressed: a network, its data, its loss and how it is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..training import Loss, Split, TrainingRecipe
+
+
+def classification_hits(outputs: Tensor, targets: Tensor) -> Tensor:
+    """1 where the largest logit is the target class, else 0; shape (n,)."""
+    return (outputs.argmax(1) == targets).float()
+
+
+@dataclass(frozen=True, slots=True)
+class TaskData:
+    """The three splits.
+
+    Attributes:
+        train: For fine-tuning, BatchNorm, calibration and importance.
+        validation: For the search and for picking.
+        test: Used once, for the final members.
+    """
+
+    train: Split
+    validation: Split
+    test: Split
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Everything that the search needs to know about a network.
+
+    Attributes:
+        name: Shown to people and written into the run.
+        build_network: Gives the network; trained, unless `baseline_recipe` is set.
+        load_data: Gives the three splits; called once per process.
+        loss: (outputs, targets) → scalar.
+        score: (outputs, targets) → one score per sample between 0 and 1, shape (n,); its mean in percent is the
+            accuracy.
+        baseline_recipe: How to train what `build_network` gives; the result is cached by content. None where it
+            comes trained.
+        short_recipe: The fine-tune that ranks candidates.
+        full_recipe: The fine-tune that front members and the baseline get.
+        usable_accuracy: A baseline below this many percent is refused before the search starts.
+    """
+
+    name: str
+    build_network: Callable[[], nn.Module]
+    load_data: Callable[[], TaskData]
+    short_recipe: TrainingRecipe
+    full_recipe: TrainingRecipe
+    baseline_recipe: TrainingRecipe | None = None
+    loss: Loss = functional.cross_entropy
+    score: Callable[[Tensor, Tensor], Tensor] = field(default=classification_hits)
+    usable_accuracy: float = 20.0

@@ -1,0 +1,101 @@
+"""What every test may use: one tiny network, its input, one thread, and a cache of its own."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+# Read when torch is imported, so it must be said before: the networks are tiny and threads only add noise.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut, as in a CIFAR ResNet; a 1x1 projection where the shape changes."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(out_channels)
+        self.relu1 = nn.ReLU()
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(out_channels)
+        self.downsample = (
+            nn.Identity()
+            if stride == 1 and in_channels == out_channels
+            else nn.Sequential(
+                nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False), nn.BatchNorm2d(out_channels)
+            )
+        )
+        self.relu2 = nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.relu1(self.bn1(self.conv1(x)))
+        return self.relu2(self.bn2(self.conv2(out)) + self.downsample(x))
+
+
+class TinyResidualNetwork(nn.Module):
+    """Stem, identity block, projecting block of stride 2, pooling, linear layer: (n, 3, h, w) -> (n, classes)."""
+
+    def __init__(self, width: int = 16, n_classes: int = 10) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, width, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU()
+        self.layer1 = nn.Sequential(BasicBlock(width, width, stride=1))
+        self.layer2 = nn.Sequential(BasicBlock(width, 2 * width, stride=2))
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.flatten = nn.Flatten()
+        self.fc = nn.Linear(2 * width, n_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.layer2(self.layer1(self.relu(self.bn1(self.conv1(x)))))
+        return self.fc(self.flatten(self.pool(x)))
+
+
+def randomise_batch_norms(network: nn.Module, generator: torch.Generator) -> None:
+    """Give every BatchNorm the statistics of a trained one; fresh ones are the identity and would hide mistakes."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_(0.0, 0.5, generator=generator)
+            module.running_var.uniform_(0.5, 1.5, generator=generator)
+            with torch.no_grad():
+                module.weight.uniform_(0.5, 1.5, generator=generator)
+                module.bias.normal_(0.0, 0.2, generator=generator)
+
+
+@pytest.fixture(scope="session")
+def tiny_residual_network() -> Callable[..., nn.Module]:
+    """A factory: each call builds the same network anew, in evaluation mode; its arguments vary it."""
+
+    def build(seed: int = 0, width: int = 16, n_classes: int = 10) -> nn.Module:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = TinyResidualNetwork(width, n_classes)
+        randomise_batch_norms(network, torch.Generator().manual_seed(seed))
+        return network.eval()
+
+    return build
+
+
+@pytest.fixture
+def tiny_images() -> Tensor:
+    """Eight images for the tiny network, (8, 3, 16, 16), standard normal."""
+    return torch.randn(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keep the tests, and the programs they start, out of the user's cache; trained baselines last for the session."""
+    directory = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(directory))
+        yield directory
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Hold torch to one thread even where OMP_NUM_THREADS says otherwise."""
+    torch.set_num_threads(1)
