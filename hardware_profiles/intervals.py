@@ -19,7 +19,7 @@ def order_statistic_interval(values: Sequence[float], confidence: float = 0.95) 
         confidence: The wanted coverage, above 0 and below 1.
 
     Returns:
-        The bounds, in the unit of `values`; (-inf, inf) where the sample is too small for the confidence (n < 6 at 95 %).
+        The bounds, in the unit of `values`; (-inf, inf) where the sample is too small (n < 6 at 95 %).
 
     Raises:
         ValueError: `confidence` is not between 0 and 1.

@@ -64,18 +64,18 @@ class TensorQuantization:
             raise ExportError(f"without an axis there must be one scale, got {len(self.scale)}: set the axis")
         if not all(self.qmin <= value <= self.qmax for value in self.zero_point):
             raise ExportError(
-                f"zero_point must lie in {self.qmin}..{self.qmax}, got {_shown(self.zero_point)}: clamp it after rounding"
+                f"zero_point must lie in {self.qmin}..{self.qmax}, got {_shown(self.zero_point)}: clamp it"
             )
 
     @property
     def qmin(self) -> int:
         """The smallest integer."""
-        return -(2 ** (self.bits - 1)) if self.is_signed else 0
+        return -(1 << (self.bits - 1)) if self.is_signed else 0
 
     @property
     def qmax(self) -> int:
         """The largest integer."""
-        return 2 ** (self.bits - 1) - 1 if self.is_signed else 2**self.bits - 1
+        return (1 << (self.bits - 1)) - 1 if self.is_signed else (1 << self.bits) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,9 @@ class PrecisionPlan:
             return cls({name: TensorQuantization(**tensor) for name, tensor in content["tensors"].items()})
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())
-            raise ExportError(f"a precision plan must be the JSON of to_json, got text with {reason}: write it again") from error
+            raise ExportError(
+                f"a precision plan must be the JSON of to_json, got text with {reason}: write it again"
+            ) from error
 
 
 def _shown(values: tuple[float, ...] | tuple[int, ...]) -> str:

@@ -184,7 +184,9 @@ def _parse(text: str, source: str) -> HardwareProfile:
         where = getattr(error, "problem_mark", None)
         line = f" in line {where.line + 1}" if where else ""
         problem = getattr(error, "problem", None) or "cannot be parsed"
-        raise ProfileError(f"profile {source!r} must be valid YAML, got an error{line} ({problem}): correct it") from error
+        raise ProfileError(
+            f"profile {source!r} must be valid YAML, got an error{line} ({problem}): correct it"
+        ) from error
     if not isinstance(content, dict):
         raise ProfileError(
             f"profile {source!r} must hold `field: value` lines, got {type(content).__name__}: "

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from .errors import ExportError, unknown_name
-from .onnx_layers import GraphIndex, LayerNodes, attribute, name_layers, rename_tensors, trace
+from .errors import ExportError
+from .onnx_layers import GraphIndex, LayerNodes, attribute, name_layers, trace
 from .precision import PrecisionPlan, TensorQuantization
+from .qdq_rules import check_plan, check_range
 from .runtimes.runtime import LAYERS_KEY
 
-_INT8_TYPES = frozenset({"Conv", "Gemm", "MatMul"})
 _POOLINGS = frozenset({"GlobalAveragePool", "AveragePool"})
 _RESHAPES = frozenset({"Flatten", "Reshape", "Squeeze"})
 # Half of int32: the bias shares its accumulator with the sum of products.
@@ -47,44 +47,13 @@ def export_onnx(module: nn.Module, example_input: Tensor, plan: PrecisionPlan, p
     """
     model = trace(module, example_input)
     layers = name_layers(model.graph, module)
-    _check_plan(plan, layers)
+    check_plan(plan, layers)
     _quantize(model.graph, plan, layers)
     metadata = model.metadata_props.add()
     metadata.key, metadata.value = LAYERS_KEY, json.dumps(list(layers))
     _drop_unused_initializers(model)
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString())
-
-
-def _check_plan(plan: PrecisionPlan, layers: Mapping[str, LayerNodes]) -> None:
-    for name, tensor in plan.tensors.items():
-        layer, _, role = name.rpartition(".")
-        if layer not in layers:
-            raise ExportError(
-                f"{unknown_name('layer', layer, layers)}; a layer must be used exactly once, its BN folded, to be planned"
-            )
-        if layers[layer].node.op_type not in _INT8_TYPES:
-            raise ExportError(
-                f"8 bits must be for one of {', '.join(sorted(_INT8_TYPES))}, "
-                f"got {layers[layer].node.op_type} for {layer!r}: leave it in float32"
-            )
-        is_weight = role == "weight"
-        if tensor.bits != 8 or tensor.is_signed != is_weight or (tensor.axis == 0) != is_weight:
-            raise ExportError(
-                f"{name!r} must have 8 bits, {'signed, axis 0' if is_weight else 'unsigned, axis None'}, got "
-                f"{tensor.bits}, {'signed' if tensor.is_signed else 'unsigned'}, axis {tensor.axis}: correct the plan"
-            )
-        if is_weight and any(tensor.zero_point):
-            raise ExportError(f"{name!r} must have zero points of 0, got {max(map(abs, tensor.zero_point))}: center it")
-    for layer in plan.layers:
-        # Without all of these a runtime silently computes the layer in float32.
-        needed = ("input",) if layers[layer].node.op_type != "Conv" else ("input", "output")
-        missing = [role for role in needed if f"{layer}.{role}" not in plan.tensors]
-        if missing:
-            raise ExportError(
-                f"an int8 layer must have its {' and '.join(needed)} quantised, got no {' and '.join(missing)} "
-                f"for {layer!r}: calibrate it or leave the layer in float32"
-            )
 
 
 def _quantize(graph: GraphProto, plan: PrecisionPlan, layers: Mapping[str, LayerNodes]) -> None:
@@ -103,9 +72,7 @@ def _quantize(graph: GraphProto, plan: PrecisionPlan, layers: Mapping[str, Layer
     graph.node.extend(made)
 
 
-def _activations(
-    index: GraphIndex, plan: PrecisionPlan, layers: Mapping[str, LayerNodes]
-) -> dict[str, str]:
+def _activations(index: GraphIndex, plan: PrecisionPlan, layers: Mapping[str, LayerNodes]) -> dict[str, str]:
     """Maps each tensor to be quantised to the plan's first name for it; all its names must agree."""
     owners: dict[str, str] = {}
     for name, quantization in plan.tensors.items():
@@ -117,7 +84,7 @@ def _activations(
             if plan.tensors[first] != quantization:
                 raise ExportError(
                     f"{first!r} and {name!r} are one tensor and must be quantised alike, got scales "
-                    f"{plan.tensors[first].scale[0]:g} and {quantization.scale[0]:g}: give both one scale and zero point"
+                    f"{plan.tensors[first].scale[0]:g} and {quantization.scale[0]:g}: give both the same"
                 )
     return owners
 
@@ -128,7 +95,7 @@ def _tensors(name: str, nodes: LayerNodes, quantization: TensorQuantization, ind
     if role == "input":
         return (nodes.node.input[0], *_pooled(nodes.node.input[0], index))
     tensor, activation = (nodes.output, nodes.activation) if role == "output" else _merged(name, nodes, index)
-    _check_range(name, quantization, activation, index)
+    check_range(name, quantization, activation, index)
     return (tensor,)
 
 
@@ -155,29 +122,6 @@ def _merged(name: str, nodes: LayerNodes, index: GraphIndex) -> tuple[str, NodeP
     return activation.output[0], activation
 
 
-def _check_range(name: str, quantization: TensorQuantization, node: NodeProto | None, index: GraphIndex) -> None:
-    """Refuses a quantised range wider than the activation's: the activation would stay, and its layer in float32."""
-    if node is None:
-        return
-    low, high = (0.0, float("inf")) if node.op_type == "Relu" else _clip_bounds(node, index)
-    scale, zero_point = quantization.scale[0], quantization.zero_point[0]
-    lowest, highest = scale * (quantization.qmin - zero_point), scale * (quantization.qmax - zero_point)
-    tolerance = 1e-6 * max(abs(lowest), abs(highest))
-    if lowest < low - tolerance or highest > high + tolerance:
-        raise ExportError(
-            f"{name!r} must have a range within the activation's {low:g}..{high:g}, got {lowest:g}..{highest:g}: "
-            "clamp the calibrated range to it"
-        )
-
-
-def _clip_bounds(node: NodeProto, index: GraphIndex) -> tuple[float, float]:
-    bounds = [-float("inf"), float("inf")]
-    for position, name in enumerate(node.input[1:3]):
-        if name:
-            bounds[position] = float(numpy_helper.to_array(index.constants[name]))
-    return bounds[0], bounds[1]
-
-
 def _quantize_activation(graph: GraphProto, tensor: str, name: str, plan: PrecisionPlan) -> list[NodeProto]:
     """Makes one quantised tensor of an activation, and lets all that read the float one read it instead."""
     quantization = plan.tensors[name]
@@ -196,38 +140,43 @@ def _quantize_activation(graph: GraphProto, tensor: str, name: str, plan: Precis
     ]
 
 
-def _quantize_parameters(
-    graph: GraphProto, layer: str, nodes: LayerNodes, plan: PrecisionPlan
-) -> list[NodeProto]:
+def _quantize_parameters(graph: GraphProto, layer: str, nodes: LayerNodes, plan: PrecisionPlan) -> list[NodeProto]:
     """Makes integers of a layer's weight and bias; gives the nodes that turn them back."""
-    initializers = GraphIndex(graph).initializers
+    initializers, node = GraphIndex(graph).initializers, nodes.node
     weight = numpy_helper.to_array(initializers[nodes.weight])
-    # MatMul stores (in, out), Gemm without transB too; all others have the output channels first.
-    node = nodes.node
+    # MatMul stores (in, out), as does Gemm without transB; all others have the output channels first.
     is_transposed = node.op_type == "MatMul" or (node.op_type == "Gemm" and not attribute(node, "transB", 0))
     axis = 1 if is_transposed else 0
-    quantization = plan.tensors[f"{layer}.weight"]
-    scale = np.asarray(quantization.scale, np.float32)
-    if len(scale) != weight.shape[axis]:
-        raise ExportError(
-            f"'{layer}.weight' must have one scale per output channel ({weight.shape[axis]}), got {len(scale)}: "
-            "quantise the finished network's weights"
-        )
     has_bias = len(node.input) > 2 and bool(node.input[2])
-    bias = numpy_helper.to_array(initializers[node.input[2]]) if has_bias else np.zeros(len(scale), np.float32)
+    bias = numpy_helper.to_array(initializers[node.input[2]]) if has_bias else None
     input_scale = np.float32(plan.tensors[f"{layer}.input"].scale[0])
-    # A channel of nearly no weight can have so small a scale that its bias overflows int32: widen the scale instead,
-    # which only rounds away weights that are nothing beside that bias.
-    scale = np.maximum(scale, np.abs(bias) / (input_scale * np.float32(_LARGEST_BIAS))).astype(np.float32)
+    scale = _weight_scale(layer, plan, weight.shape[axis], bias, input_scale)
     broad = scale.reshape([-1 if dimension == axis else 1 for dimension in range(weight.ndim)])
-    integers = np.clip(np.rint(weight / broad), quantization.qmin, quantization.qmax).astype(np.int8)
+    limits = plan.tensors[f"{layer}.weight"]
+    integers = np.clip(np.rint(weight / broad), limits.qmin, limits.qmax).astype(np.int8)
     made = [_dequantized(graph, f"{layer}.weight", integers, scale, axis)]
-    node.input[1] = made[0].output[0]
-    if has_bias:
+    if bias is not None:
         bias_scale = input_scale * scale
         made.append(_dequantized(graph, f"{layer}.bias", np.rint(bias / bias_scale).astype(np.int32), bias_scale, 0))
-        node.input[2] = made[1].output[0]
+    for position, dequantize in enumerate(made, start=1):
+        node.input[position] = dequantize.output[0]
     return made
+
+
+def _weight_scale(
+    layer: str, plan: PrecisionPlan, n_channels: int, bias: NDArray[np.float32] | None, input_scale: np.float32
+) -> NDArray[np.float32]:
+    scale = np.asarray(plan.tensors[f"{layer}.weight"].scale, np.float32)
+    if len(scale) != n_channels:
+        raise ExportError(
+            f"'{layer}.weight' must have one scale per output channel ({n_channels}), got {len(scale)}: "
+            "quantise the finished network's weights"
+        )
+    if bias is None:
+        return scale
+    # A channel of nearly no weight can have so small a scale that its bias overflows int32: widen the scale instead,
+    # which only rounds away weights that are nothing beside that bias.
+    return np.maximum(scale, np.abs(bias) / (input_scale * np.float32(_LARGEST_BIAS))).astype(np.float32)
 
 
 def _dequantized(

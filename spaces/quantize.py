@@ -13,7 +13,7 @@ from torch import Tensor, fx, nn
 from ..hardware_profiles.precision import PrecisionPlan, TensorQuantization
 from ..hardware_profiles.profile import Capabilities
 from .factorize import is_part_of
-from .network import Network, is_layer, module_of, only_user
+from .network import Network, is_addition, is_layer, module_of, only_user
 from .site import LeftAlone, Site
 from .technique import Decisions, Found
 
@@ -158,36 +158,31 @@ def _layer_names(module: fx.GraphModule) -> Iterator[str]:
 def _points(module: fx.GraphModule, layers: list[str] | tuple[str, ...]) -> dict[str, fx.Node]:
     """The nodes whose values are quantized, by the name they have in a plan.
 
-    A layer's input, its output behind a fused activation, and where pooling feeds it, what the pooling reads: between
-    two int8 layers nothing should have to run in float.
+    A layer's input, its output behind a fused activation, and the sum of a residual addition of two quantized tensors:
+    between int8 layers nothing should have to run in float.
     """
     points: dict[str, fx.Node] = {}
     wanted = set(layers)
     for node in module.graph.nodes:
-        if node.op != "call_module" or str(node.target) not in wanted:
-            continue
-        layer, source = str(node.target), node.all_input_nodes[0]
-        points[f"{layer}.input"] = source
-        pooling = _pooling_before(module, source)
-        if pooling is not None:
-            points[f"{layer}.before_pooling"] = pooling.all_input_nodes[0]
-        user = only_user(node)
-        fused = user is not None and isinstance(module_of(module, user), nn.ReLU | nn.ReLU6)
-        output = user if fused and user is not None else node
-        if not _is_model_output(output):
-            points[f"{layer}.output"] = output
+        if node.op == "call_module" and str(node.target) in wanted:
+            points[f"{node.target}.input"] = node.all_input_nodes[0]
+            output = _behind_activation(module, node)
+            if not _is_model_output(output):
+                points[f"{node.target}.output"] = output
+    quantized = set(points.values())
+    for name, node in list(points.items()):
+        addition = only_user(node)
+        if name.endswith(".output") and addition is not None and is_addition(addition):
+            total = _behind_activation(module, addition)
+            if quantized.issuperset(addition.all_input_nodes) and not _is_model_output(total):
+                points[name.removesuffix("output") + "merged"] = total
     return points
 
 
-def _pooling_before(module: fx.GraphModule, source: fx.Node) -> fx.Node | None:
-    """The average pooling in front of a layer, seen through a flatten."""
-    node: fx.Node | None = source
-    if source.op == "call_function" and source.target is torch.flatten:
-        node = source.all_input_nodes[0]
-    elif isinstance(module_of(module, source), nn.Flatten):
-        node = source.all_input_nodes[0]
-    pooling = module_of(module, node)
-    return node if isinstance(pooling, nn.AdaptiveAvgPool2d | nn.AvgPool2d) else None
+def _behind_activation(module: fx.GraphModule, node: fx.Node) -> fx.Node:
+    """The activation that runtimes fuse into a node, where it is its only reader; else the node itself."""
+    user = only_user(node)
+    return user if user is not None and isinstance(module_of(module, user), nn.ReLU | nn.ReLU6) else node
 
 
 def _is_model_output(node: fx.Node) -> bool:

@@ -30,7 +30,9 @@ def get_runtime(name: str) -> Runtime:
     try:
         module = importlib.import_module(f".{module_name}", __package__)
     except ModuleNotFoundError as error:
-        raise ProfileError(f"runtime {name!r} must be installed, but {error.name!r} is missing: pip install it") from error
+        raise ProfileError(
+            f"runtime {name!r} must be installed, but {error.name!r} is missing: pip install it"
+        ) from error
     runtime: Runtime = getattr(module, class_name)()
     return runtime
 

@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 
 _PROVIDERS = ["CPUExecutionProvider"]
 _PROFILE_WARMUP = 2
-_INT8_OPERATORS = frozenset(
-    {"QGemm", "ConvInteger", "MatMulInteger", "MatMulIntegerToFloat", "DynamicQuantizeMatMul"}
-)
+_INT8_OPERATORS = frozenset({"QGemm", "ConvInteger", "MatMulInteger", "MatMulIntegerToFloat", "DynamicQuantizeMatMul"})
 
 
 class OnnxRuntimeCpu:
@@ -150,4 +148,6 @@ def _open(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.Infere
         return onnxruntime.InferenceSession(str(path), options, providers=_PROVIDERS)
     except Exception as error:  # ONNX Runtime's error classes share no base but Exception.
         reason = " ".join(str(error).split())
-        raise MeasurementError(f"ONNX Runtime must be able to load {path.name}, but: {reason}: export it again") from error
+        raise MeasurementError(
+            f"ONNX Runtime must be able to load {path.name}, but: {reason}: export it again"
+        ) from error

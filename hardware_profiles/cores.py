@@ -1,0 +1,105 @@
+"""Cores of this machine, as a measurement sees them: which are ours, who else used them, real-time priority."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+# Fields of a "cpuN" line of /proc/stat that are time spent: user, nice, system, irq, softirq, steal (proc(5)).
+# Steal is what the hypervisor gave to other machines.
+_BUSY_FIELDS = (1, 2, 3, 6, 7, 8)
+
+
+def available_cores() -> tuple[int, ...]:
+    """Lists the cores that this process may run on, ascending."""
+    if hasattr(os, "sched_getaffinity"):
+        return tuple(sorted(os.sched_getaffinity(0)))
+    return tuple(range(os.cpu_count() or 1))
+
+
+def pin(cores: tuple[int, ...]) -> None:
+    """Restricts this process, and the threads it starts later, to some cores, where the system can."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores)
+
+
+@dataclass(frozen=True, slots=True)
+class CoreTime:
+    """Time on a set of cores, in s.
+
+    Attributes:
+        wall_s: Passed time, times the number of cores.
+        foreign_s: What others spent on them: busy time and steal, without that of this process.
+    """
+
+    wall_s: float
+    foreign_s: float
+
+
+class CoreClock:
+    """Tells the time that others spent on some cores since it was made."""
+
+    def __init__(self, cores: tuple[int, ...]) -> None:
+        self._cores = cores
+        self._start = self._read()
+
+    def elapsed(self) -> CoreTime:
+        """Gives the time since the clock was made.
+
+        /proc/stat counts in ticks of 10 ms, so `foreign_s` of a short span can be off by a tick per core, in either
+        direction; sum it over spans before clamping it at 0.
+        """
+        wall, busy, own = (now - start for now, start in zip(self._read(), self._start, strict=True))
+        return CoreTime(wall * len(self._cores), busy - own)
+
+    def _read(self) -> tuple[float, float, float]:
+        return time.perf_counter(), _busy_s(self._cores), time.process_time()
+
+
+@contextlib.contextmanager
+def realtime_priority() -> Iterator[bool]:
+    """Runs all threads of this process before those of ordinary programs, where that is permitted.
+
+    Yields:
+        Whether it was. Keep the body short: nothing else runs on these cores meanwhile.
+    """
+    is_realtime = _schedule("SCHED_FIFO", 1)
+    try:
+        yield is_realtime
+    finally:
+        if is_realtime:
+            _schedule("SCHED_OTHER", 0)
+
+
+def _schedule(policy: str, priority: int) -> bool:
+    tasks = Path("/proc/self/task")
+    if not hasattr(os, policy) or not tasks.is_dir():
+        return False
+    for task in tasks.iterdir():
+        try:
+            os.sched_setscheduler(int(task.name), getattr(os, policy), os.sched_param(priority))
+        except ProcessLookupError:
+            continue  # The thread has ended since it was listed.
+        except OSError:
+            return False
+    return True
+
+
+def _busy_s(cores: tuple[int, ...]) -> float:
+    """Sums the busy time of cores since the machine started; this process's own where the system does not say."""
+    try:
+        lines = Path("/proc/stat").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return time.process_time()
+    wanted = {f"cpu{core}" for core in cores}
+    ticks = [
+        int(fields[position])
+        for fields in (line.split() for line in lines)
+        if fields and fields[0] in wanted
+        for position in _BUSY_FIELDS
+    ]
+    return sum(ticks) / os.sysconf("SC_CLK_TCK")

@@ -1,0 +1,67 @@
+"""Which trials form the Pareto front of a run, and what one number says how good it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from .pareto import Point, hypervolume, non_dominated
+from .trial import Fidelity, State, Trial
+
+MAX_DROP = 10.0
+"""Percentage points of accuracy below the baseline at which a candidate is worth nothing."""
+MAX_RATIO = 64.0
+"""Speed-up and size ratio that fill the hypervolume's box."""
+
+
+def objectives(trial: Trial, baseline: Trial) -> Point:
+    """(accuracy drop, log latency ratio, log size ratio), each 0 to 1 within the box, all minimised.
+
+    Ratios in logarithms, so that halving a small network counts as much as halving a large one.
+    """
+    scale = math.log(MAX_RATIO)
+    return (
+        trial.value("accuracy_drop") / MAX_DROP,
+        math.log(trial.value("latency_ms") / baseline.value("latency_ms")) / scale,
+        math.log(trial.value("size_bytes") / baseline.value("size_bytes")) / scale,
+    )
+
+
+REFERENCE: Point = (1.0, 0.0, 0.0)
+"""The worst corner: ten points lost, as slow and as large as the baseline."""
+
+
+def complete(trials: Iterable[Trial], fidelity: Fidelity) -> list[Trial]:
+    """The complete trials of one fidelity, in order; members that failed verification are left out."""
+    return [t for t in trials if t.state is State.COMPLETE and t.fidelity is fidelity and t.is_verified is not False]
+
+
+def front(trials: Sequence[Trial], fidelity: Fidelity) -> list[Trial]:
+    """The non-dominated complete trials of one fidelity, fastest last."""
+    if not trials:
+        return []
+    candidates = complete(trials, fidelity)
+    members = [candidates[i] for i in non_dominated([objectives(trial, trials[0]) for trial in candidates])]
+    return sorted(members, key=lambda trial: -trial.value("latency_ms"))
+
+
+def reported_fidelity(trials: Iterable[Trial]) -> Fidelity:
+    """The fidelity whose front is reported: full once there is a final member beside the baseline, else short."""
+    has_final = any(
+        t.fidelity is Fidelity.FULL and t.state is State.COMPLETE and len(t.configuration) > 0 for t in trials
+    )
+    return Fidelity.FULL if has_final else Fidelity.SHORT
+
+
+def front_hypervolume(trials: Sequence[Trial], fidelity: Fidelity) -> float:
+    """Share of the box (ten points, 64x faster, 64x smaller) that the front dominates, between 0 and 1."""
+    points = [objectives(trial, trials[0]) for trial in complete(trials, fidelity)]
+    # The box reaches from the reference down to (0, -1, -1): a point better than that counts as on its face.
+    clipped = [tuple(max(lowest, x) for lowest, x in zip((0.0, -1.0, -1.0), point, strict=True)) for point in points]
+    return hypervolume(clipped, REFERENCE)
+
+
+def best_within(trials: Sequence[Trial], fidelity: Fidelity, max_drop: float) -> Trial | None:
+    """The fastest complete trial of a fidelity that loses at most `max_drop` percentage points; None if there is none."""
+    eligible = [t for t in complete(trials, fidelity) if t.value("accuracy_drop") <= max_drop]
+    return min(eligible, key=lambda trial: trial.value("latency_ms"), default=None)

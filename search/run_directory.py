@@ -1,0 +1,61 @@
+"""Where a run keeps its files."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """Paths of one run.
+
+    `run.json` says what is searched (task, profile, versions, seed, fingerprint, baseline facts); `journal.log` is the
+    Optuna study with every trial; `artefacts/` holds the deployable files, `report.html` the report.
+    """
+
+    root: Path
+
+    @property
+    def manifest(self) -> Path:
+        """What is searched, as JSON."""
+        return self.root / "run.json"
+
+    @property
+    def journal(self) -> Path:
+        """The Optuna study."""
+        return self.root / "journal.log"
+
+    @property
+    def artefacts(self) -> Path:
+        """Deployable files by trial."""
+        return self.root / "artefacts"
+
+    @property
+    def report(self) -> Path:
+        """The HTML report."""
+        return self.root / "report.html"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the one search that may write here."""
+        return self.root / "run.lock"
+
+    def write_manifest(self, facts: dict[str, Any]) -> None:
+        """Writes `run.json` whole or not at all."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        partial = self.manifest.with_suffix(f".{os.getpid()}.partial")
+        partial.write_text(json.dumps({"schema": SCHEMA, **facts}, indent=2, sort_keys=True) + "\n")
+        partial.replace(self.manifest)
+
+    def read_manifest(self) -> dict[str, Any] | None:
+        """What `write_manifest` wrote, or None where there is no run yet."""
+        if not self.manifest.is_file():
+            return None
+        facts: dict[str, Any] = json.loads(self.manifest.read_text())
+        return facts
