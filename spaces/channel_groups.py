@@ -20,12 +20,13 @@ class ChannelGroup:
 
     Attributes:
         producers: Layers whose output channels the group holds, in the order in which they run.
-        consumers: Layers whose input channels follow.
+        consumers: Layers whose inputs follow, each with its number of inputs per channel: 1, or the pixels of a
+            flattened map.
         width: Number of channels.
     """
 
     producers: tuple[str, ...]
-    consumers: tuple[str, ...]
+    consumers: tuple[tuple[str, int], ...]
     width: int
 
     @property
@@ -40,6 +41,7 @@ def find_channel_groups(network: Network) -> tuple[ChannelGroup, ...]:
     graph = _dependency_graph(module, network.example_input)
     names = {submodule: name for name, submodule in module.named_modules()}
     order = {layer.name: position for position, layer in enumerate(network.layers)}
+    called_once = {layer.name for layer in network.layers if layer.n_calls == 1}
     groups: list[ChannelGroup] = []
     grouped: set[str] = set()
     for layer in network.layers:
@@ -49,11 +51,10 @@ def find_channel_groups(network: Network) -> tuple[ChannelGroup, ...]:
         group = graph.get_pruning_group(root, graph.get_pruner_of_module(root).prune_out_channels, [0])
         producers, consumers = _members(graph, group, names)
         grouped |= producers
-        if producers & network.output_layers or not all(name in order for name in producers):
+        if producers & network.output_layers or not {*producers, *consumers} <= called_once:
             continue
-        groups.append(
-            ChannelGroup(tuple(sorted(producers, key=order.__getitem__)), tuple(sorted(consumers)), layer.out_channels)
-        )
+        ordered = tuple(sorted(producers, key=order.__getitem__))
+        groups.append(ChannelGroup(ordered, tuple(sorted(consumers.items())), layer.out_channels))
     return tuple(groups)
 
 
@@ -117,17 +118,18 @@ def _dependency_graph(module: nn.Module, example_input: Tensor) -> torch_pruning
 
 def _members(
     graph: torch_pruning.DependencyGraph, group: torch_pruning.Group, names: Mapping[nn.Module, str]
-) -> tuple[set[str], set[str]]:
+) -> tuple[set[str], dict[str, int]]:
+    """Producers, and inputs per consumer, of a group of one channel."""
     producers: set[str] = set()
-    consumers: set[str] = set()
-    for dependency, _ in group:
+    consumers: dict[str, int] = {}
+    for dependency, indices in group:
         target = dependency.target.module
         if not is_layer(target):
             continue
         if graph.is_out_channel_pruning_fn(dependency.handler):
             producers.add(names[target])
         else:
-            consumers.add(names[target])
+            consumers[names[target]] = consumers.get(names[target], 0) + len(indices)
     return producers, consumers
 
 

@@ -11,8 +11,8 @@ from torch import Tensor, fx, nn
 from ..hardware_profiles.precision import PrecisionPlan
 from .configuration import Configuration
 from .factorize import Factorize
-from .fold import Fold, folded_parameters, set_linearity
-from .network import Network, is_layer, module_of, only_user, replace_module
+from .fold import Fold, folded_parameters, is_foldable_norm, set_linearity
+from .network import Network, is_layer, module_of, n_calls, only_user, replace_module
 from .prune import Prune
 from .quantize import Quantize, plan_precision
 from .site import Choice
@@ -67,18 +67,17 @@ def finish(module: fx.GraphModule, configuration: Configuration, calibration: Te
 def reestimate_batch_norm(module: nn.Module, calibration: Tensor, n_batches: int = 4) -> None:
     """Sets the running statistics of every BatchNorm, in place, to those of the calibration inputs."""
     norms = [m for m in module.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
-    momenta = [norm.momentum for norm in norms]
-    was_training = module.training
+    were = [(norm.momentum, norm.training) for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # None makes it the plain average over batches
+        norm.train()  # alone: dropout would add noise
     with torch.no_grad():
-        module.train()
         for batch in calibration.chunk(n_batches):
             module(batch)
-    for norm, momentum in zip(norms, momenta, strict=True):
+    for norm, (momentum, was_training) in zip(norms, were, strict=True):
         norm.momentum = momentum
-    module.train(was_training)
+        norm.train(was_training)
 
 
 def _decisions(configuration: Configuration, technique: str) -> dict[str, Choice]:
@@ -90,11 +89,11 @@ def _fold_batch_norms(module: fx.GraphModule) -> None:
     """Folds every BatchNorm behind a convolution or linear layer into it, in float64."""
     for node in list(module.graph.nodes):
         norm = module_of(module, node)
-        if not isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):
+        if not is_foldable_norm(norm):
             continue
         source = node.all_input_nodes[0]
         layer = module_of(module, source)
-        if layer is None or not is_layer(layer) or only_user(source) is not node:
+        if layer is None or not is_layer(layer) or only_user(source) is not node or n_calls(module, source) > 1:
             continue
         weight, bias = folded_parameters(layer, norm)
         folded = copy.deepcopy(layer)

@@ -39,7 +39,9 @@ class Configuration(Mapping[str, Choice]):
                 f'a configuration must be JSON like {{"schema": 1, "choices": {{}}}}, got {text[:60]!r}'
             ) from error
         if schema != SCHEMA:
-            raise SpaceError(f"configuration schema must be {SCHEMA}, got {schema!r}: read it with the version that wrote it")
+            raise SpaceError(
+                f"configuration schema must be {SCHEMA}, got {schema!r}: read it with the version that wrote it"
+            )
         if not isinstance(choices, dict) or not all(isinstance(value, int | str) for value in choices.values()):
             raise SpaceError(f"choices must map site names to integers or strings, got {choices!r}")
         return cls.of(choices)

@@ -62,14 +62,14 @@ class Factorize:
         """One site per layer that has a cheaper factorisation on the grid."""
         sites, left_alone = [], []
         for layer in network.layers:
-            if layer.groups != 1:
-                left_alone.append(LeftAlone(self.name, layer.name, "grouped convolutions are not factorised"))
-                continue
-            choices = _choices(layer, network.module.get_submodule(layer.name), capabilities.channel_grid)
+            module = network.module.get_submodule(layer.name)
+            reason = _obstacle(layer, module)
+            choices = [] if reason else _choices(layer, module, capabilities.channel_grid)
             if choices:
                 sites.append(Site(f"{self.name}/{layer.name}", (layer.name,), ("full", *choices)))
             else:
-                left_alone.append(LeftAlone(self.name, layer.name, "no rank on the grid costs less than the layer"))
+                reason = reason or "no rank on the grid costs less than the layer"
+                left_alone.append(LeftAlone(self.name, layer.name, reason))
         return Found(tuple(sites), tuple(left_alone))
 
     def prepare(self, module: fx.GraphModule, decisions: Decisions, example_input: Tensor) -> None:
@@ -102,6 +102,19 @@ def last_factor(module: nn.Module, name: str) -> str:
 def is_part_of(layer: str, original: str) -> bool:
     """Whether a layer of a compressed network is the original layer of that name or one of its factors."""
     return layer in (original, f"{original}.0", f"{original}.1")
+
+
+def _obstacle(layer: Layer, module: nn.Module) -> str | None:
+    """Why a layer is not factorised, or None where it may be."""
+    if layer.n_calls > 1:
+        return "it is called in several places"
+    if layer.groups != 1:
+        return "grouped convolutions are not factorised"
+    if isinstance(module, nn.Conv2d) and max(module.dilation) > 1:
+        return "dilated convolutions are not factorised"
+    if isinstance(module, nn.Conv2d) and (isinstance(module.padding, str) or module.padding_mode != "zeros"):
+        return "only convolutions padded with a number of zeros are factorised"
+    return None
 
 
 def _choices(layer: Layer, module: nn.Module, grid: int) -> list[str]:
@@ -198,9 +211,7 @@ def _new_conv(
     has_bias: bool,
 ) -> nn.Conv2d:
     bias = has_bias and like.bias is not None
-    return nn.Conv2d(
-        inner, out, kernel, stride, padding, bias=bias, device=like.weight.device, dtype=like.weight.dtype
-    )
+    return nn.Conv2d(inner, out, kernel, stride, padding, bias=bias, device=like.weight.device, dtype=like.weight.dtype)
 
 
 def _load(layer: nn.Conv2d | nn.Linear, weight: Tensor, bias: Tensor | None = None) -> None:

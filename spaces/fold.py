@@ -6,6 +6,7 @@ between them would make the merge wrong at the borders.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import torch
@@ -13,12 +14,15 @@ from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from ..hardware_profiles.profile import Capabilities
-from .network import ACTIVATIONS, Network, is_addition, module_of, only_user, replace_module
+from .network import ACTIVATIONS, Network, is_addition, module_of, n_calls, only_user, replace_module
 from .site import LeftAlone, Site
 from .technique import Decisions, Found
 
 MAX_KERNEL = 5
 """Largest merged kernel that is offered: beyond it the merged layer costs more than the two."""
+
+
+_MAYBE_IN_PLACE = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SiLU, nn.Hardswish)
 
 
 class LinearisedActivation(nn.Module):
@@ -28,7 +32,9 @@ class LinearisedActivation(nn.Module):
 
     def __init__(self, activation: nn.Module) -> None:
         super().__init__()
-        self.activation = activation
+        self.activation = copy.deepcopy(activation)
+        if isinstance(self.activation, _MAYBE_IN_PLACE):
+            self.activation.inplace = False  # it would overwrite the x of `alpha * x`
         self.register_buffer("alpha", torch.zeros(()))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -79,7 +85,9 @@ class Fold:
             if isinstance(chain, str):
                 left_alone.append(LeftAlone(self.name, str(node.target), chain))
                 continue
-            sites.append(Site(f"{self.name}/{chain.first.target}", _merged_layers(network.module, chain), ("off", "on")))
+            sites.append(
+                Site(f"{self.name}/{chain.first.target}", _merged_layers(network.module, chain), ("off", "on"))
+            )
         return Found(tuple(sites), tuple(left_alone))
 
     def prepare(self, module: fx.GraphModule, decisions: Decisions, example_input: Tensor) -> None:
@@ -109,14 +117,14 @@ class Fold:
 def find_chain(module: fx.GraphModule, activation: fx.Node) -> Chain | str:
     """The foldable chain around an activation node, or the reason why there is none."""
     source = activation.all_input_nodes[0]
-    first_norm = source if isinstance(module_of(module, source), nn.BatchNorm2d | nn.BatchNorm1d) else None
+    first_norm = source if is_foldable_norm(module_of(module, source)) else None
     first = first_norm.all_input_nodes[0] if first_norm else source
     second = only_user(activation)
     reason = _obstacle(module, first, first_norm, second)
     if reason or second is None:
         return reason or "its output is read in several places"
     after = only_user(second)
-    second_norm = after if isinstance(module_of(module, after), nn.BatchNorm2d | nn.BatchNorm1d) else None
+    second_norm = after if is_foldable_norm(module_of(module, after)) else None
     end = second_norm or second
     chain = Chain(first, first_norm, activation, second, second_norm, end)
     return _with_shortcut(module, chain, only_user(end))
@@ -143,6 +151,11 @@ def merge_weights(first: Tensor, second: Tensor, stride: tuple[int, int]) -> Ten
                 "om,micd->oicd", second[:, :, row, column], first
             )
     return merged
+
+
+def is_foldable_norm(module: nn.Module | None) -> bool:
+    """Whether a module is a BatchNorm that applies running statistics at inference, an affine map per channel."""
+    return isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and module.running_mean is not None
 
 
 def folded_parameters(layer: nn.Module, norm: nn.Module | None) -> tuple[Tensor, Tensor]:
@@ -210,23 +223,28 @@ def _add_shortcut(
     return weight, bias + extra
 
 
-def _obstacle(
-    module: fx.GraphModule, first: fx.Node, first_norm: fx.Node | None, second: fx.Node | None
-) -> str | None:
+def _obstacle(module: fx.GraphModule, first: fx.Node, first_norm: fx.Node | None, second: fx.Node | None) -> str | None:
     """Why the layers around an activation cannot be merged, or None where they can."""
     before, after = module_of(module, first), module_of(module, second)
-    if first_norm is not None and (only_user(first) is None or only_user(first_norm) is None):
+    if only_user(first) is None or (first_norm is not None and only_user(first_norm) is None):
         return "its input is read in several places"
-    if isinstance(before, nn.Linear) and isinstance(after, nn.Linear) and only_user(first) is not None:
+    is_linear = isinstance(before, nn.Linear) and isinstance(after, nn.Linear)
+    if (
+        second is not None
+        and (is_linear or isinstance(before, nn.Conv2d))
+        and (n_calls(module, first) > 1 or n_calls(module, second) > 1)
+    ):
+        return "a layer beside it is called in several places"
+    if is_linear:
         return None
     if not isinstance(before, nn.Conv2d) or not isinstance(after, nn.Conv2d):
         return "it does not stand between two convolutions or two linear layers"
-    if only_user(first) is None:
-        return "its input is read in several places"
     if before.groups != 1 or after.groups != 1 or max(*before.dilation, *after.dilation) > 1:
         return "grouped or dilated convolutions around it are not merged"
-    if isinstance(before.padding, str) or isinstance(after.padding, str) or before.padding_mode != after.padding_mode:
+    if isinstance(before.padding, str) or isinstance(after.padding, str):
         return "the padding around it is not given in numbers"
+    if before.padding_mode != "zeros" or after.padding_mode != "zeros":
+        return "padding other than zeros around it cannot be moved"
     kernel = max(before.kernel_size[i] + before.stride[i] * (after.kernel_size[i] - 1) for i in (0, 1))
     if kernel > MAX_KERNEL:
         return f"the merged kernel would be {kernel} wide, more than {MAX_KERNEL}"
@@ -247,7 +265,7 @@ def _with_shortcut(module: fx.GraphModule, chain: Chain, user: fx.Node | None) -
     nodes = (chain.first, chain.first_norm, chain.activation, chain.second, chain.second_norm, user)
     if other is source and stride == (1, 1) and first.in_channels == second.out_channels:
         return Chain(*nodes, shortcut=other)
-    norm = other if isinstance(module_of(module, other), nn.BatchNorm2d) else None
+    norm = other if is_foldable_norm(module_of(module, other)) else None
     point = norm.all_input_nodes[0] if norm else other
     projection = module_of(module, point)
     if (
@@ -258,6 +276,7 @@ def _with_shortcut(module: fx.GraphModule, chain: Chain, user: fx.Node | None) -
         and tuple(projection.padding) == (0, 0)
         and only_user(other) is user
         and (norm is None or only_user(point) is norm)
+        and n_calls(module, point) == 1
     ):
         return Chain(*nodes, shortcut=point, shortcut_norm=norm)
     return chain

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import copy
+import io
 import operator
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import redirect_stderr
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,7 +21,7 @@ from torch.nn import functional
 from ..hardware_profiles.errors import SpaceError
 
 ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SiLU, nn.GELU, nn.Hardswish, nn.Tanh, nn.Sigmoid)
-_FUNCTIONAL_ACTIVATIONS: dict[Any, type[nn.Module]] = {
+_FUNCTIONAL_ACTIVATIONS: dict[Any, Callable[..., nn.Module]] = {
     torch.relu: nn.ReLU,
     functional.relu: nn.ReLU,
     functional.relu6: nn.ReLU6,
@@ -25,9 +29,11 @@ _FUNCTIONAL_ACTIVATIONS: dict[Any, type[nn.Module]] = {
     functional.gelu: nn.GELU,
     functional.hardswish: nn.Hardswish,
     "relu": nn.ReLU,
-    "relu_": nn.ReLU,
+    "relu_": partial(nn.ReLU, inplace=True),
 }
 _ADDITIONS: frozenset[Any] = frozenset({operator.add, operator.iadd, torch.add, "add", "add_"})
+_RESHAPES: frozenset[Any] = frozenset({torch.reshape, "view", "reshape"})
+_NOT_THE_USERS = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +44,9 @@ class Layer:
         name: Dotted module name.
         kind: `conv` or `linear`.
         kernel_size: Height and width; (1, 1) for a linear layer.
-        output_positions: Output pixels per channel and sample; 1 for a linear layer on vectors.
+        output_positions: Output pixels per channel and sample, over all calls; 1 for a linear layer on vectors.
+        n_calls: How often one forward calls the layer. Techniques leave a layer alone that is called several times:
+            its calls stand in different places and could not be changed independently.
     """
 
     name: str
@@ -49,6 +57,7 @@ class Layer:
     stride: tuple[int, int]
     groups: int
     output_positions: int
+    n_calls: int = 1
 
     @property
     def macs(self) -> int:
@@ -97,6 +106,16 @@ class _NamingTracer(fx.Tracer):
         return result
 
 
+class _NamingShapeProp(ShapeProp):
+    """Remembers which node was running, so that a failure can name it."""
+
+    current = ""
+
+    def run_node(self, n: fx.Node) -> Any:  # fx passes values of any type
+        self.current = str(n.target)
+        return super().run_node(n)
+
+
 def trace(model: nn.Module, example_input: Tensor) -> Network:
     """Traces a model once for all techniques; the model itself is not touched.
 
@@ -113,13 +132,14 @@ def trace(model: nn.Module, example_input: Tensor) -> Network:
         module = fx.GraphModule(model, tracer.trace(model))
     except Exception as error:
         where = traceback.extract_tb(error.__traceback__)
-        user_frame = next((f for f in reversed(where) if "/torch/" not in f.filename and f.filename != __file__), where[-1])
+        user_frame = next((f for f in reversed(where) if not f.filename.startswith(_NOT_THE_USERS)), where[-1])
         raise SpaceError(
-            f"the network's forward must be traceable, but module {tracer.current or '(root)'!r} is not: {error}"
-            f" ({user_frame.filename}:{user_frame.lineno}); remove data-dependent control flow there"
+            f"the network's forward must be traceable, but module {tracer.current or '(root)'!r} is not: "
+            f"{_one_line(error)} ({user_frame.filename}:{user_frame.lineno}); remove data-dependent control flow there"
         ) from error
     _give_each_activation_a_module(module)
     propagate_shapes(module, example_input)
+    _free_flattening_of_sizes(module)
     return Network(module, example_input, _layers(module), _output_layers(module))
 
 
@@ -127,14 +147,16 @@ def propagate_shapes(module: fx.GraphModule, example_input: Tensor) -> None:
     """Annotates the nodes of the graph with tensor shapes by one run without gradients.
 
     Raises:
-        SpaceError: The network does not run on that input.
+        SpaceError: The network does not run on that input; names the module that failed.
     """
+    run = _NamingShapeProp(module)
     try:
-        with torch.no_grad():
-            ShapeProp(module).propagate(example_input)
+        with torch.no_grad(), redirect_stderr(io.StringIO()):  # ShapeProp prints a traceback of its own
+            run.propagate(example_input)
     except Exception as error:
         raise SpaceError(
-            f"the network must run on an input of shape {tuple(example_input.shape)}, but failed: {error}"
+            f"the network must run on an input of shape {tuple(example_input.shape)}, but {run.current!r} failed: "
+            f"{_one_line(error.__cause__ or error)}"
         ) from error
 
 
@@ -152,18 +174,24 @@ def replace_module(module: nn.Module, name: str, new: nn.Module) -> None:
 
 
 def is_addition(node: object) -> bool:
-    """Whether a graph node adds two tensors."""
+    """Whether a graph node is the plain sum of two tensors."""
     return (
         isinstance(node, fx.Node)
         and node.op in ("call_function", "call_method")
         and node.target in _ADDITIONS
         and len(node.all_input_nodes) == 2
+        and "alpha" not in node.kwargs
     )
 
 
 def only_user(node: fx.Node) -> fx.Node | None:
     """The single node that reads this one, or None where there are several or none."""
     return next(iter(node.users)) if len(node.users) == 1 else None
+
+
+def n_calls(module: fx.GraphModule, node: fx.Node) -> int:
+    """How often the graph calls the submodule that a node calls."""
+    return sum(other.op == "call_module" and other.target == node.target for other in module.graph.nodes)
 
 
 def is_layer(module: nn.Module | None) -> bool:
@@ -188,11 +216,28 @@ def _give_each_activation_a_module(module: fx.GraphModule) -> None:
             module.add_submodule(str(node.target), activation)
         elif functional_type is not None:
             name = _free_name(module, node.name)
-            module.add_submodule(name, functional_type())
-            node.op, node.target, node.args, node.kwargs = "call_module", name, (node.args[0],), {}
+            options = {key: value for key, value in node.kwargs.items() if key != "input"}
+            module.add_submodule(name, functional_type(*node.args[1:], **options))
+            node.op, node.target, node.args, node.kwargs = "call_module", name, (node.all_input_nodes[0],), {}
         if node.op == "call_module":
             seen.add(str(node.target))
     module.recompile()
+
+
+def _free_flattening_of_sizes(module: fx.GraphModule) -> None:
+    """`x.view(-1, 400)` becomes `torch.flatten(x, 1)`, which stays right when pruning leaves fewer than 400."""
+    for node in module.graph.nodes:
+        if node.op not in ("call_function", "call_method") or node.target not in _RESHAPES:
+            continue
+        source = node.all_input_nodes[0]
+        before, after = source.meta["tensor_meta"].shape, node.meta["tensor_meta"].shape
+        if len(before) > 2 and tuple(after) == (before[0], before[1:].numel()):
+            node.op, node.target, node.args, node.kwargs = "call_function", torch.flatten, (source, 1), {}
+    module.recompile()
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
 
 
 def _free_name(module: nn.Module, name: str) -> str:
@@ -204,8 +249,11 @@ def _layers(module: fx.GraphModule) -> tuple[Layer, ...]:
     layers: dict[str, Layer] = {}
     for node in module.graph.nodes:
         submodule = module_of(module, node)
-        if isinstance(submodule, nn.Conv2d | nn.Linear) and str(node.target) not in layers:
-            layers[str(node.target)] = describe_layer(str(node.target), submodule, node.meta["tensor_meta"].shape)
+        if isinstance(submodule, nn.Conv2d | nn.Linear):
+            call = describe_layer(str(node.target), submodule, node.meta["tensor_meta"].shape)
+            first = layers.get(call.name)
+            positions = call.output_positions + (first.output_positions if first else 0)
+            layers[call.name] = replace(call, output_positions=positions, n_calls=first.n_calls + 1 if first else 1)
     return tuple(layers.values())
 
 

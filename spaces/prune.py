@@ -39,7 +39,9 @@ class Prune:
             if layer.name in network.output_layers:
                 left_alone.append(LeftAlone(self.name, layer.name, "its channels are the model's outputs"))
             elif layer.name not in grouped:
-                left_alone.append(LeftAlone(self.name, layer.name, "its channels are coupled to something that cannot shrink"))
+                left_alone.append(
+                    LeftAlone(self.name, layer.name, "its channels are coupled to something that cannot shrink")
+                )
         return Found(tuple(sites), tuple(left_alone))
 
     def prepare(self, module: fx.GraphModule, decisions: Decisions, example_input: Tensor) -> None:

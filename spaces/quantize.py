@@ -35,7 +35,12 @@ class Quantize:
         if len(bits) < 2:
             reason = f"the profile executes {bits[0]} bits only"
             return Found((), tuple(LeftAlone(self.name, layer.name, reason) for layer in network.layers))
-        return Found(tuple(Site(f"{self.name}/{layer.name}", (layer.name,), bits) for layer in network.layers))
+        once = [layer.name for layer in network.layers if layer.n_calls == 1]
+        shared = [layer.name for layer in network.layers if layer.n_calls > 1]
+        return Found(
+            tuple(Site(f"{self.name}/{name}", (name,), bits) for name in once),
+            tuple(LeftAlone(self.name, name, "it is called in several places") for name in shared),
+        )
 
     def prepare(self, module: fx.GraphModule, decisions: Decisions, example_input: Tensor) -> None:
         """Nothing to do: ranges are calibrated on the finished network."""
@@ -198,8 +203,7 @@ def _observe(module: fx.GraphModule, nodes: set[fx.Node], calibration: Tensor) -
             value = super().run_node(n)
             if n in nodes:
                 flat = value.flatten()
-                sample = flat[:: max(1, len(flat) // MAX_SAMPLES)]
-                found[n] = quantize_activation(sample, float(flat.min()), float(flat.max()))
+                found[n] = quantize_activation(_sample(flat), float(flat.min()), float(flat.max()))
             return value
 
     with torch.no_grad():
@@ -207,3 +211,8 @@ def _observe(module: fx.GraphModule, nodes: set[fx.Node], calibration: Tensor) -
     return found
 
 
+def _sample(values: Tensor) -> Tensor:
+    """At most `MAX_SAMPLES` values. Drawn, because equal steps would meet the same columns of every image."""
+    if len(values) <= MAX_SAMPLES:
+        return values
+    return values[torch.randint(len(values), (MAX_SAMPLES,), generator=torch.Generator().manual_seed(0))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -26,17 +27,24 @@ class Moot:
 
 @dataclass(frozen=True, slots=True)
 class LayerWidths:
-    """Which pruning sites set a layer's channels; None where they are fixed."""
+    """Which pruning sites set a layer's channels.
+
+    Attributes:
+        layer: The layer.
+        inputs: The sites behind its inputs (several where they are concatenated), each with its full width and the
+            layer's inputs per channel: 1, or the pixels of a flattened map.
+        output_site: The site of its outputs; None where their number is fixed.
+    """
 
     layer: Layer
-    input_site: str | None
+    inputs: tuple[tuple[str, int, int], ...]
     output_site: str | None
 
     def under(self, choices: Mapping[str, Choice]) -> tuple[int, int]:
         """Input and output channels of the layer under those choices."""
-        inner = choices.get(self.input_site or "", self.layer.in_channels)
+        removed = sum((width - int(choices.get(site, width))) * each for site, width, each in self.inputs)
         outer = choices.get(self.output_site or "", self.layer.out_channels)
-        return int(inner), int(outer)
+        return self.layer.in_channels - removed, int(outer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +86,14 @@ class SearchSpace:
         for name, choice in choices.items():
             site = self.site(name)
             if choice not in site.choices:
-                raise SpaceError(
-                    f"{name} must be one of {', '.join(map(str, site.choices))}, got {choice!r}: choose one of these"
-                )
+                known = ", ".join(map(str, _closest_first(choice, site.choices)))
+                raise SpaceError(f"{name} must be one of {known}, got {choice!r}: choose one of these")
         configuration = self.canonical(choices)
         for moot in self.moot_sites(choices):
             if moot.site in choices and choices[moot.site] != self.site(moot.site).neutral:
-                raise SpaceError(f"{moot.site}={choices[moot.site]} has no effect: {moot.rule}; leave one of the two out")
+                raise SpaceError(
+                    f"{moot.site}={choices[moot.site]} has no effect: {moot.rule}; leave one of the two out"
+                )
         return configuration
 
     def canonical(self, choices: Mapping[str, Choice]) -> Configuration:
@@ -92,7 +101,9 @@ class SearchSpace:
 
         Precedence: fold > rank > prune > bits.
         """
-        chosen = {site.name: choices[site.name] for site in self.sites if choices.get(site.name, site.neutral) != site.neutral}
+        chosen = {
+            site.name: choices[site.name] for site in self.sites if choices.get(site.name, site.neutral) != site.neutral
+        }
         for rule in (self._moot_by_folds, self._moot_by_widths):
             for moot in rule(chosen):
                 chosen.pop(moot.site, None)
@@ -142,19 +153,33 @@ def find_space(network: Network, capabilities: Capabilities) -> SearchSpace:
     found = [technique.find_sites(network, capabilities) for technique in TECHNIQUES]
     sites = tuple(site for each in found for site in each.sites)
     if not sites:
-        raise SpaceError(f"nothing can be compressed: no site in {len(network.layers)} layers; `inspect` lists the reasons")
+        raise SpaceError(
+            f"nothing can be compressed: no site in {len(network.layers)} layers; `inspect` lists the reasons"
+        )
     left_alone = tuple(item for each in found for item in each.left_alone)
     return SearchSpace(sites, left_alone, _layer_widths(network, sites))
 
 
 def _layer_widths(network: Network, sites: tuple[Site, ...]) -> dict[str, LayerWidths]:
-    producers: dict[str, str] = {}
-    consumers: dict[str, str] = {}
+    outputs: dict[str, str] = {}
+    inputs: dict[str, list[tuple[str, int, int]]] = {layer.name: [] for layer in network.layers}
     for group in find_channel_groups(network):
         name = f"prune/{group.name}"
         if any(site.name == name for site in sites):
-            producers.update(dict.fromkeys(group.producers, name))
-            consumers.update(dict.fromkeys(group.consumers, name))
+            outputs.update(dict.fromkeys(group.producers, name))
+            for consumer, each in group.consumers:
+                inputs[consumer].append((name, group.width, each))
     return {
-        layer.name: LayerWidths(layer, consumers.get(layer.name), producers.get(layer.name)) for layer in network.layers
+        layer.name: LayerWidths(layer, tuple(inputs[layer.name]), outputs.get(layer.name)) for layer in network.layers
     }
+
+
+def _closest_first(choice: Choice, known: tuple[Choice, ...]) -> list[Choice]:
+    """The choices of a site, those most like a wrong one first."""
+
+    def distance(other: Choice) -> float:
+        if isinstance(choice, int) and isinstance(other, int):
+            return abs(choice - other)
+        return 1 - difflib.SequenceMatcher(None, str(choice), str(other)).ratio()
+
+    return sorted(known, key=distance)

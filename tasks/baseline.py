@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ..training import OnStep, Split, finetune
 from .task import Task
 
-CACHE_SCHEMA = 1
+CACHE_SCHEMA = 2
 
 
 def cache_directory() -> Path:
@@ -27,7 +27,8 @@ def cache_directory() -> Path:
 def trained_network(task: Task, train: Split, *, seed: int = 0, on_step: OnStep | None = None) -> nn.Module:
     """The network of a task in evaluation mode, trained by us where the task says so.
 
-    The cache key covers the initial weights, the training data and the recipe, so that nothing stale is ever used.
+    The cache key covers the initial weights, what the network and the loss make of some training samples (and so the
+    code of both), the training data and the recipe, so that nothing stale is used.
 
     Args:
         task: The task.
@@ -68,21 +69,39 @@ def _key(task: Task, network: nn.Module, train: Split, seed: int) -> str:
         "recipe": task.baseline_recipe.to_json(),
         "seed": seed,
         "code": repr(network),
+        "loss": _initial_loss(task, network, train),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _initial_loss(task: Task, network: nn.Module, train: Split) -> str:
+    """The untrained network's loss on the first samples, to four digits: the last ones depend on the machine."""
+    batch = next(train.batches(8))
+    with torch.no_grad():
+        return f"{float(task.loss(network.eval()(batch.inputs), batch.targets)):.4g}"
 
 
 def _read(path: Path) -> Mapping[str, Tensor] | None:
     """The cached weights, or None where there are none or the file is damaged."""
     try:
-        state: Mapping[str, Tensor] = torch.load(path, weights_only=True)
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError):
+        content = torch.load(path, weights_only=True)
+        state: Mapping[str, Tensor] = content["state"]
+        return state if digest(state) == content["digest"] else None
+    except (
+        OSError,
+        EOFError,
+        RuntimeError,
+        pickle.UnpicklingError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+    ):
         return None
-    return state
 
 
 def _write(path: Path, state: Mapping[str, Tensor]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(f".{os.getpid()}.partial")
-    torch.save(dict(state), partial)
+    torch.save({"state": dict(state), "digest": digest(state)}, partial)
     partial.replace(path)  # a reader sees the whole file or none

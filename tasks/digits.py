@@ -118,7 +118,9 @@ def clutter(
     cosine, sine = torch.cos(angle) / size, torch.sin(angle) / size
     shift = torch.stack([uniform(-max_shift, max_shift), uniform(-max_shift, max_shift)], 1) * 1.3
     rotation = torch.stack([torch.stack([cosine, -sine], 1), torch.stack([sine, cosine], 1)], 1)  # (n, 2, 2)
-    grid = functional.affine_grid(torch.cat([rotation, shift[..., None]], 2), [count, 1, SIZE, SIZE], align_corners=False)
+    grid = functional.affine_grid(
+        torch.cat([rotation, shift[..., None]], 2), [count, 1, SIZE, SIZE], align_corners=False
+    )
     drawn = functional.grid_sample(images[:, None], grid, mode="bicubic", align_corners=False).clamp(0, 1)
     for _ in range(n_strokes):
         drawn = torch.maximum(drawn, _stroke(uniform))

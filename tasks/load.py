@@ -39,12 +39,12 @@ def _from_file(path: Path, function: str) -> Task:
     build = getattr(module, function, None)
     if not callable(build):
         raise TaskError(f"{path} must define a function `{function}` that returns a Task, but has none")
+    line = build.__code__.co_firstlineno if hasattr(build, "__code__") else 1
     try:
         task = build()
     except Exception as error:
-        raise TaskError(f"{_place(path, error)}: {function}() failed: {type(error).__name__}: {error}") from error
+        raise TaskError(f"{_place(path, error, line)}: {function}() failed: {_one_line(error)}") from error
     if not isinstance(task, Task):
-        line = build.__code__.co_firstlineno if hasattr(build, "__code__") else 1
         raise TaskError(
             f"{path}:{line}: {function}() must return a parefront.tasks.Task, but returned {type(task).__name__}"
         )
@@ -55,20 +55,32 @@ def _import(path: Path) -> ModuleType:
     specification = importlib.util.spec_from_file_location(f"parefront_task_{path.stem}", path)
     assert specification is not None and specification.loader is not None
     module = importlib.util.module_from_spec(specification)
-    # So that the file may import what lies beside it.
-    sys.path.insert(0, str(path.parent.resolve()))
+    # Registered, because dataclasses and pickle look their module up by name.
+    sys.modules[specification.name] = module
+    directory = str(path.parent.resolve())
+    if directory not in sys.path:
+        # For good, as Python does for a script: the task's functions may import what lies beside the file later.
+        sys.path.insert(0, directory)
     try:
         specification.loader.exec_module(module)
     except SyntaxError as error:
         raise TaskError(f"{error.filename}:{error.lineno}: the task file must be valid Python: {error.msg}") from error
     except Exception as error:
-        raise TaskError(f"{_place(path, error)}: the task file failed on import: {type(error).__name__}: {error}") from error
-    finally:
-        sys.path.remove(str(path.parent.resolve()))
+        raise TaskError(f"{_place(path, error, 1)}: the task file failed on import: {_one_line(error)}") from error
     return module
 
 
-def _place(path: Path, error: Exception) -> str:
-    """`file:line` of the last frame that lies in the user's file."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).resolve() == path.resolve()]
-    return f"{path}:{frames[-1].lineno}" if frames else str(path)
+def _place(path: Path, error: Exception, line: int) -> str:
+    """`file:line` of the last frame in the user's file or in one beside it; `line` of the file where there is none."""
+    directory = path.parent.resolve()
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        file = Path(frame.filename).resolve()
+        if file == path.resolve():
+            return f"{path}:{frame.lineno}"
+        if file.parent == directory:
+            return f"{path.parent / file.name}:{frame.lineno}"
+    return f"{path}:{line}"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -25,7 +25,9 @@ def soft_target_loss(student: Tensor, teacher: Tensor, temperature: float) -> Te
         temperature: T; the factor T² keeps gradients comparable to the plain loss.
     """
     divergence = functional.kl_div(
-        functional.log_softmax(student / temperature, 1), functional.softmax(teacher / temperature, 1), reduction="batchmean"
+        functional.log_softmax(student / temperature, 1),
+        functional.softmax(teacher / temperature, 1),
+        reduction="batchmean",
     )
     return divergence * temperature**2
 

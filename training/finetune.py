@@ -61,14 +61,18 @@ def finetune(
         on_step: Progress.
 
     Raises:
-        TrainingError: The loss is not finite.
+        TrainingError: The loss or its gradient is not finite.
     """
     started = time.perf_counter()
     torch.manual_seed(seed)
     module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs miss this overload
     module.train()
     optimiser = torch.optim.SGD(
-        module.parameters(), recipe.learning_rate, recipe.momentum, weight_decay=recipe.weight_decay, nesterov=True
+        module.parameters(),
+        recipe.learning_rate,
+        recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        nesterov=recipe.momentum > 0,
     )
     losses: list[float] = []
     for step, batch in enumerate(train.shuffled_batches(recipe.batch_size, recipe.n_steps, seed)):
@@ -76,10 +80,11 @@ def finetune(
         optimiser.param_groups[0]["lr"] = recipe.learning_rate * one_cycle(progress, recipe.warmup)
         set_linearity(module, linearity(progress, recipe.linearisation))
         value = _loss(module(channels_last(batch.inputs)), batch, recipe, loss, teacher_outputs)
-        losses.append(_finite(float(value.detach()), step))
+        losses.append(_finite("loss", float(value.detach()), step))
         optimiser.zero_grad()
         value.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(module.parameters(), recipe.max_gradient_norm)
+        # Checked too, because after the last step there is no loss that would show it.
+        _finite("gradient", float(nn.utils.clip_grad_norm_(module.parameters(), recipe.max_gradient_norm)), step)
         optimiser.step()
         if on_step is not None:
             on_step(step + 1, recipe.n_steps)
@@ -98,7 +103,7 @@ def _loss(outputs: Tensor, batch: Batch, recipe: TrainingRecipe, loss: Loss, tea
     return (1 - weight) * plain + weight * soft
 
 
-def _finite(value: float, step: int) -> float:
+def _finite(what: str, value: float, step: int) -> float:
     if not math.isfinite(value):
-        raise TrainingError(f"the loss must stay finite, got {value} at step {step}: lower the learning rate")
+        raise TrainingError(f"the {what} must stay finite, got {value} at step {step}: lower the learning rate")
     return value

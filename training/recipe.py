@@ -17,7 +17,7 @@ class TrainingRecipe:
         n_samples: Training samples shown in all (the same sample counts each time it is shown).
         learning_rate: Peak of the schedule.
         batch_size: Samples per step.
-        momentum: Nesterov momentum.
+        momentum: Nesterov momentum; 0 for none.
         weight_decay: On all parameters.
         warmup: Share of the steps during which the rate rises.
         distillation_weight: Share of the loss that follows the teacher; 0 trains without one.
@@ -44,6 +44,8 @@ class TrainingRecipe:
         for name in ("learning_rate", "temperature", "max_gradient_norm"):
             if not getattr(self, name) > 0:
                 raise TrainingError(f"{name} must be above 0, got {getattr(self, name)}")
+        if not self.weight_decay >= 0:
+            raise TrainingError(f"weight_decay must be at least 0, got {self.weight_decay}")
         for name in ("warmup", "distillation_weight", "linearisation", "momentum"):
             if not 0 <= getattr(self, name) <= 1:
                 raise TrainingError(f"{name} must be between 0 and 1, got {getattr(self, name)}")

@@ -1,0 +1,184 @@
+"""What each layer costs in each form: times from the runtime's operator profiles, bytes from the shapes.
+
+The tables screen candidates and seed the search; they are never reported as a measurement. Every measured candidate's
+profile is added, so they grow more exact where the search looks.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..hardware_profiles.runtimes import OperatorTime
+from ..spaces import Choice, SearchSpace
+from ..spaces.factorize import factor_weights, is_part_of, parse_rank
+from ..spaces.site import Site
+
+FIXED_SHARE = 0.3
+"""Share of a layer's time that does not shrink with its MACs, assumed while only one width of it was seen."""
+MIN_OPERATOR_US = 0.3
+MERGED = "merged"
+PLAIN = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a layer is under some choices.
+
+    Attributes:
+        layer: Name in the original network; a merged layer has the name of its first.
+        kind: `plain`, `merged`, or the scheme of its rank.
+        bits: Of its weights.
+        weights: Number of weights.
+        positions: Output pixels.
+        out_channels: Output channels.
+        shape: Everything the time depends on within one kind, for exact look-ups.
+    """
+
+    layer: str
+    kind: str
+    bits: int
+    weights: int
+    positions: int
+    out_channels: int
+    shape: tuple[int, ...]
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates per sample; exact but for the first factor of a strided spatial split."""
+        return self.weights * self.positions
+
+
+class CostTables:
+    """Predicts latency and size of any configuration of a space from what was measured so far."""
+
+    def __init__(self, space: SearchSpace) -> None:
+        self._space = space
+        folds = [site for site in space.sites if site.technique == "fold"]
+        self._fold_of = {site.layers[0]: site for site in folds}
+        self._gone_with = {layer: site for site in folds for layer in site.layers[1:]}
+        self._times: dict[tuple[str, str, int], dict[tuple[int, ...], list[tuple[int, float]]]] = {}
+        self._pooled: dict[tuple[str, int], list[tuple[int, float]]] = defaultdict(list)
+        self._others: list[tuple[int, float]] = []
+        self._size_extras: list[tuple[int, float]] = []
+        self._cache: dict[Form, float] = {}
+
+    def forms(self, choices: Mapping[str, Choice]) -> list[Form]:
+        """The layers of the compressed network, in order."""
+        return [form for layer in self._space.widths if (form := self._form(layer, choices)) is not None]
+
+    def observe(
+        self,
+        choices: Mapping[str, Choice],
+        operator_times: Sequence[OperatorTime],
+        latency_ms: float,
+        size_bytes: float,
+    ) -> None:
+        """Adds one measured candidate.
+
+        Args:
+            choices: Its configuration.
+            operator_times: The runtime's profile of it.
+            latency_ms: Its measured latency.
+            size_bytes: Its artefact's size.
+        """
+        forms = self.forms(choices)
+        total = sum(time.microseconds for time in operator_times)
+        # Profiling slows every operator by about the same; the measured latency tells by how much.
+        slowdown = (total - 1000 * latency_ms) / max(1, len(operator_times))
+        others = 0.0
+        by_layer: dict[str, float] = defaultdict(float)
+        for time in operator_times:
+            microseconds = max(MIN_OPERATOR_US, time.microseconds - slowdown)
+            owner = next((form.layer for form in forms if time.layer and is_part_of(time.layer, form.layer)), None)
+            if owner is None:
+                others += microseconds
+            else:
+                by_layer[owner] += microseconds
+        for form in forms:
+            if form.layer in by_layer:
+                shapes = self._times.setdefault((form.layer, form.kind, form.bits), {})
+                shapes.setdefault(form.shape, []).append((form.macs, by_layer[form.layer]))
+                self._pooled[form.kind, form.bits].append((form.macs, by_layer[form.layer]))
+        self._others.append((len(forms), others))
+        self._size_extras.append((len(forms), size_bytes - _weight_bytes(forms)))
+        self._cache.clear()
+
+    def latency_ms(self, choices: Mapping[str, Choice]) -> float:
+        """Predicted latency of a configuration."""
+        forms = self.forms(choices)
+        others = _line([(n, us) for n, us in self._others], len(forms)) if self._others else 0.0
+        return (sum(self._time(form) for form in forms) + others) / 1000
+
+    def size_bytes(self, choices: Mapping[str, Choice]) -> float:
+        """Predicted size of a configuration's artefact: the weights exactly, the graph around them per layer."""
+        forms = self.forms(choices)
+        extras = _line(self._size_extras, len(forms)) if self._size_extras else 0.0
+        return _weight_bytes(forms) + extras
+
+    def _form(self, layer: str, choices: Mapping[str, Choice]) -> Form | None:
+        gone = self._gone_with.get(layer)
+        if gone is not None and choices.get(gone.name) == "on":
+            return None
+        fold = self._fold_of.get(layer)
+        bits = int(choices.get(f"bits/{layer}", 32))
+        if fold is not None and choices.get(fold.name) == "on":
+            return self._merged_form(fold, bits, choices)
+        widths = self._space.widths[layer]
+        inner, outer = widths.under(choices)
+        kernel = widths.layer.kernel_size
+        rank = str(choices.get(f"rank/{layer}", "full"))
+        if rank == "full":
+            weights = inner * outer * math.prod(kernel) // widths.layer.groups
+            return Form(layer, PLAIN, bits, weights, widths.layer.output_positions, outer, (inner, outer))
+        scheme, size = parse_rank(rank)
+        weights = factor_weights(rank, inner, outer, kernel)
+        return Form(layer, scheme, bits, weights, widths.layer.output_positions, outer, (inner, outer, size))
+
+    def _merged_form(self, fold: Site, bits: int, choices: Mapping[str, Choice]) -> Form:
+        first, second = self._space.widths[fold.layers[0]], self._space.widths[fold.layers[1]]
+        inner, outer = first.under(choices)[0], second.under(choices)[1]
+        sizes = [
+            first.layer.kernel_size[axis] + first.layer.stride[axis] * (second.layer.kernel_size[axis] - 1)
+            for axis in (0, 1)
+        ]
+        weights, positions = inner * outer * math.prod(sizes), second.layer.output_positions
+        return Form(fold.layers[0], MERGED, bits, weights, positions, outer, (inner, outer))
+
+    def _time(self, form: Form) -> float:
+        """Microseconds of one layer: as seen at this shape, else on a line through what was seen of its kind."""
+        if form not in self._cache:
+            self._cache[form] = self._estimate(form)
+        return self._cache[form]
+
+    def _estimate(self, form: Form) -> float:
+        shapes = self._times.get((form.layer, form.kind, form.bits), {})
+        if form.shape in shapes:
+            return statistics.median(us for _, us in shapes[form.shape])
+        seen = [point for points in shapes.values() for point in points]
+        if seen:
+            return _line(seen, form.macs)
+        pooled = self._pooled.get((form.kind, form.bits)) or self._pooled.get((PLAIN, form.bits))
+        pooled = pooled or [point for points in self._pooled.values() for point in points]
+        return _line(pooled, form.macs) if pooled else float(form.macs)
+
+
+def _line(points: Iterable[tuple[int, float]], x: float) -> float:
+    """Value at x of the least-squares line through the points, with neither offset nor slope below zero."""
+    points = list(points)
+    mean_x, mean_y = statistics.fmean(p[0] for p in points), statistics.fmean(p[1] for p in points)
+    spread = sum((px - mean_x) ** 2 for px, _ in points)
+    if spread < 1e-9 * max(1.0, mean_x**2):
+        return mean_y * (FIXED_SHARE + (1 - FIXED_SHARE) * x / max(mean_x, 1e-9))
+    slope = max(0.0, sum((px - mean_x) * (py - mean_y) for px, py in points) / spread)
+    if mean_y - slope * mean_x < 0:
+        slope = mean_y / mean_x
+    return mean_y + slope * (x - mean_x)
+
+
+def _weight_bytes(forms: Iterable[Form]) -> float:
+    """Weights in their bits, and per output channel a bias and, in 8 bits, a scale for each of the two."""
+    return sum(form.weights * form.bits / 8 + form.out_channels * (12 if form.bits == 8 else 4) for form in forms)

@@ -1,0 +1,279 @@
+"""One process's bench: it holds a task's network, data and baseline, and evaluates configurations on them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..hardware_profiles.errors import ExportError
+from ..hardware_profiles.meter import Meter
+from ..hardware_profiles.profile import HardwareProfile
+from ..hardware_profiles.runtimes import OperatorTime, Session, executed_precision, get_runtime
+from ..spaces import Configuration, Finished, SearchSpace, find_space, finish, prepare, trace
+from ..tasks import Task, trained_network
+from ..training import Split, TrainingRecipe, finetune, predict
+from .accuracy import accuracy_score, drop_score, runtime_outputs, sample_scores
+from .deploy import check_parity, missing_int8_layers
+from .evaluator import Score
+from .latency import LatencyEvaluator, References, latency_score
+from .macs import macs_score
+from .size import size_score
+
+N_CALIBRATION = 256
+"""Training samples for calibrating ranges."""
+N_PARITY = 256
+"""Validation samples that torch and the runtime are compared on."""
+PROFILE_REPEATS = 20
+
+Progress = Callable[[str, int, int], None]
+"""Called with (what is being done, steps done, steps in all)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What came out of one evaluation.
+
+    Attributes:
+        scores: By name.
+        seconds: Wall time by stage.
+        artefact: Path of the exported file.
+        operator_times: The runtime's own time per operator.
+        is_verified: Whether the reloaded export passed parity; None where not checked.
+        reason: Why it is not verified.
+        details: Facts for people.
+        samples: Score per validation sample, shape (n,), where accuracy was measured.
+        test_samples: The same on the test split, for final members.
+    """
+
+    scores: Mapping[str, Score]
+    seconds: Mapping[str, float]
+    artefact: Path
+    operator_times: tuple[OperatorTime, ...] = ()
+    is_verified: bool | None = None
+    reason: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    samples: NDArray[np.float64] | None = None
+    test_samples: NDArray[np.float64] | None = None
+
+
+class Stopwatch:
+    """Adds up wall seconds by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - started
+
+
+class Workbench:
+    """Evaluates configurations of one task on one hardware profile.
+
+    Attributes:
+        network: The traced baseline.
+        space: What may be chosen.
+        latency: Set by `anchor`.
+    """
+
+    def __init__(
+        self, task: Task, profile: HardwareProfile, artefacts: Path, *, seed: int, progress: Progress | None = None
+    ) -> None:
+        """Loads the data, trains or loads the baseline, traces it and finds the space.
+
+        Args:
+            task: What is compressed.
+            profile: What it will run on.
+            artefacts: Directory of exported files; made if missing.
+            seed: Of all training.
+            progress: Told about the baseline's training.
+        """
+        self.task = task
+        self.profile = profile
+        self.seed = seed
+        self._artefacts = artefacts
+        self._progress = progress
+        artefacts.mkdir(parents=True, exist_ok=True)
+        self.data = task.load_data()
+        self._baseline = trained_network(task, self.data.train, on_step=self._on_step("training the baseline"))
+        self.network = trace(self._baseline, self.data.train.inputs[:2])
+        self.space: SearchSpace = find_space(self.network, profile.capabilities)
+        order = torch.randperm(len(self.data.train), generator=torch.Generator().manual_seed(seed))
+        self._calibration = self.data.train.inputs[order[:N_CALIBRATION]]
+        self._runtime = get_runtime(profile.runtime.name)
+        self._meter = Meter(profile)
+        self._teacher_outputs: Tensor | None = None
+        self._reference_samples: NDArray[np.float64] | None = None
+        self._reference_test_samples: NDArray[np.float64] | None = None
+        self.latency: LatencyEvaluator | None = None
+
+    def close(self) -> None:
+        """Ends the measuring process."""
+        self._meter.close()
+
+    def anchor(self, known_ms: tuple[float, float] | None = None) -> tuple[float, float]:
+        """Exports the references and anchors their times (fp32, int8), in ms."""
+        bits = {site.name: 8 for site in self.space.sites if site.technique == "bits"}
+        paths = (self._artefacts / "reference-fp32.onnx", self._artefacts / "reference-int8.onnx")
+        for path, choices in zip(paths, ({}, bits), strict=True):
+            configuration = self.space.canonical(choices)
+            self._export(finish(prepare(self.network, configuration), configuration, self._calibration), path)
+        self.latency = LatencyEvaluator(self._meter, References(*paths), known_ms)
+        return self.latency.anchors_ms
+
+    def set_reference(self, samples: NDArray[np.float64], test_samples: NDArray[np.float64]) -> None:
+        """Sets the baseline's score per sample that drops are paired with, on validation and on test."""
+        self._reference_samples, self._reference_test_samples = samples, test_samples
+
+    def structure(self, configuration: Configuration, file_name: str) -> Evaluation:
+        """Latency, size and MACs without any training: they depend on the structure only."""
+        watch = Stopwatch()
+        with watch("prepare"):
+            finished = finish(prepare(self.network, configuration), configuration, self._calibration)
+        return self._score_structure(finished, file_name, watch, is_final=False)
+
+    def short(self, configuration: Configuration, structure: Evaluation) -> Evaluation:
+        """Accuracy after the short fine-tune, through the exported file in the runtime; the rest from `structure`."""
+        watch = Stopwatch()
+        finished = self._train(configuration, self.task.short_recipe, watch)
+        session = self._exported_session(finished, structure.artefact, watch)
+        with watch("evaluate"):
+            samples = self._samples(session, self.data.validation)
+        scores = {**structure.scores, **self._accuracy_scores(samples)}
+        seconds = _added(structure.seconds, watch.seconds)
+        return Evaluation(
+            scores, seconds, structure.artefact, structure.operator_times, details=structure.details, samples=samples
+        )
+
+    def full(self, configuration: Configuration, file_name: str, recipe: TrainingRecipe | None = None) -> Evaluation:
+        """Full fine-tune, quiet measurement, test split and parity of the reloaded export."""
+        watch = Stopwatch()
+        finished = self._train(configuration, recipe or self.task.full_recipe, watch)
+        return self._score_final(finished, file_name, watch)
+
+    def baseline(self, file_name: str) -> Evaluation:
+        """The baseline as it came: no training, otherwise like a final member."""
+        watch = Stopwatch()
+        with watch("prepare"):
+            finished = finish(prepare(self.network, Configuration()), Configuration(), self._calibration)
+        return self._score_final(finished, file_name, watch)
+
+    def _score_final(self, finished: Finished, file_name: str, watch: Stopwatch) -> Evaluation:
+        structure = self._score_structure(finished, file_name, watch, is_final=True)
+        with watch("evaluate"):
+            session = self._runtime.open_session(structure.artefact, self.profile.runtime.threads)
+            samples = self._samples(session, self.data.validation)
+            test_samples = self._samples(session, self.data.test)
+            parity = check_parity(finished, session, self.data.validation.inputs[:N_PARITY])
+        torch.save(finished.module.state_dict(), structure.artefact.with_suffix(".pt"))
+        scores = {**structure.scores, **self._accuracy_scores(samples), **self._test_scores(test_samples)}
+        scores["parity_error"] = Score("parity_error", parity.error, "", is_higher_better=False)
+        kept = f"the export must agree with torch within {parity.limit:g} of the outputs' deviation, got {parity.error:.3g}"
+        reason = structure.reason or ("" if parity.is_kept else kept)
+        return Evaluation(
+            scores,
+            watch.seconds,
+            structure.artefact,
+            structure.operator_times,
+            is_verified=not reason,
+            reason=reason,
+            details=structure.details,
+            samples=samples,
+            test_samples=test_samples,
+        )
+
+    def _score_structure(self, finished: Finished, file_name: str, watch: Stopwatch, *, is_final: bool) -> Evaluation:
+        assert self.latency is not None, "anchor() comes first"
+        path = self._artefacts / file_name
+        with watch("export"):
+            self._export(finished, path)
+            macs = macs_score(finished.module, self.network.example_input)
+        with watch("measure"):
+            inputs = self.data.validation.inputs[: self.profile.workload.batch_size].numpy()
+            times = self._runtime.profile_operators(path, inputs, self.profile.runtime.threads, PROFILE_REPEATS)
+            measured = self.latency.measure(path, is_quantized=bool(finished.plan.layers), is_final=is_final)
+        missing = missing_int8_layers(finished, executed_precision(times))
+        reason = f"{len(missing)} layers did not execute in int8: {', '.join(missing)}" if missing else ""
+        details = {
+            "planned_int8": len(finished.plan.layers),
+            "executed_int8": len(finished.plan.layers) - len(missing),
+            "latency_quality": measured.quality,
+            "latency_pairs": measured.n_pairs,
+            "foreign_cpu": round(measured.foreign_cpu, 4),
+        }
+        scores = {score.name: score for score in (latency_score(measured), size_score(path), macs)}
+        return Evaluation(scores, watch.seconds, path, times, reason=reason, details=details)
+
+    def _train(self, configuration: Configuration, recipe: TrainingRecipe, watch: Stopwatch) -> Finished:
+        with watch("prepare"):
+            module = prepare(self.network, configuration)
+        with watch("train"):
+            teacher = self._teacher() if recipe.distillation_weight > 0 else None
+            finetune(
+                module,
+                self.data.train,
+                recipe,
+                self.task.loss,
+                seed=self.seed,
+                teacher_outputs=teacher,
+                on_step=self._on_step("fine-tuning"),
+            )
+        with watch("prepare"):
+            return finish(module, configuration, self._calibration)
+
+    def _teacher(self) -> Tensor:
+        if self._teacher_outputs is None:
+            self._teacher_outputs = predict(self._baseline, self.data.train)
+        return self._teacher_outputs
+
+    def _exported_session(self, finished: Finished, path: Path, watch: Stopwatch) -> Session:
+        with watch("export"):
+            self._export(finished, path)
+            return self._runtime.open_session(path, self.profile.runtime.threads)
+
+    def _export(self, finished: Finished, path: Path) -> None:
+        try:
+            # Two samples: with one, an exporter may take the batch for a constant.
+            self._runtime.export(finished.module, self.network.example_input[:2], finished.plan, path)
+        except ExportError:
+            raise
+        except Exception as error:
+            raise ExportError(f"the network could not be exported: {type(error).__name__}: {error}") from error
+
+    def _samples(self, session: Session, split: Split) -> NDArray[np.float64]:
+        return sample_scores(runtime_outputs(session, split), split, self.task.score)
+
+    def _accuracy_scores(self, samples: NDArray[np.float64]) -> dict[str, Score]:
+        origins = self.data.validation.origins
+        scores = {"accuracy": accuracy_score("accuracy", samples, origins)}
+        if self._reference_samples is not None:
+            scores["accuracy_drop"] = drop_score("accuracy_drop", samples, self._reference_samples, origins)
+        return scores
+
+    def _test_scores(self, samples: NDArray[np.float64]) -> dict[str, Score]:
+        origins = self.data.test.origins
+        scores = {"test_accuracy": accuracy_score("test_accuracy", samples, origins)}
+        if self._reference_test_samples is not None:
+            scores["test_drop"] = drop_score("test_drop", samples, self._reference_test_samples, origins)
+        return scores
+
+    def _on_step(self, what: str) -> Callable[[int, int], None] | None:
+        progress = self._progress
+        return None if progress is None else lambda step, total: progress(what, step, total)
+
+
+def _added(a: Mapping[str, float], b: Mapping[str, float]) -> dict[str, float]:
+    return {stage: a.get(stage, 0.0) + b.get(stage, 0.0) for stage in {**a, **b}}

@@ -1,0 +1,89 @@
+"""The decisions of a configuration in words, and how strong they are."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeAlias
+
+from ..spaces.configuration import Configuration
+from ..spaces.site import Choice, Site
+
+MAX_NAMED = 4
+"""Layers named per technique before the rest is only counted."""
+
+Decided: TypeAlias = Sequence[tuple[str, Choice]]
+"""Layer and choice, of one technique."""
+
+
+def describe(configuration: Configuration) -> list[str]:
+    """One line per technique, such as `int8 in 20 layers` or `folded: stage1.0, stage2.1, 3 more`."""
+    by_technique: dict[str, list[tuple[str, Choice]]] = {}
+    for name, choice in configuration.items():
+        technique, _, layer = name.partition("/")
+        by_technique.setdefault(technique, []).append((layer, choice))
+    lines = [_LINES.get(technique, _other(technique))(decided) for technique, decided in by_technique.items()]
+    return lines or ["unchanged"]
+
+
+def word_choice(site: Site, choice: Choice) -> str:
+    """One decision beside its layer: `48→24`, `int8`, `folded`, `spatial:24`."""
+    return _CHOICES.get(site.technique, lambda site, choice: f"{site.technique} {choice}")(site, choice)
+
+
+def strength(sites: Iterable[Site], configuration: Mapping[str, Choice]) -> float:
+    """How far the decisions of a layer go: 0 where all are neutral, 1 where all are at their strongest.
+
+    The mean position among the ordered choices. A folded layer is gone, which makes its other sites moot: 1.
+
+    Args:
+        sites: Those that touch the layer.
+        configuration: Choices by site name.
+    """
+    chosen = [(site, configuration[site.name]) for site in sites if site.name in configuration]
+    if any(site.technique == "fold" for site, _ in chosen):
+        return 1.0
+    n_sites = sum(1 for site in sites if len(site.choices) > 1)
+    positions = [site.choices.index(choice) / (len(site.choices) - 1) for site, choice in chosen]
+    return sum(positions) / n_sites if n_sites else 0.0
+
+
+def _named(items: Sequence[str]) -> str:
+    rest = [f"{len(items) - MAX_NAMED} more"] if len(items) > MAX_NAMED else []
+    return ", ".join([*items[:MAX_NAMED], *rest])
+
+
+def _folded(decided: Decided) -> str:
+    return f"folded: {_named([layer for layer, _ in decided])}"
+
+
+def _pruned(decided: Decided) -> str:
+    return f"pruned: {_named([f'{layer} to {width}' for layer, width in decided])}"
+
+
+def _factorised(decided: Decided) -> str:
+    return f"low rank: {_named([f'{layer} {rank}' for layer, rank in decided])}"
+
+
+def _quantized(decided: Decided) -> str:
+    counts = Counter(bits for _, bits in decided)
+    return ", ".join(f"int{bits} in {count} layer{'s' if count > 1 else ''}" for bits, count in counts.items())
+
+
+def _other(technique: str) -> Callable[[Decided], str]:
+    return lambda decided: f"{technique}: {_named([f'{layer} {choice}' for layer, choice in decided])}"
+
+
+# How each technique is worded; one that is not listed is worded by its own name.
+_LINES: dict[str, Callable[[Decided], str]] = {
+    "fold": _folded,
+    "prune": _pruned,
+    "rank": _factorised,
+    "bits": _quantized,
+}
+_CHOICES: dict[str, Callable[[Site, Choice], str]] = {
+    "fold": lambda site, choice: "folded",
+    "prune": lambda site, choice: f"{site.neutral}→{choice}",
+    "rank": lambda site, choice: str(choice),
+    "bits": lambda site, choice: f"int{choice}",
+}

@@ -1,0 +1,142 @@
+"""Opens a run directory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ..hardware_profiles.errors import ParefrontError
+from ..search.record import read_trials
+from ..search.run_directory import SCHEMA, RunDirectory
+from ..search.trial import Trial
+from ..spaces.site import Site
+from .summary import find_baseline, reported_front, summary_line
+
+
+class ResultsError(ParefrontError):
+    """A run cannot be read or presented."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one search found so far; it may still be running.
+
+    Attributes:
+        directory: Where it was read from.
+        manifest: What was searched and on what, as `run.json` holds it.
+        trials: By number; trial 0 is the baseline.
+    """
+
+    directory: Path
+    manifest: Mapping[str, Any]
+    trials: tuple[Trial, ...]
+
+    @property
+    def baseline(self) -> Trial:
+        """The uncompressed network, with the training of the reported front where it had it.
+
+        Raises:
+            ResultsError: It has not been evaluated.
+        """
+        baseline = find_baseline(self.trials)
+        if baseline is None:
+            raise ResultsError(f"{self.directory} must hold an evaluated baseline: {self.summary}; start the search again")
+        return baseline
+
+    @property
+    def front(self) -> list[Trial]:
+        """The members of the reported front, from accurate to fast."""
+        return reported_front(self.trials)
+
+    @property
+    def summary(self) -> str:
+        """How much faster and smaller, and at what loss."""
+        return summary_line(self.trials)
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """What could be chosen."""
+        sites = self.manifest.get("space", {}).get("sites", ())
+        return tuple(Site(site["name"], tuple(site["layers"]), tuple(site["choices"])) for site in sites)
+
+    @property
+    def artefacts(self) -> Path:
+        """The directory of the exported files."""
+        return RunDirectory(self.directory).artefacts
+
+    def artefact(self, trial: Trial) -> Path | None:
+        """The exported file of a trial, or None where it has none on disk."""
+        path = self.artefacts / trial.artefact if trial.artefact else None
+        return path if path is not None and path.is_file() else None
+
+
+def load(path: Path | str) -> Run:
+    """Reads a run, finished or not.
+
+    Args:
+        path: The run directory.
+
+    Raises:
+        ResultsError: There is no run, or it was written by a newer version.
+    """
+    directory = RunDirectory(Path(path))
+    manifest = _read_manifest(directory)
+    if manifest.get("schema") != SCHEMA:
+        raise ResultsError(
+            f"schema of {directory.manifest} must be {SCHEMA}, got {manifest.get('schema')!r}: "
+            f"read it with parefront {manifest.get('version', 'of the version that wrote it')}"
+        )
+    trials = read_trials(directory.journal) if directory.journal.is_file() else []
+    return Run(directory.root, manifest, tuple(sorted(trials, key=lambda trial: trial.number)))
+
+
+def to_frame(run: Run) -> pd.DataFrame:
+    """A table with one row per trial, indexed by trial number.
+
+    Columns: `fidelity`, `state`, `origin`, `parent`, `is_verified`, `artefact`, `reason`; every score in its unit
+    (`accuracy_percent`, `accuracy_drop_pt`, `latency_ms`, `size_bytes`, ...), with `_low` and `_high` for its 95 %
+    interval; wall time by stage (`train_seconds`, ...); every site that any trial decided, NaN where it is neutral.
+    """
+    frame = pd.DataFrame([_record(trial) for trial in run.trials])
+    return frame.set_index("number") if len(frame) else frame
+
+
+def _read_manifest(directory: RunDirectory) -> dict[str, Any]:
+    try:
+        manifest = directory.read_manifest()
+    except (OSError, ValueError) as error:
+        raise ResultsError(f"{directory.manifest} must be readable JSON, got an error ({error}): restore it") from error
+    if isinstance(manifest, dict):
+        return manifest
+    if manifest is not None:
+        raise ResultsError(f"{directory.manifest} must hold a JSON object, got {type(manifest).__name__}: restore it")
+    inner = sorted(path.parent.name for path in directory.root.glob("*/run.json"))
+    remedy = f"it holds the runs {', '.join(inner)}" if inner else "start one with `parefront search TASK --out DIRECTORY`"
+    got = "without it" if directory.root.is_dir() else "which is no directory"
+    raise ResultsError(f"a run directory must hold run.json, got {str(directory.root)!r} {got}: {remedy}")
+
+
+_UNIT_SUFFIXES = {"%": "_percent", "pt": "_pt"}
+"""What a score's name lacks to say its unit; the other names (`latency_ms`, `size_bytes`, `macs`) say it themselves."""
+
+
+def _record(trial: Trial) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "number": trial.number,
+        "fidelity": trial.fidelity.value,
+        "state": trial.state.value,
+        "origin": trial.origin,
+        "parent": trial.parent,
+        "is_verified": trial.is_verified,
+        "artefact": trial.artefact,
+        "reason": trial.reason,
+    }
+    for name, score in trial.scores.items():
+        column = name + _UNIT_SUFFIXES.get(score.unit, "")
+        record |= {column: score.value, f"{column}_low": score.low, f"{column}_high": score.high}
+    record |= {f"{stage}_seconds": seconds for stage, seconds in trial.seconds.items()}
+    return record | dict(trial.configuration)

@@ -1,0 +1,76 @@
+"""One self-contained HTML file that says what a run found."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from string import Template
+
+import plotly.graph_objects as go
+import plotly.offline
+
+from . import report_sections as sections
+from .figures import decisions_data, draw_decisions, draw_front, draw_hypervolume, front_data, hypervolume_data
+from .load import Run
+from .markup import as_html
+
+_FIGURE_OPTIONS = {
+    "responsive": True,
+    "displaylogo": False,
+    "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
+}
+
+
+def write_report(run: Run, path: Path | str) -> Path:
+    """Writes the report; it needs no network and no other file but the models it links to.
+
+    Args:
+        run: Finished or not.
+        path: The HTML file; its directory is made where it is missing.
+
+    Returns:
+        The path.
+    """
+    page = Path(path)
+    page.parent.mkdir(parents=True, exist_ok=True)
+    partial = page.with_name(f".{page.name}.partial")
+    partial.write_text(_render(run, page.parent), encoding="utf-8")
+    partial.replace(page)  # a reader never sees half a report
+    return page
+
+
+def _render(run: Run, page_directory: Path) -> str:
+    task, hardware = run.manifest.get("task", "unknown task"), run.manifest.get("hardware", "unknown hardware")
+    return Template(_resource("report.html")).substitute(
+        css=_resource("report.css"),
+        plotly_js=plotly.offline.get_plotlyjs(),
+        task=as_html(task),
+        hardware=as_html(hardware),
+        summary=as_html(run.summary),
+        facts=sections.facts(run),
+        front_figure=_embed(draw_front(front_data(run.trials)), "front-figure"),
+        front_table=sections.front_table(run, page_directory),
+        decisions_figure=_embed(draw_decisions(decisions_data(run)), "decisions-figure"),
+        hypervolume_figure=_embed(draw_hypervolume(hypervolume_data(run.trials)), "hypervolume-figure"),
+        time=sections.time_bars(run),
+        failed=sections.failed_table(run.trials),
+        settings=sections.settings(run),
+        fingerprint=sections.fingerprint(run),
+        profile=sections.profile(run),
+    )
+
+
+def _embed(figure: go.Figure, name: str) -> str:
+    """The figure as a piece of the page, drawn by the one copy of Plotly in its head."""
+    text: str = figure.to_html(
+        full_html=False,
+        include_plotlyjs=False,
+        div_id=name,
+        config=_FIGURE_OPTIONS,
+        default_height=f"{figure.layout.height}px",
+    )
+    return text
+
+
+def _resource(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")

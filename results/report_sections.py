@@ -1,0 +1,150 @@
+"""The sections of the report that are text and tables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ..evaluators.evaluator import Score
+from ..search.trial import State, Trial
+from .decisions import describe
+from .load import Run
+from .markup import Html, as_html, bars, definitions, element, join, link, table
+from .summary import FrontRow, failed_trials, find_baseline, front_rows
+from .wording import word_bytes, word_ratio, word_score, word_seconds
+
+FRONT_HEAD = (
+    "trial",
+    "accuracy, %",
+    "lost, pt",
+    "latency, ms",
+    "faster",
+    "size",
+    "smaller",
+    "test, %",
+    "lost on test, pt",
+    "int8 run",
+    "verified",
+)
+_STAGES = ("prepare", "export", "measure", "train", "evaluate", "baseline", "overhead")
+_VERIFIED = {True: "yes", False: "failed", None: "not yet"}
+
+
+def front_table(run: Run, page_directory: Path) -> Html:
+    """The members of the front, with links to their files.
+
+    Args:
+        run: The run.
+        page_directory: Where the page will lie; links are relative to it.
+    """
+    by_number = {trial.number: trial for trial in run.trials}
+    rows = [_front_cells(row, _relative(run.artefact(by_number[row.number]), page_directory)) for row in front_rows(run.trials)]
+    return table(FRONT_HEAD, rows, "numbers") if rows else element("p", "The baseline has not been evaluated yet.", "note")
+
+
+def failed_table(trials: Sequence[Trial]) -> Html:
+    """The trials that failed, each with its reason."""
+    failed = failed_trials(trials)
+    if not failed:
+        return element("p", "No trial failed.", "note")
+    rows = [(f"#{t.number}", t.origin, t.reason or "no reason recorded", "; ".join(describe(t.configuration))) for t in failed]
+    return table(("trial", "proposed as", "reason", "decisions"), rows, "words")
+
+
+def time_bars(run: Run) -> Html:
+    """Wall time by stage, of the whole run; from the trials alone while the run is going on."""
+    seconds = dict(run.manifest.get("seconds") or {})
+    if not seconds:
+        for trial in run.trials:
+            for stage, spent in trial.seconds.items():
+                seconds[stage] = seconds.get(stage, 0.0) + spent
+    total = seconds.pop("total", None) or sum(seconds.values())
+    if total <= 0:
+        return element("p", "No time has been recorded yet.", "note")
+    stages = [*(name for name in _STAGES if name in seconds), *sorted(seconds.keys() - set(_STAGES))]
+    shares = {name: (seconds[name] / total, f"{word_seconds(seconds[name])} · {seconds[name] / total:.0%}") for name in stages}
+    return join([bars(shares), element("p", f"{word_seconds(total)} in all.", "note")])
+
+
+def facts(run: Run) -> Html:
+    """The line of facts below the headline."""
+    states = [trial.state for trial in run.trials]
+    baseline = find_baseline(run.trials)
+    total = (run.manifest.get("seconds") or {}).get("total")
+    shown: dict[str, object] = {
+        "trials": f"{len(states)}: {states.count(State.COMPLETE)} complete, {states.count(State.DOMINATED)} closed early, "
+        f"{len(failed_trials(run.trials))} failed",
+        "front": f"{sum(1 for trial in run.front if trial.configuration)} compressed networks",
+    }
+    if baseline is not None:
+        shown["baseline"] = (
+            f"{word_score(baseline.scores['accuracy'], 1)} %, {word_score(baseline.scores['latency_ms'], 2)} ms, "
+            f"{word_bytes(baseline.value('size_bytes'))}"
+        )
+    if total:
+        shown["time"] = word_seconds(total)
+    return definitions({**shown, "search": run.manifest.get("status", "unknown")})
+
+
+def settings(run: Run) -> Html:
+    """What a person needs to repeat the run: task, profile, sampler, seed, version."""
+    names = ("task", "hardware", "sampler", "seed", "n_trials", "version", "schema")
+    return definitions({name.replace("_", " "): run.manifest[name] for name in names if name in run.manifest})
+
+
+def fingerprint(run: Run) -> Html:
+    """The machine and the software that the latencies belong to."""
+    facts = {name.replace("_", " "): _plain(value) for name, value in run.manifest.get("fingerprint", {}).items()}
+    key = run.manifest.get("fingerprint_key")
+    return definitions({**facts, **({"key": key} if key else {})})
+
+
+def profile(run: Run) -> Html:
+    """The hardware profile, one line per leaf."""
+    return definitions(dict(_leaves(run.manifest.get("profile", {}))))
+
+
+def _front_cells(row: FrontRow, path: str | None) -> list[object]:
+    name: Html = as_html(f"#{row.number}")
+    mark = " baseline" if row.is_baseline else " fastest within 1 pt" if row.is_pick else ""
+    latency = word_score(row.latency_ms, 3)
+    return [
+        join([link(path, name) if path else name, element("small", mark)]),
+        word_score(row.accuracy, 1),
+        word_score(row.accuracy_drop, 1),
+        latency if row.is_latency_good else join([latency, element("small", " not converged", "warn")]),
+        word_ratio(row.speedup),
+        word_bytes(row.size_bytes),
+        word_ratio(row.size_ratio),
+        _optional(row.test_accuracy),
+        _optional(row.test_drop),
+        _executed(row.executed_int8),
+        _VERIFIED[row.is_verified],
+    ]
+
+
+def _optional(score: Score | None) -> str:
+    return "" if score is None else word_score(score, 1)
+
+
+def _executed(counts: tuple[int, int] | None) -> object:
+    if counts is None:
+        return ""
+    executed, planned = counts
+    return element("span", f"{executed} of {planned}", "warn" if executed < planned else "")
+
+
+def _relative(path: Path | None, page_directory: Path) -> str | None:
+    return None if path is None else Path(os.path.relpath(path, page_directory)).as_posix()
+
+
+def _plain(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _leaves(content: Mapping[str, object], prefix: str = "") -> list[tuple[str, object]]:
+    leaves: list[tuple[str, object]] = []
+    for name, value in content.items():
+        leaves += _leaves(value, f"{prefix}{name}.") if isinstance(value, Mapping) else [(f"{prefix}{name}", _plain(value))]
+    return leaves

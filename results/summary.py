@@ -1,0 +1,159 @@
+"""A run in one sentence, and its front row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..evaluators.evaluator import Score
+from ..search.front import best_within, front, reported_fidelity
+from ..search.trial import Fidelity, State, Trial
+from .wording import word_ratio
+
+HEADLINE_DROP = 1.0
+"""Percentage points of accuracy that the headline allows to be lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrontRow:
+    """One member of the front, ready for a table.
+
+    Attributes:
+        number: Of the trial.
+        is_baseline: The uncompressed network.
+        is_pick: The member that the summary line names.
+        accuracy: %, validation.
+        accuracy_drop: Percentage points.
+        latency_ms: Per batch of the profile.
+        speedup: Latency of the baseline over its own.
+        size_bytes: Of the file that the runtime loads.
+        size_ratio: Size of the baseline over its own.
+        test_accuracy: %, of the exported file; None before the end.
+        test_drop: Percentage points; None before the end.
+        parity: Share of samples on which torch and the runtime agree; None before the end.
+        is_verified: Exported, reloaded and in parity; None where not checked.
+        artefact: Name of its file, or None.
+        executed_int8: Operators that the runtime executed in int8, and how many were planned; None where unknown.
+        is_latency_good: Whether the measurement converged.
+        origin: Why it was proposed.
+    """
+
+    number: int
+    is_baseline: bool
+    is_pick: bool
+    accuracy: Score
+    accuracy_drop: Score
+    latency_ms: Score
+    speedup: float
+    size_bytes: int
+    size_ratio: float
+    test_accuracy: Score | None
+    test_drop: Score | None
+    parity: Score | None
+    is_verified: bool | None
+    artefact: str | None
+    executed_int8: tuple[int, int] | None
+    is_latency_good: bool
+    origin: str
+
+
+def find_baseline(trials: Sequence[Trial]) -> Trial | None:
+    """The uncompressed network, with the training of the reported front where it had it; None before it is evaluated."""
+    neutral = [t for t in trials if t.state is State.COMPLETE and not t.configuration]
+    same_training = [t for t in neutral if t.fidelity is reported_fidelity(trials)]
+    return next(iter(same_training or neutral), None)
+
+
+def reported_front(trials: Sequence[Trial]) -> list[Trial]:
+    """The front that is shown to people, from accurate to fast; empty before the baseline is evaluated."""
+    return front(trials, reported_fidelity(trials)) if find_baseline(trials) else []
+
+
+def find_pick(trials: Sequence[Trial]) -> Trial | None:
+    """The fastest compressed network within one point; None where none is faster than the baseline."""
+    if find_baseline(trials) is None:
+        return None
+    best = best_within(trials, reported_fidelity(trials), HEADLINE_DROP)
+    return best if best is not None and best.configuration else None
+
+
+def failed_trials(trials: Sequence[Trial]) -> list[Trial]:
+    """The trials that failed, and the final members that did not pass verification."""
+    return [t for t in trials if t.state is State.FAILED or t.is_verified is False]
+
+
+def summary_line(trials: Sequence[Trial]) -> str:
+    """How much faster and smaller the network became, and at what loss, in one sentence."""
+    baseline = find_baseline(trials)
+    if baseline is None:
+        first = trials[0] if trials else None
+        return f"The baseline failed: {first.reason}" if first else "No trial has ended yet"
+    pick = find_pick(trials)
+    if pick is not None:
+        return _gains(pick, baseline)
+    compressed = [t for t in reported_front(trials) if t.configuration]
+    if not compressed:
+        return f"Nothing but the baseline has an accuracy yet ({_count_states(trials)})"
+    closest = min(compressed, key=lambda trial: trial.value("accuracy_drop"))
+    return f"Nothing faster within {HEADLINE_DROP:g} pt of the baseline; the smallest loss: {_gains(closest, baseline)}"
+
+
+def front_rows(trials: Sequence[Trial]) -> list[FrontRow]:
+    """The reported front, from accurate to fast; empty before the baseline is evaluated."""
+    baseline, pick = find_baseline(trials), find_pick(trials)
+    if baseline is None:
+        return []
+    return [_front_row(trial, baseline, is_pick=trial is pick) for trial in reported_front(trials)]
+
+
+def _front_row(trial: Trial, baseline: Trial, *, is_pick: bool) -> FrontRow:
+    executed, planned = trial.details.get("executed_int8"), trial.details.get("planned_int8")
+    return FrontRow(
+        number=trial.number,
+        is_baseline=not trial.configuration,
+        is_pick=is_pick,
+        accuracy=trial.scores["accuracy"],
+        accuracy_drop=trial.scores["accuracy_drop"],
+        latency_ms=trial.scores["latency_ms"],
+        speedup=baseline.value("latency_ms") / trial.value("latency_ms"),
+        size_bytes=int(trial.value("size_bytes")),
+        size_ratio=baseline.value("size_bytes") / trial.value("size_bytes"),
+        test_accuracy=trial.scores.get("test_accuracy"),
+        test_drop=trial.scores.get("test_drop"),
+        parity=trial.scores.get("parity"),
+        is_verified=trial.is_verified,
+        artefact=trial.artefact,
+        executed_int8=None if executed is None or planned is None else (int(executed), int(planned)),
+        is_latency_good=trial.details.get("latency_quality", "good") == "good",
+        origin=trial.origin,
+    )
+
+
+def _gains(trial: Trial, baseline: Trial) -> str:
+    faster = _compare(baseline.value("latency_ms") / trial.value("latency_ms"), "faster", "slower")
+    smaller = _compare(baseline.value("size_bytes") / trial.value("size_bytes"), "smaller", "larger")
+    return f"{faster} and {smaller} {_loss(trial)}, #{trial.number}"
+
+
+def _compare(ratio: float, better: str, worse: str) -> str:
+    return f"{word_ratio(ratio)} {better}" if ratio >= 1 else f"{word_ratio(1 / ratio)} {worse}"
+
+
+def _loss(trial: Trial) -> str:
+    drop = round(trial.value("accuracy_drop"), 1)
+    measured_on = "validation" if trial.fidelity is Fidelity.FULL else f"validation, {trial.fidelity} fine-tune"
+    if "test_drop" in trial.scores:
+        test = round(trial.value("test_drop"), 1)
+        # The word is repeated only where the two splits disagree about the direction.
+        word = "" if (test < 0) == (drop < 0) else f"{_direction(test)} "
+        measured_on += f"; {abs(test):.1f} pt {word}on test"
+    return f"at {abs(drop):.1f} pt of accuracy {_direction(drop)} ({measured_on})"
+
+
+def _direction(drop: float) -> str:
+    return "gained" if drop < 0 else "lost"
+
+
+def _count_states(trials: Sequence[Trial]) -> str:
+    n_closed = sum(t.state is State.DOMINATED for t in trials)
+    return f"{len(trials)} trials: {n_closed} closed as dominated, {len(failed_trials(trials))} failed"

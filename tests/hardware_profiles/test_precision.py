@@ -1,0 +1,66 @@
+import json
+from typing import Any
+
+import pytest
+
+from parefront.hardware_profiles import ExportError, PrecisionPlan, TensorQuantization
+
+WEIGHT = TensorQuantization(8, (0.5, 0.25), (0, 0), axis=0, is_signed=True)
+ACTIVATION = TensorQuantization(8, (0.1,), (128,), axis=None, is_signed=False)
+
+
+def test_ranges_of_the_integers() -> None:
+    assert (WEIGHT.qmin, WEIGHT.qmax) == (-128, 127)
+    assert (ACTIVATION.qmin, ACTIVATION.qmax) == (0, 255)
+    four_bits = TensorQuantization(4, (1.0,), (0,), axis=None, is_signed=True)
+    assert (four_bits.qmin, four_bits.qmax) == (-8, 7)
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ({"bits": 32}, "bits must be from 2 to 8, got 32"),
+        ({"scale": (0.0, 0.25)}, "every scale must be finite and above 0"),
+        ({"scale": (float("nan"), 0.25)}, "every scale must be finite and above 0"),
+        ({"zero_point": (0,)}, "one value per scale"),
+        ({"axis": None}, "without an axis there must be one scale, got 2"),
+        ({"zero_point": (0, 128)}, "zero_point must lie in -128..127"),
+    ],
+)
+def test_impossible_quantisations_are_refused(change: dict[str, Any], rule: str) -> None:
+    values: dict[str, Any] = {
+        "bits": 8,
+        "scale": (0.5, 0.25),
+        "zero_point": (0, 0),
+        "axis": 0,
+        "is_signed": True,
+    } | change
+    with pytest.raises(ExportError, match=rule.replace(".", r"\.")):
+        TensorQuantization(**values)
+
+
+def test_a_plan_survives_json() -> None:
+    plan = PrecisionPlan({"b.weight": WEIGHT, "a.input": ACTIVATION})
+
+    assert PrecisionPlan.from_json(plan.to_json()) == plan
+    assert list(json.loads(plan.to_json())["tensors"]) == ["a.input", "b.weight"]
+    assert PrecisionPlan.from_json(PrecisionPlan.none().to_json()) == PrecisionPlan.none()
+
+
+def test_layers_are_those_with_an_int8_weight() -> None:
+    plan = PrecisionPlan({"l.1.weight": WEIGHT, "l.1.input": ACTIVATION, "l.2.output": ACTIVATION})
+
+    assert plan.layers == ("l.1",)
+    assert PrecisionPlan.none().layers == ()
+
+
+@pytest.mark.parametrize("name", ["conv", "conv.bias", ".weight"])
+def test_names_must_end_in_a_role(name: str) -> None:
+    with pytest.raises(ExportError, match="must be named"):
+        PrecisionPlan({name: WEIGHT})
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema": 2, "tensors": {}}', '{"schema": 1, "tensors": {"a": 1}}'])
+def test_other_text_is_refused(text: str) -> None:
+    with pytest.raises(ExportError, match="a precision plan must"):
+        PrecisionPlan.from_json(text)
