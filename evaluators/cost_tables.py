@@ -64,6 +64,8 @@ class CostTables:
         self._pooled: dict[tuple[str, int], list[tuple[int, float]]] = defaultdict(list)
         self._others: list[tuple[int, float]] = []
         self._size_extras: list[tuple[int, float]] = []
+        self._fixed = (0.0, 0.0)
+        self._per_layer = (0.0, 0.0)
         self._cache: dict[Form, float] = {}
 
     def forms(self, choices: Mapping[str, Choice]) -> list[Form]:
@@ -106,18 +108,31 @@ class CostTables:
         self._others.append((len(forms), others))
         self._size_extras.append((len(forms), size_bytes - _weight_bytes(forms)))
         self._cache.clear()
+        (fixed_us, layer_us), (fixed_bytes, layer_bytes) = map(_offset_and_slope, (self._others, self._size_extras))
+        self._fixed, self._per_layer = (fixed_us, fixed_bytes), (layer_us, layer_bytes)
 
     def latency_ms(self, choices: Mapping[str, Choice]) -> float:
         """Predicted latency of a configuration."""
-        forms = self.forms(choices)
-        others = _line([(n, us) for n, us in self._others], len(forms)) if self._others else 0.0
-        return (sum(self._time(form) for form in forms) + others) / 1000
+        return self._fixed[0] / 1000 + sum(self.layer_cost(layer, choices)[0] for layer in self._space.widths)
 
     def size_bytes(self, choices: Mapping[str, Choice]) -> float:
         """Predicted size of a configuration's artefact: the weights exactly, the graph around them per layer."""
-        forms = self.forms(choices)
-        extras = _line(self._size_extras, len(forms)) if self._size_extras else 0.0
-        return _weight_bytes(forms) + extras
+        return self._fixed[1] + sum(self.layer_cost(layer, choices)[1] for layer in self._space.widths)
+
+    def layer_cost(self, layer: str, choices: Mapping[str, Choice]) -> tuple[float, float]:
+        """Predicted milliseconds and bytes of one layer, nothing where a fold has taken it in."""
+        form = self._form(layer, choices)
+        if form is None:
+            return 0.0, 0.0
+        return (self._time(form) + self._per_layer[0]) / 1000, _weight_bytes([form]) + self._per_layer[1]
+
+    def layers_under(self, site: Site) -> tuple[str, ...]:
+        """The layers whose cost depends on a site."""
+        widths = self._space.widths
+        touched = {name for name in widths if site.name in (widths[name].input_site, widths[name].output_site)}
+        touched |= set(site.layers)
+        touched |= {fold.layers[0] for fold in self._fold_of.values() if touched & set(fold.layers)}
+        return tuple(name for name in widths if name in touched)
 
     def _form(self, layer: str, choices: Mapping[str, Choice]) -> Form | None:
         gone = self._gone_with.get(layer)
@@ -166,17 +181,24 @@ class CostTables:
         return _line(pooled, form.macs) if pooled else float(form.macs)
 
 
-def _line(points: Iterable[tuple[int, float]], x: float) -> float:
-    """Value at x of the least-squares line through the points, with neither offset nor slope below zero."""
-    points = list(points)
+def _line(points: list[tuple[int, float]], x: float) -> float:
+    """Value at x of the line through the points; through one width only, part of the time is taken as fixed."""
     mean_x, mean_y = statistics.fmean(p[0] for p in points), statistics.fmean(p[1] for p in points)
-    spread = sum((px - mean_x) ** 2 for px, _ in points)
-    if spread < 1e-9 * max(1.0, mean_x**2):
+    if all(p[0] == points[0][0] for p in points):
         return mean_y * (FIXED_SHARE + (1 - FIXED_SHARE) * x / max(mean_x, 1e-9))
-    slope = max(0.0, sum((px - mean_x) * (py - mean_y) for px, py in points) / spread)
-    if mean_y - slope * mean_x < 0:
-        slope = mean_y / mean_x
-    return mean_y + slope * (x - mean_x)
+    offset, slope = _offset_and_slope(points)
+    return offset + slope * x
+
+
+def _offset_and_slope(points: Sequence[tuple[int, float]]) -> tuple[float, float]:
+    """The least-squares line through the points, with neither offset nor slope below zero."""
+    mean_x, mean_y = statistics.fmean(p[0] for p in points), statistics.fmean(p[1] for p in points)
+    spread = sum((x - mean_x) ** 2 for x, _ in points)
+    if spread == 0:
+        return max(0.0, mean_y), 0.0
+    slope = max(0.0, sum((x - mean_x) * (y - mean_y) for x, y in points) / spread)
+    offset = mean_y - slope * mean_x
+    return (offset, slope) if offset >= 0 else (0.0, max(0.0, mean_y / mean_x))
 
 
 def _weight_bytes(forms: Iterable[Form]) -> float:

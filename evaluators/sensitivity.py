@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..spaces import Choice, Network, SearchSpace, Site
 from ..spaces.channel_groups import channel_importance, find_channel_groups
-from ..spaces.factorize import SCHEMES, parse_rank
+from ..spaces.factorize import SCHEMES, parse_rank, singular_energy
 from ..spaces.quantize import quantize_weight
 
 Damages = Mapping[str, Mapping[Choice, float]]
@@ -40,14 +40,17 @@ def _damages_of(site: Site, network: Network, groups: Mapping[str, Tensor]) -> d
     assert isinstance(weight, Tensor)
     weight = weight.detach()
     if site.technique == "rank":
-        return {choice: 0.0 if choice == site.neutral else _lost_energy(weight, str(choice)) for choice in site.choices}
+        return {site.neutral: 0.0, **_lost_energies(weight, [str(choice) for choice in site.choices[1:]])}
     return {choice: 0.0 if choice == site.neutral else _rounding_error(weight) for choice in site.choices}
 
 
-def _lost_energy(weight: Tensor, choice: str) -> float:
-    scheme, rank = parse_rank(choice)
-    energy = torch.linalg.svdvals(SCHEMES[scheme].as_matrix(weight.double())).square()
-    return float(energy[rank:].sum() / energy.sum())
+def _lost_energies(weight: Tensor, choices: list[str]) -> dict[Choice, float]:
+    energies = {scheme: singular_energy(SCHEMES[scheme].as_matrix(weight)) for scheme, _ in map(parse_rank, choices)}
+    return {
+        choice: float(energies[scheme][rank:].sum() / energies[scheme].sum())
+        for choice in choices
+        for scheme, rank in [parse_rank(choice)]
+    }
 
 
 def _rounding_error(weight: Tensor) -> float:

@@ -28,24 +28,25 @@ def describe(configuration: Configuration) -> list[str]:
 
 def word_choice(site: Site, choice: Choice) -> str:
     """One decision beside its layer: `48→24`, `int8`, `folded`, `spatial:24`."""
-    return _CHOICES.get(site.technique, lambda site, choice: f"{site.technique} {choice}")(site, choice)
+    word = _CHOICES.get(site.technique)
+    return word(site, choice) if word else f"{site.technique} {choice}"
 
 
-def strength(sites: Iterable[Site], configuration: Mapping[str, Choice]) -> float:
-    """How far the decisions of a layer go: 0 where all are neutral, 1 where all are at their strongest.
+def strength(sites: Iterable[Site], configuration: Mapping[str, Choice], n_techniques: int) -> float:
+    """How much is done to a layer: 0 where it is unchanged, 1 where every technique does the most it can.
 
-    The mean position among the ordered choices. A folded layer is gone, which makes its other sites moot: 1.
+    The positions among the ordered choices (neutral 0, strongest 1), averaged over the techniques. A folded layer is
+    gone, whatever else was decided for it: 1.
 
     Args:
         sites: Those that touch the layer.
         configuration: Choices by site name.
+        n_techniques: Techniques of the whole space, so that layers with few sites compare with those with many.
     """
     chosen = [(site, configuration[site.name]) for site in sites if site.name in configuration]
-    if any(site.technique == "fold" for site, _ in chosen):
+    if any(site.technique in _REMOVES_LAYER for site, _ in chosen):
         return 1.0
-    n_sites = sum(1 for site in sites if len(site.choices) > 1)
-    positions = [site.choices.index(choice) / (len(site.choices) - 1) for site, choice in chosen]
-    return sum(positions) / n_sites if n_sites else 0.0
+    return sum(site.choices.index(choice) / (len(site.choices) - 1) for site, choice in chosen) / n_techniques
 
 
 def _named(items: Sequence[str]) -> str:
@@ -74,6 +75,7 @@ def _other(technique: str) -> Callable[[Decided], str]:
     return lambda decided: f"{technique}: {_named([f'{layer} {choice}' for layer, choice in decided])}"
 
 
+_REMOVES_LAYER = frozenset({"fold"})
 # How each technique is worded; one that is not listed is worded by its own name.
 _LINES: dict[str, Callable[[Decided], str]] = {
     "fold": _folded,

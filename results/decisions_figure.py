@@ -43,7 +43,7 @@ class DecisionsData:
         layers: Rows, in the order of the network.
         facts: What is known of each layer beside its name, for instance `conv, 16→32 channels, 2,359,296 MACs`.
         members: Columns, from accurate to fast.
-        titles: Of each column: number, drop and speed-up.
+        titles: Of each column: number, change of accuracy and speed-up.
         cells: Per layer, per member.
     """
 
@@ -60,12 +60,13 @@ def decisions_data(run: Run) -> DecisionsData:
     layers = list(run.manifest.get("layers", ()))
     names = [str(layer["name"]) for layer in layers]
     by_layer = {name: [site for site in run.sites if name in site.layers] for name in names}
+    n_techniques = max(1, len({site.technique for site in run.sites}))
     return DecisionsData(
         layers=tuple(names),
         facts=tuple(_word_layer(layer) for layer in layers),
         members=tuple(trial.number for trial in members),
         titles=tuple(_title(trial, run.baseline) for trial in members),
-        cells=tuple(tuple(_cell(by_layer[name], trial) for trial in members) for name in names),
+        cells=tuple(tuple(_cell(by_layer[name], trial, n_techniques) for trial in members) for name in names),
     )
 
 
@@ -96,14 +97,15 @@ def draw_decisions(data: DecisionsData) -> go.Figure:
     return figure
 
 
-def _cell(sites: list[Site], trial: Trial) -> DecisionCell:
+def _cell(sites: list[Site], trial: Trial, n_techniques: int) -> DecisionCell:
     words = [word_choice(site, trial.configuration[site.name]) for site in sites if site.name in trial.configuration]
-    return DecisionCell(tuple(words), strength(sites, trial.configuration))
+    return DecisionCell(tuple(words), strength(sites, trial.configuration, n_techniques))
 
 
 def _title(trial: Trial, baseline: Trial) -> tuple[str, ...]:
     speedup = baseline.value("latency_ms") / trial.value("latency_ms")
-    return (f"#{trial.number}", f"{trial.value('accuracy_drop'):+.1f} pt lost".replace("+", ""), word_ratio(speedup))
+    change = round(-trial.value("accuracy_drop"), 1)
+    return (f"#{trial.number}", f"{change:+.1f} pt" if change else "0.0 pt", word_ratio(speedup))
 
 
 def _word_layer(layer: Mapping[str, object]) -> str:
@@ -115,7 +117,7 @@ def _written(cell: DecisionCell, *, is_one_line: bool) -> str:
         return plain(" · ".join(cell.words))
     # Two lines: a cell has at most four words, and what a narrow column cannot hold is found by pointing at it.
     half = (len(cell.words) + 1) // 2
-    lines = (" · ".join(cell.words[:half]), " · ".join(cell.words[half:]))
+    lines = (" ".join(cell.words[:half]), " ".join(cell.words[half:]))
     return "<br>".join(plain(line) for line in lines if line)
 
 
@@ -131,7 +133,8 @@ def _hover_texts(data: DecisionsData) -> list[list[str]]:
 
 def _finish_axes(figure: go.Figure, data: DecisionsData) -> None:
     n_members = len(data.members)
-    columns = ["<br>".join(plain(line) for line in (title if n_members <= MAX_WRITTEN else title[:1])) for title in data.titles]
+    n_lines = 3 if n_members <= MAX_WRITTEN else 1
+    columns = ["<br>".join(plain(line) for line in title[:n_lines]) for title in data.titles]
     bare = {"showgrid": False, "ticks": "", "showline": False, "title": {"text": ""}}
     figure.update_layout(
         margin={"l": 24, "r": 8, "t": 64, "b": 8},

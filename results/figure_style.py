@@ -31,6 +31,14 @@ _AXIS = {
     "title": {"standoff": 12},
 }
 
+# Dark on both grounds, so that it stands out from either.
+_HOVER_LABEL = {
+    "bgcolor": "#20262e",
+    "bordercolor": "#4a535e",
+    "font": {"color": "#f2f4f6", "size": 12},
+    "align": "left",
+}
+
 
 def new_figure(height: int) -> go.Figure:
     """An empty figure in the common style, on a transparent ground.
@@ -47,7 +55,8 @@ def new_figure(height: int) -> go.Figure:
         font={"family": FONT, "size": 13, "color": INK},
         margin={"l": 64, "r": 24, "t": 24, "b": 56},
         hovermode="closest",
-        hoverlabel={"bgcolor": "#20262e", "bordercolor": "#20262e", "font": {"color": "#f2f4f6", "size": 12}, "align": "left"},
+        hoverlabel=_HOVER_LABEL,
+        modebar={"bgcolor": CLEAR, "color": FAINT, "activecolor": BLUE},
         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom", "bgcolor": CLEAR},
         xaxis=_AXIS,
         yaxis=_AXIS,

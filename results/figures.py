@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .decisions_figure import DecisionCell, DecisionsData, decisions_data, draw_decisions
-from .front_figure import FrontData, FrontPoint, draw_front, front_data
+from .front_data import FrontData, FrontPoint, front_data
+from .front_figure import draw_front
 from .hypervolume_figure import HypervolumeData, HypervolumeSeries, draw_hypervolume, hypervolume_data
 
 __all__ = [

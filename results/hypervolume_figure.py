@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from ..search.front import MAX_DROP, MAX_RATIO, front, front_hypervolume
+from ..search.front import front, front_hypervolume
 from ..search.trial import Fidelity, State, Trial
 from .figure_style import BLUE, VERMILLION, hover, message, new_figure
 from .summary import find_baseline
@@ -26,7 +26,7 @@ class HypervolumeSeries:
 
     Attributes:
         fidelity: Fronts of different training are not compared.
-        numbers: Trials after which it was computed: those that raised it, and the last.
+        numbers: Trials after which it was computed: the first of this fidelity, those that raised it, and the last.
         shares: Share of the box, 0 to 1, after each of these trials.
         origins: Why each of these trials was proposed.
     """
@@ -74,11 +74,10 @@ def draw_hypervolume(data: HypervolumeData) -> go.Figure:
                 hoverinfo="text",
             )
         )
-    box = f"share of the box of {MAX_DROP:g} pt, {MAX_RATIO:g}x faster, {MAX_RATIO:g}x smaller (%)"
     figure.update_layout(
         showlegend=True,
         xaxis={"title": {"text": "trial"}, "rangemode": "tozero"},
-        yaxis={"title": {"text": box, "font": {"size": 11}}, "rangemode": "tozero"},
+        yaxis={"title": {"text": "hypervolume (% of its box)"}, "rangemode": "tozero"},
     )
     return figure
 
@@ -86,14 +85,16 @@ def draw_hypervolume(data: HypervolumeData) -> go.Figure:
 def _series(trials: Sequence[Trial], fidelity: Fidelity) -> HypervolumeSeries:
     baseline = trials[0]
     members: list[Trial] = []
-    numbers, shares, origins = [baseline.number], [0.0], [baseline.origin]
+    numbers: list[int] = []
+    shares: list[float] = []
+    origins: list[str] = []
     for trial in trials:
         if trial.state is not State.COMPLETE or trial.fidelity is not fidelity:
             continue
         # Only the members so far can matter beside the new one, which keeps a long run quick to follow.
         members = [t for t in front([baseline, *members, trial], fidelity) if t is not baseline]
         share = front_hypervolume([baseline, *members], fidelity)
-        if share > shares[-1]:
+        if not shares or share > shares[-1]:
             numbers, shares, origins = [*numbers, trial.number], [*shares, share], [*origins, trial.origin]
     if trials[-1].number > numbers[-1]:
         numbers, shares, origins = [*numbers, trials[-1].number], [*shares, shares[-1]], [*origins, "last trial"]

@@ -44,7 +44,7 @@ class Run:
         """
         baseline = find_baseline(self.trials)
         if baseline is None:
-            raise ResultsError(f"{self.directory} must hold an evaluated baseline: {self.summary}; start the search again")
+            raise ResultsError(f"{self.directory} must hold an evaluated baseline: {self.summary}; search again")
         return baseline
 
     @property
@@ -115,7 +115,7 @@ def _read_manifest(directory: RunDirectory) -> dict[str, Any]:
     if manifest is not None:
         raise ResultsError(f"{directory.manifest} must hold a JSON object, got {type(manifest).__name__}: restore it")
     inner = sorted(path.parent.name for path in directory.root.glob("*/run.json"))
-    remedy = f"it holds the runs {', '.join(inner)}" if inner else "start one with `parefront search TASK --out DIRECTORY`"
+    remedy = f"it holds the runs {', '.join(inner)}" if inner else "start one with `parefront search TASK --out RUN`"
     got = "without it" if directory.root.is_dir() else "which is no directory"
     raise ResultsError(f"a run directory must hold run.json, got {str(directory.root)!r} {got}: {remedy}")
 

@@ -9,6 +9,7 @@ from string import Template
 import plotly.graph_objects as go
 import plotly.offline
 
+from ..search.front import MAX_DROP, MAX_RATIO
 from . import report_sections as sections
 from .figures import decisions_data, draw_decisions, draw_front, draw_hypervolume, front_data, hypervolume_data
 from .load import Run
@@ -17,6 +18,9 @@ from .markup import as_html
 _FIGURE_OPTIONS = {
     "responsive": True,
     "displaylogo": False,
+    # Plotly 7 offers to upload the chart unless told otherwise; a report stays where it is.
+    "showSendToCloud": False,
+    "plotlyServerURL": "",
     "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
 }
 
@@ -52,6 +56,7 @@ def _render(run: Run, page_directory: Path) -> str:
         front_table=sections.front_table(run, page_directory),
         decisions_figure=_embed(draw_decisions(decisions_data(run)), "decisions-figure"),
         hypervolume_figure=_embed(draw_hypervolume(hypervolume_data(run.trials)), "hypervolume-figure"),
+        box=f"from the baseline to {MAX_DROP:g} pt lost, {MAX_RATIO:g}x faster and {MAX_RATIO:g}x smaller",
         time=sections.time_bars(run),
         failed=sections.failed_table(run.trials),
         settings=sections.settings(run),

@@ -11,7 +11,7 @@ from ..search.trial import State, Trial
 from .decisions import describe
 from .load import Run
 from .markup import Html, as_html, bars, definitions, element, join, link, table
-from .summary import FrontRow, failed_trials, find_baseline, front_rows
+from .summary import HEADLINE_DROP, FrontRow, failed_trials, find_baseline, front_rows
 from .wording import word_bytes, word_ratio, word_score, word_seconds
 
 FRONT_HEAD = (
@@ -39,8 +39,13 @@ def front_table(run: Run, page_directory: Path) -> Html:
         page_directory: Where the page will lie; links are relative to it.
     """
     by_number = {trial.number: trial for trial in run.trials}
-    rows = [_front_cells(row, _relative(run.artefact(by_number[row.number]), page_directory)) for row in front_rows(run.trials)]
-    return table(FRONT_HEAD, rows, "numbers") if rows else element("p", "The baseline has not been evaluated yet.", "note")
+    rows = []
+    for row in front_rows(run.trials):
+        path = run.artefact(by_number[row.number])
+        rows.append(_front_cells(row, _relative(path, page_directory) if path else None))
+    return (
+        table(FRONT_HEAD, rows, "numbers") if rows else element("p", "The baseline has not been evaluated yet.", "note")
+    )
 
 
 def failed_table(trials: Sequence[Trial]) -> Html:
@@ -48,7 +53,7 @@ def failed_table(trials: Sequence[Trial]) -> Html:
     failed = failed_trials(trials)
     if not failed:
         return element("p", "No trial failed.", "note")
-    rows = [(f"#{t.number}", t.origin, t.reason or "no reason recorded", "; ".join(describe(t.configuration))) for t in failed]
+    rows = [(f"#{t.number}", t.origin, t.reason or "unknown", "; ".join(describe(t.configuration))) for t in failed]
     return table(("trial", "proposed as", "reason", "decisions"), rows, "words")
 
 
@@ -63,17 +68,19 @@ def time_bars(run: Run) -> Html:
     if total <= 0:
         return element("p", "No time has been recorded yet.", "note")
     stages = [*(name for name in _STAGES if name in seconds), *sorted(seconds.keys() - set(_STAGES))]
-    shares = {name: (seconds[name] / total, f"{word_seconds(seconds[name])} · {seconds[name] / total:.0%}") for name in stages}
+    parts = {name: seconds[name] / total for name in stages}
+    shares = {name: (part, f"{word_seconds(seconds[name])} · {part:.0%}") for name, part in parts.items()}
     return join([bars(shares), element("p", f"{word_seconds(total)} in all.", "note")])
 
 
 def facts(run: Run) -> Html:
     """The line of facts below the headline."""
     states = [trial.state for trial in run.trials]
+    n_complete = sum(t.state is State.COMPLETE and t.is_verified is not False for t in run.trials)
     baseline = find_baseline(run.trials)
     total = (run.manifest.get("seconds") or {}).get("total")
     shown: dict[str, object] = {
-        "trials": f"{len(states)}: {states.count(State.COMPLETE)} complete, {states.count(State.DOMINATED)} closed early, "
+        "trials": f"{n_complete} complete, {states.count(State.DOMINATED)} closed early, "
         f"{len(failed_trials(run.trials))} failed",
         "front": f"{sum(1 for trial in run.front if trial.configuration)} compressed networks",
     }
@@ -107,25 +114,27 @@ def profile(run: Run) -> Html:
 
 def _front_cells(row: FrontRow, path: str | None) -> list[object]:
     name: Html = as_html(f"#{row.number}")
-    mark = " baseline" if row.is_baseline else " fastest within 1 pt" if row.is_pick else ""
-    latency = word_score(row.latency_ms, 3)
+    mark = "baseline" if row.is_baseline else f"fastest within {HEADLINE_DROP:g} pt" if row.is_pick else ""
+    latency = _score(row.latency_ms, 3)
     return [
         join([link(path, name) if path else name, element("small", mark)]),
-        word_score(row.accuracy, 1),
-        word_score(row.accuracy_drop, 1),
-        latency if row.is_latency_good else join([latency, element("small", " not converged", "warn")]),
+        _score(row.accuracy, 1),
+        _score(row.accuracy_drop, 1),
+        latency if row.is_latency_good else join([latency, element("small", "not converged", "warn")]),
         word_ratio(row.speedup),
         word_bytes(row.size_bytes),
         word_ratio(row.size_ratio),
-        _optional(row.test_accuracy),
-        _optional(row.test_drop),
+        _score(row.test_accuracy, 1),
+        _score(row.test_drop, 1),
         _executed(row.executed_int8),
         _VERIFIED[row.is_verified],
     ]
 
 
-def _optional(score: Score | None) -> str:
-    return "" if score is None else word_score(score, 1)
+def _score(score: Score | None, digits: int) -> Html:
+    """The value, its interval below it."""
+    value, _, interval = ("" if score is None else word_score(score, digits)).partition(" ")
+    return join([value, element("small", interval) if interval else ""])
 
 
 def _executed(counts: tuple[int, int] | None) -> object:
@@ -135,8 +144,8 @@ def _executed(counts: tuple[int, int] | None) -> object:
     return element("span", f"{executed} of {planned}", "warn" if executed < planned else "")
 
 
-def _relative(path: Path | None, page_directory: Path) -> str | None:
-    return None if path is None else Path(os.path.relpath(path, page_directory)).as_posix()
+def _relative(path: Path, page_directory: Path) -> str:
+    return Path(os.path.relpath(path, page_directory)).as_posix()
 
 
 def _plain(value: object) -> str:
@@ -146,5 +155,6 @@ def _plain(value: object) -> str:
 def _leaves(content: Mapping[str, object], prefix: str = "") -> list[tuple[str, object]]:
     leaves: list[tuple[str, object]] = []
     for name, value in content.items():
-        leaves += _leaves(value, f"{prefix}{name}.") if isinstance(value, Mapping) else [(f"{prefix}{name}", _plain(value))]
+        path = f"{prefix}{name}"
+        leaves += _leaves(value, f"{path}.") if isinstance(value, Mapping) else [(path, _plain(value))]
     return leaves

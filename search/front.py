@@ -15,16 +15,26 @@ MAX_RATIO = 64.0
 
 
 def objectives(trial: Trial, baseline: Trial) -> Point:
-    """(accuracy drop, log latency ratio, log size ratio), each 0 to 1 within the box, all minimised.
+    """A complete trial as a point, see `point`."""
+    return point(
+        trial.value("accuracy_drop"),
+        trial.value("latency_ms") / baseline.value("latency_ms"),
+        trial.value("size_bytes") / baseline.value("size_bytes"),
+    )
+
+
+def point(drop: float, latency_ratio: float, size_ratio: float) -> Point:
+    """(accuracy drop, log latency ratio, log size ratio), all minimised, the box from `REFERENCE` to (0, -1, -1).
 
     Ratios in logarithms, so that halving a small network counts as much as halving a large one.
+
+    Args:
+        drop: Percentage points.
+        latency_ratio: Over the baseline's.
+        size_ratio: Over the baseline's.
     """
     scale = math.log(MAX_RATIO)
-    return (
-        trial.value("accuracy_drop") / MAX_DROP,
-        math.log(trial.value("latency_ms") / baseline.value("latency_ms")) / scale,
-        math.log(trial.value("size_bytes") / baseline.value("size_bytes")) / scale,
-    )
+    return drop / MAX_DROP, math.log(latency_ratio) / scale, math.log(size_ratio) / scale
 
 
 REFERENCE: Point = (1.0, 0.0, 0.0)

@@ -87,7 +87,8 @@ def _decisions(configuration: Configuration, technique: str) -> dict[str, Choice
 
 def _fold_batch_norms(module: fx.GraphModule) -> None:
     """Folds every BatchNorm behind a convolution or linear layer into it, in float64."""
-    for node in list(module.graph.nodes):
+    nodes: list[fx.Node] = list(module.graph.nodes)
+    for node in nodes:
         norm = module_of(module, node)
         if not is_foldable_norm(norm):
             continue

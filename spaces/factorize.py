@@ -124,7 +124,7 @@ def _choices(layer: Layer, module: nn.Module, grid: int) -> list[str]:
     full = layer.in_channels * layer.out_channels * math.prod(layer.kernel_size)
     found: list[tuple[int, str]] = []
     for scheme in ("svd",) if math.prod(layer.kernel_size) == 1 else ("spatial", "channel"):
-        energy = torch.linalg.svdvals(SCHEMES[scheme].as_matrix(weight.detach().double())).square()
+        energy = singular_energy(SCHEMES[scheme].as_matrix(weight.detach()))
         kept = torch.cumsum(energy, 0) / energy.sum()
         for share in KEPT_ENERGIES:
             rank = int((kept < share).sum()) + 1
@@ -134,6 +134,14 @@ def _choices(layer: Layer, module: nn.Module, grid: int) -> list[str]:
             if rank < len(energy) and cost < full and (cost, choice) not in found:
                 found.append((cost, choice))
     return [choice for _, choice in sorted(found, reverse=True)]
+
+
+def singular_energy(matrix: Tensor) -> Tensor:
+    """Squared singular values, largest first, shape (min(a, b),): by the smaller Gram matrix, cheaper than an SVD."""
+    matrix = matrix.double()
+    gram = matrix @ matrix.T if matrix.shape[0] <= matrix.shape[1] else matrix.T @ matrix
+    energy: Tensor = torch.linalg.eigvalsh(gram)  # ascending
+    return energy.clamp_min(0).flip(0)
 
 
 def _truncate(matrix: Tensor, rank: int) -> tuple[Tensor, Tensor]:

@@ -165,9 +165,10 @@ def folded_parameters(layer: nn.Module, norm: nn.Module | None) -> tuple[Tensor,
     bias = weight.new_zeros(weight.shape[0]) if layer.bias is None else layer.bias.detach().double()
     if norm is not None:
         assert isinstance(norm, nn.BatchNorm2d | nn.BatchNorm1d)
-        assert norm.running_mean is not None and norm.running_var is not None
-        scale = None if norm.weight is None else norm.weight.detach().double()
-        shift = None if norm.bias is None else norm.bias.detach().double()
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        scale = norm.weight.detach().double() if norm.affine else None
+        shift = norm.bias.detach().double() if norm.affine else None
         mean, variance = norm.running_mean.double(), norm.running_var.double()
         fused = fuse_conv_bn_weights(weight, bias, mean, variance, norm.eps, scale, shift)
         weight, bias = fused[0].detach(), fused[1].detach()
@@ -193,7 +194,8 @@ def _merge(module: fx.GraphModule, chain: Chain) -> nn.Module:
         merged: nn.Conv2d | nn.Linear = nn.Linear(weight.shape[1], weight.shape[0], dtype=first.weight.dtype)
         weight = weight[:, :, 0, 0]
     else:
-        assert isinstance(first, nn.Conv2d) and isinstance(second, nn.Conv2d)
+        assert isinstance(first, nn.Conv2d)
+        assert isinstance(second, nn.Conv2d)
         padding = _merged_padding(first, second)
         weight, bias = _add_shortcut(module, chain, weight, bias, padding)
         total = (first.stride[0] * second.stride[0], first.stride[1] * second.stride[1])

@@ -30,7 +30,10 @@ class Technique(Protocol):
     `prepare` and `finish` edit the module they are given: `compress` hands them a private copy.
     """
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The part before the slash in the names of its sites."""
+        ...
 
     def find_sites(self, network: Network, capabilities: Capabilities) -> Found:
         """The sites of this technique in a network, under what the hardware executes."""

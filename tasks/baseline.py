@@ -48,7 +48,7 @@ def trained_network(task: Task, train: Split, *, seed: int = 0, on_step: OnStep 
     else:
         network.load_state_dict(state)
     # Contiguous, so that a cached and a freshly trained network are the same to everything downstream.
-    return network.to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload,no-any-return]
+    return network.to(memory_format=torch.contiguous_format).eval()
 
 
 def digest(tensors: Mapping[str, Tensor]) -> str:

@@ -60,7 +60,7 @@ def _originals() -> tuple[list[Tensor], Tensor, Tensor]:
     images = torch.tensor(loaded.images, dtype=torch.float32) / 16.0
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(SPLIT_SEED))
     sizes = [N_TRAIN_ORIGINALS, N_VALIDATION_ORIGINALS, len(images) - N_TRAIN_ORIGINALS - N_VALIDATION_ORIGINALS]
-    return list(order.split(sizes)), images, torch.tensor(loaded.target)
+    return list(torch.split(order, sizes)), images, torch.tensor(loaded.target)
 
 
 def _plain_data() -> TaskData:

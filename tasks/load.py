@@ -53,7 +53,8 @@ def _from_file(path: Path, function: str) -> Task:
 
 def _import(path: Path) -> ModuleType:
     specification = importlib.util.spec_from_file_location(f"parefront_task_{path.stem}", path)
-    assert specification is not None and specification.loader is not None
+    assert specification is not None
+    assert specification.loader is not None
     module = importlib.util.module_from_spec(specification)
     # Registered, because dataclasses and pickle look their module up by name.
     sys.modules[specification.name] = module

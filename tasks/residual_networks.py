@@ -1,7 +1,7 @@
 """Residual networks for 32 x 32 images, defined here so that nothing is downloaded.
 
-The block is the fused inverted residual (a 3 x 3 convolution that expands, a 1 x 1 that projects; EfficientNetV2, Tan & Le
-2021, without squeeze-excite) with the activation after the addition of CIFAR ResNets (He et al. 2016).
+The block is the fused inverted residual (a 3 x 3 convolution that expands, a 1 x 1 that projects; EfficientNetV2, Tan &
+Le 2021, without squeeze-excite) with the activation after the addition of CIFAR ResNets (He et al. 2016).
 """
 
 from __future__ import annotations

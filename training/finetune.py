@@ -65,7 +65,7 @@ def finetune(
     """
     started = time.perf_counter()
     torch.manual_seed(seed)
-    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs miss this overload
+    module.to(memory_format=torch.channels_last)
     module.train()
     optimiser = torch.optim.SGD(
         module.parameters(),

@@ -62,7 +62,7 @@ class Split:
 
     def batches(self, batch_size: int) -> Iterator[Batch]:
         """All samples once, in order."""
-        for indices in torch.arange(len(self)).split(batch_size):
+        for indices in torch.split(torch.arange(len(self)), batch_size):
             yield Batch(self.inputs[indices], self.targets[indices], indices)
 
     def shuffled_batches(self, batch_size: int, n_batches: int, seed: int) -> Iterator[Batch]:
