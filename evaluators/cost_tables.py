@@ -129,8 +129,8 @@ class CostTables:
     def layers_under(self, site: Site) -> tuple[str, ...]:
         """The layers whose cost depends on a site."""
         widths = self._space.widths
-        touched = {name for name in widths if site.name in (widths[name].input_site, widths[name].output_site)}
-        touched |= set(site.layers)
+        touched = set(site.layers)
+        touched |= {name for name in widths if site.name in {widths[name].output_site, *(i[0] for i in widths[name].inputs)}}
         touched |= {fold.layers[0] for fold in self._fold_of.values() if touched & set(fold.layers)}
         return tuple(name for name in widths if name in touched)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from ..hardware_profiles.meter import Meter
 from ..hardware_profiles.profile import HardwareProfile
 from ..hardware_profiles.runtimes import OperatorTime, Session, executed_precision, get_runtime
 from ..spaces import Configuration, Finished, SearchSpace, find_space, finish, prepare, trace
-from ..tasks import Task, trained_network
+from ..tasks import Task, digest, trained_network
 from ..training import Split, TrainingRecipe, finetune, predict
 from .accuracy import accuracy_score, drop_score, runtime_outputs, sample_scores
 from .deploy import check_parity, missing_int8_layers
@@ -137,6 +139,23 @@ class Workbench:
     def set_reference(self, samples: NDArray[np.float64], test_samples: NDArray[np.float64]) -> None:
         """Sets the baseline's score per sample that drops are paired with, on validation and on test."""
         self._reference_samples, self._reference_test_samples = samples, test_samples
+
+    def with_drops(self, evaluation: Evaluation) -> Evaluation:
+        """A final evaluation made before the reference was set, with its drops."""
+        assert evaluation.samples is not None
+        assert evaluation.test_samples is not None
+        accuracy, test = self._accuracy_scores(evaluation.samples), self._test_scores(evaluation.test_samples)
+        return replace(evaluation, scores={**evaluation.scores, **accuracy, **test})
+
+    def key(self) -> str:
+        """SHA-256 over the network, the data and the recipes: what a run's results depend on beside the profile."""
+        splits = (self.data.train, self.data.validation, self.data.test)
+        facts = {
+            "weights": digest(self._baseline.state_dict()),
+            "data": [digest({"inputs": split.inputs, "targets": split.targets}) for split in splits],
+            "recipes": [recipe.to_json() for recipe in (self.task.short_recipe, self.task.full_recipe)],
+        }
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
     def structure(self, configuration: Configuration, file_name: str) -> Evaluation:
         """Latency, size and MACs without any training: they depend on the structure only."""

@@ -82,7 +82,6 @@ def draw_decisions(data: DecisionsData) -> go.Figure:
             z=[[cell.strength for cell in row] for row in data.cells],
             text=[[_written(cell, is_one_line=is_one_line) for cell in row] for row in data.cells],
             texttemplate="%{text}" if is_written else None,
-            textfont={"size": 11 if is_one_line else 10},
             hovertext=_hover_texts(data),
             hoverinfo="text",
             colorscale=_COLOURS,
@@ -138,7 +137,15 @@ def _finish_axes(figure: go.Figure, data: DecisionsData) -> None:
     bare = {"showgrid": False, "ticks": "", "showline": False, "title": {"text": ""}}
     figure.update_layout(
         margin={"l": 24, "r": 8, "t": 64, "b": 8},
-        xaxis={**bare, "side": "top", "tickvals": list(range(n_members)), "ticktext": columns, "fixedrange": True},
+        xaxis={
+            **bare,
+            "side": "top",
+            "tickvals": list(range(n_members)),
+            "ticktext": columns,
+            "tickangle": 0,
+            "tickfont": {"size": 11},
+            "fixedrange": True,
+        },
         yaxis={
             **bare,
             "autorange": "reversed",

@@ -165,13 +165,19 @@ def _label(figure: go.Figure, data: FrontData) -> None:
     note = {"showarrow": False, "font": {"size": 11, "color": INK}}
     text = f"{HEADLINE_DROP:g} pt below the baseline"
     figure.add_annotation(text=text, x=0, xref="paper", xanchor="left", y=limit, yanchor="bottom", **note)
-    # Up and to the left of a member is the one place where no other and no line can be.
-    place = {"xanchor": "right", "yanchor": "bottom", "xshift": -5, "yshift": 4}
-    points = [*_some(data.pick), data.baseline, *data.members]
+    on_line = [p for p in data.members if p.accuracy and (p.latency_ms.value, p.accuracy.value) in data.envelope]
+    off_line = [p for p in data.members if p not in on_line]
+    points = [*_some(data.pick), data.baseline, *on_line, *off_line]
     for x, y, number in _apart(points, figure.layout.xaxis.range, figure.layout.yaxis.range):
         name = "baseline" if number == data.baseline.number else f"#{number}"
         text = f"<b>{name}</b>" if data.pick and number == data.pick.number else name
+        # Up and to the left of the line nothing else can be; what is off the line has more room below.
+        place = _BELOW_RIGHT if number in {point.number for point in off_line} else _ABOVE_LEFT
         figure.add_annotation(text=text, x=x, y=y, **place, **note)
+
+
+_ABOVE_LEFT = {"xanchor": "right", "yanchor": "bottom", "xshift": -5, "yshift": 4}
+_BELOW_RIGHT = {"xanchor": "left", "yanchor": "top", "xshift": 5, "yshift": -4}
 
 
 def _apart(

@@ -156,4 +156,5 @@ def _direction(drop: float) -> str:
 
 def _count_states(trials: Sequence[Trial]) -> str:
     n_closed = sum(t.state is State.DOMINATED for t in trials)
-    return f"{len(trials)} trials: {n_closed} closed as dominated, {len(failed_trials(trials))} failed"
+    noun = "trial" if len(trials) == 1 else "trials"
+    return f"{len(trials)} {noun}: {n_closed} closed as dominated, {len(failed_trials(trials))} failed"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -50,8 +50,8 @@ class Proposer(Protocol):
         """Up to n new proposals; fewer or none when the space is exhausted."""
         ...
 
-    def tell(self, trial: Trial, operator_times: Sequence[OperatorTime] = ()) -> None:
-        """An ended trial, with its operator profile where it was measured."""
+    def tell(self, trial: Trial) -> None:
+        """An ended trial, whichever way it ended."""
         ...
 
 
@@ -78,13 +78,13 @@ class TableProposer:
             proposals.append(proposal)
         return proposals
 
-    def tell(self, trial: Trial, operator_times: Sequence[OperatorTime] = ()) -> None:
+    def tell(self, trial: Trial) -> None:
         """See `Proposer`."""
         self._pending.pop(trial.configuration, None)
         self._trials.append(trial)
-        if operator_times and "latency_ms" in trial.scores:
-            latency, size = trial.value("latency_ms"), trial.value("size_bytes")
-            self._tables.observe(trial.configuration, operator_times, latency, size)
+        times = [OperatorTime(*row) for row in trial.details.get("operators", ())]
+        if times and "latency_ms" in trial.scores:
+            self._tables.observe(trial.configuration, times, trial.value("latency_ms"), trial.value("size_bytes"))
 
     def _fit(self) -> None:
         observed = [t for t in complete(self._trials, Fidelity.SHORT) if len(t.configuration) > 0]

@@ -65,7 +65,6 @@ class Record:
         )
         self._distributions = {site.name: CategoricalDistribution(site.choices) for site in space.sites}
         self._neutral = {site.name: site.neutral for site in space.sites}
-        self._study.set_metric_names(list(OBJECTIVES))
         self.trials: list[Trial] = [_trial(frozen) for frozen in self._study.get_trials(deepcopy=False)]
 
     def add(self, trial: Trial) -> None:

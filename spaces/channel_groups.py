@@ -113,7 +113,8 @@ def _dependency_graph(module: nn.Module, example_input: Tensor) -> torch_pruning
     for parameter in module.parameters():
         parameter.requires_grad_(True)
     with torch.enable_grad():
-        return torch_pruning.DependencyGraph().build_dependency(module, example_input[:1], verbose=False)
+        # In a tuple: torch-pruning unpacks the inputs, and would trace the first sample of a bare batch on its own.
+        return torch_pruning.DependencyGraph().build_dependency(module, (example_input[:1],), verbose=False)
 
 
 def _members(

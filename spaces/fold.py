@@ -14,7 +14,7 @@ from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from ..hardware_profiles.profile import Capabilities
-from .network import ACTIVATIONS, Network, is_addition, module_of, n_calls, only_user, replace_module
+from .network import ACTIVATIONS, Network, is_addition, is_layer, module_of, n_calls, only_user, replace_module
 from .site import LeftAlone, Site
 from .technique import Decisions, Found
 
@@ -121,8 +121,9 @@ def find_chain(module: fx.GraphModule, activation: fx.Node) -> Chain | str:
     first = first_norm.all_input_nodes[0] if first_norm else source
     second = only_user(activation)
     reason = _obstacle(module, first, first_norm, second)
-    if reason or second is None:
-        return reason or "its output is read in several places"
+    if reason:
+        return reason
+    assert second is not None
     after = only_user(second)
     second_norm = after if is_foldable_norm(module_of(module, after)) else None
     end = second_norm or second
@@ -228,19 +229,16 @@ def _add_shortcut(
 def _obstacle(module: fx.GraphModule, first: fx.Node, first_norm: fx.Node | None, second: fx.Node | None) -> str | None:
     """Why the layers around an activation cannot be merged, or None where they can."""
     before, after = module_of(module, first), module_of(module, second)
-    if only_user(first) is None or (first_norm is not None and only_user(first_norm) is None):
+    if is_layer(before) and (only_user(first) is None or (first_norm is not None and only_user(first_norm) is None)):
         return "its input is read in several places"
-    is_linear = isinstance(before, nn.Linear) and isinstance(after, nn.Linear)
-    if (
-        second is not None
-        and (is_linear or isinstance(before, nn.Conv2d))
-        and (n_calls(module, first) > 1 or n_calls(module, second) > 1)
-    ):
-        return "a layer beside it is called in several places"
-    if is_linear:
-        return None
-    if not isinstance(before, nn.Conv2d) or not isinstance(after, nn.Conv2d):
+    if is_layer(before) and second is None:
+        return "its output is read in several places"
+    if second is None or not is_layer(before) or type(before) is not type(after):
         return "it does not stand between two convolutions or two linear layers"
+    if n_calls(module, first) > 1 or n_calls(module, second) > 1:
+        return "a layer beside it is called in several places"
+    if not isinstance(before, nn.Conv2d) or not isinstance(after, nn.Conv2d):
+        return None
     if before.groups != 1 or after.groups != 1 or max(*before.dilation, *after.dilation) > 1:
         return "grouped or dilated convolutions around it are not merged"
     if isinstance(before.padding, str) or isinstance(after.padding, str):

@@ -137,6 +137,7 @@ def trace(model: nn.Module, example_input: Tensor) -> Network:
             f"the network's forward must be traceable, but module {tracer.current or '(root)'!r} is not: "
             f"{_one_line(error)} ({user_frame.filename}:{user_frame.lineno}); remove data-dependent control flow there"
         ) from error
+    _drop_identities(module)
     _give_each_activation_a_module(module)
     propagate_shapes(module, example_input)
     _free_flattening_of_sizes(module)
@@ -197,6 +198,14 @@ def n_calls(module: fx.GraphModule, node: fx.Node) -> int:
 def is_layer(module: nn.Module | None) -> bool:
     """Whether a module is one of the layers that techniques work on."""
     return isinstance(module, nn.Conv2d | nn.Linear)
+
+
+def _drop_identities(module: fx.GraphModule) -> None:
+    """Takes out `nn.Identity`, behind which a shortcut would not be recognised."""
+    for node in list(module.graph.nodes):
+        if isinstance(module_of(module, node), nn.Identity):
+            node.replace_all_uses_with(node.all_input_nodes[0])
+            module.graph.erase_node(node)
 
 
 def _give_each_activation_a_module(module: fx.GraphModule) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, fx
 
 from ..hardware_profiles.profile import Capabilities
@@ -34,6 +36,11 @@ class Prune:
             else:
                 reason = f"its {group.width} channels leave no smaller width on a grid of {capabilities.channel_grid}"
                 left_alone.append(LeftAlone(self.name, group.name, reason))
+        broken = _broken(network, sites)
+        left_alone += [
+            LeftAlone(self.name, site.layer, f"pruning it fails: {reason}") for site, reason in broken.items()
+        ]
+        sites = [site for site in sites if site not in broken]
         grouped = {name for group in groups for name in group.producers}
         for layer in network.layers:
             if layer.name in network.output_layers:
@@ -52,6 +59,28 @@ class Prune:
 
     def finish(self, module: fx.GraphModule, decisions: Decisions) -> None:
         """Nothing is left to do: the channels are gone already."""
+
+
+def _broken(network: Network, sites: list[Site]) -> dict[Site, str]:
+    """The sites at whose narrowest width the network no longer runs, with what it says.
+
+    torch-pruning does not see through every operation, and a forward may spell sizes out.
+    """
+    if not _failure(network, sites):
+        return {}
+    return {site: reason for site in sites if (reason := _failure(network, [site]))}
+
+
+def _failure(network: Network, sites: list[Site]) -> str:
+    module = copy.deepcopy(network.module)
+    try:
+        with torch.no_grad():
+            expected = module(network.example_input).shape
+            prune_channels(module, network.example_input, {site.layer: int(site.choices[-1]) for site in sites})
+            actual = module(network.example_input).shape
+    except Exception as error:  # whatever breaks here would break every trial
+        return " ".join(str(error).split())
+    return "" if actual == expected else f"the outputs' shape becomes {tuple(actual)}"
 
 
 def grid_widths(width: int, grid: int) -> tuple[int, ...]:

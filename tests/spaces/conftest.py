@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from parefront.spaces import Network, trace
 from torch import Tensor, nn
 from torch.nn import functional
+
+from parefront.spaces import Network, trace
 
 
 class PlainNetwork(nn.Module):

@@ -3,6 +3,8 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from torch import Tensor, nn
+
 from parefront.hardware_profiles.profile import Capabilities
 from parefront.spaces import (
     Configuration,
@@ -15,7 +17,6 @@ from parefront.spaces import (
     set_linearity,
     trace,
 )
-from torch import Tensor, nn
 
 N_DRAWS = 12
 
@@ -25,13 +26,14 @@ def draw(space: SearchSpace, seed: int) -> Configuration:
     generator = random.Random(seed)
     share = generator.choice((0.2, 0.5, 1.0))
     choices = {
-        site.name: generator.choice(site.choices) if generator.random() < share else site.neutral for site in space.sites
+        site.name: generator.choice(site.choices) if generator.random() < share else site.neutral
+        for site in space.sites
     }
     return space.canonical(choices)
 
 
 def layers_in_int8(space: SearchSpace, configuration: Configuration) -> list[str]:
-    """By the rules: a layer of 8 bits, both factors of a factorised one; a folded pair's bits are those of its first."""
+    """By the rules: a layer of 8 bits, or both its factors; a folded pair has the bits of its first layer."""
     names = []
     for site in space.sites:
         if site.technique == "bits" and configuration.get(site.name) == 8:

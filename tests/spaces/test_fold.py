@@ -2,11 +2,12 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
 from parefront.hardware_profiles.profile import Capabilities
 from parefront.spaces import Configuration, Network, finish, prepare, set_linearity, trace
 from parefront.spaces.fold import Fold, LinearisedActivation, merge_weights
-from torch import Tensor, nn
-from torch.nn import functional
 
 
 class Block(nn.Module):
@@ -241,9 +242,7 @@ def test_a_weighted_sum_is_not_taken_for_a_shortcut(randomise: Callable[..., nn.
         torch.testing.assert_close(merged(inputs), prepared(inputs), rtol=1e-4, atol=1e-4)
 
 
-def test_an_absorbed_projection_is_one_of_the_sites_layers(
-    inputs: Tensor, randomise: Callable[..., nn.Module]
-) -> None:
+def test_an_absorbed_projection_is_one_of_the_sites_layers(inputs: Tensor, randomise: Callable[..., nn.Module]) -> None:
     def layers(case: str) -> tuple[str, ...]:
         return Fold().find_sites(trace(build(case, randomise), inputs), Capabilities()).sites[0].layers
 

@@ -4,12 +4,13 @@ import copy
 
 import pytest
 import torch
+from torch import Tensor, fx
+
 from parefront.hardware_profiles.profile import Capabilities
 from parefront.spaces import Configuration, Network, Site, finish, prepare
 from parefront.spaces.compress import TECHNIQUES
 from parefront.spaces.technique import Technique
 from parefront.tasks import digest
-from torch import Tensor, fx
 
 CAPABILITIES = Capabilities()
 
@@ -129,9 +130,7 @@ def test_every_choice_runs_and_keeps_the_outputs_shape(
             assert values.isfinite().all(), (site.name, choice)
 
 
-def test_a_trainable_module_has_gradients_everywhere(
-    network: Network, sites: tuple[Site, ...], images: Tensor
-) -> None:
+def test_a_trainable_module_has_gradients_everywhere(network: Network, sites: tuple[Site, ...], images: Tensor) -> None:
     prepared = prepare(network, strongest(sites)).train()
     prepared(images).square().sum().backward()
     assert [name for name, parameter in prepared.named_parameters() if parameter.grad is None] == []

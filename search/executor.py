@@ -1,0 +1,108 @@
+"""Where evaluations run. The engine submits jobs and takes what comes back, in whatever order."""
+
+from __future__ import annotations
+
+import traceback
+from collections import deque
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from ..evaluators import Evaluation, Workbench
+from ..spaces import Configuration
+
+
+class Stage(StrEnum):
+    """What a job does."""
+
+    STRUCTURE = "structure"
+    SHORT = "short"
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One piece of work on one configuration.
+
+    Attributes:
+        ticket: Chosen by the engine, to know the job again.
+        stage: What to do.
+        configuration: On what.
+        file_name: Of the artefact, inside the run's artefact directory.
+        structure: What the structure stage found, for the short stage.
+    """
+
+    ticket: int
+    stage: Stage
+    configuration: Configuration
+    file_name: str
+    structure: Evaluation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a job has no result: one line for the record, and where it happened for the log."""
+
+    reason: str
+    trace: str
+
+
+class Executor(Protocol):
+    """Runs jobs, one or many at a time."""
+
+    @property
+    def n_slots(self) -> int:
+        """Jobs that can run at the same time."""
+        ...
+
+    def submit(self, job: Job) -> None:
+        """Takes a job; returns at once."""
+        ...
+
+    def next_done(self) -> tuple[Job, Evaluation | Failure]:
+        """Waits for any submitted job to end."""
+        ...
+
+    def close(self) -> None:
+        """Ends everything that runs."""
+        ...
+
+
+class InProcessExecutor:
+    """Runs one job at a time in this process, when its result is asked for."""
+
+    def __init__(self, workbench: Workbench) -> None:
+        self._workbench = workbench
+        self._queue: deque[Job] = deque()
+
+    @property
+    def n_slots(self) -> int:
+        """One."""
+        return 1
+
+    def submit(self, job: Job) -> None:
+        """See `Executor`."""
+        self._queue.append(job)
+
+    def next_done(self) -> tuple[Job, Evaluation | Failure]:
+        """See `Executor`."""
+        job = self._queue.popleft()
+        return job, run_job(self._workbench, job)
+
+    def close(self) -> None:
+        """Ends the measuring process."""
+        self._workbench.close()
+
+
+def run_job(workbench: Workbench, job: Job) -> Evaluation | Failure:
+    """Does a job; whatever goes wrong in it is a failure of this one candidate."""
+    try:
+        if job.stage is Stage.STRUCTURE:
+            return workbench.structure(job.configuration, job.file_name)
+        if job.stage is Stage.SHORT:
+            assert job.structure is not None, "the short stage follows the structure stage"
+            return workbench.short(job.configuration, job.structure)
+        return workbench.full(job.configuration, job.file_name)
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        return Failure(reason[:500], traceback.format_exc())

@@ -1,0 +1,108 @@
+"""Optuna's own samplers behind the same ask and tell, as a point of comparison: random, NSGA-II, TPE."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from ..hardware_profiles.errors import SearchError, unknown_name
+from ..spaces import Configuration, SearchSpace
+from .proposer import Proposal
+from .record import DIRECTIONS, OBJECTIVES
+from .trial import State, Trial
+
+ACCURACY_FLOOR_DROP = 5.0
+"""Told to the samplers as a constraint: a candidate that loses more points is not wanted."""
+MAX_TRIES = 50
+_CONSTRAINT = "accuracy_floor"
+
+
+def _constraints(trial: FrozenTrial) -> Sequence[float]:
+    violation: float = trial.user_attrs.get(_CONSTRAINT, 1.0)
+    return (violation,)
+
+
+def _random(seed: int) -> BaseSampler:
+    return RandomSampler(seed=seed)
+
+
+def _nsga2(seed: int) -> BaseSampler:
+    return NSGAIISampler(population_size=20, seed=seed, constraints_func=_constraints)
+
+
+def _tpe(seed: int) -> BaseSampler:
+    return TPESampler(seed=seed, multivariate=True, group=False, n_startup_trials=20, constraints_func=_constraints)
+
+
+SAMPLERS: Mapping[str, Callable[[int], BaseSampler]] = {"random": _random, "nsga2": _nsga2, "tpe": _tpe}
+
+
+class OptunaProposer:
+    """An Optuna sampler with a study in memory; the record is kept elsewhere, and told back on a resume."""
+
+    def __init__(self, space: SearchSpace, sampler: str, seed: int) -> None:
+        """Makes the study.
+
+        Raises:
+            SearchError: Unknown sampler.
+        """
+        if sampler not in SAMPLERS:
+            raise SearchError(unknown_name("sampler", sampler, SAMPLERS))
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._space, self._sampler, self._seed = space, sampler, seed
+        self._study = optuna.create_study(directions=DIRECTIONS, sampler=SAMPLERS[sampler](seed))
+        self._distributions: dict[str, BaseDistribution] = {
+            site.name: CategoricalDistribution(site.choices) for site in space.sites
+        }
+        self._pending: dict[Configuration, optuna.Trial] = {}
+        self._known: set[Configuration] = set()
+
+    def ask(self, n: int) -> list[Proposal]:
+        """New configurations; one that was known already is answered with its values and asked again."""
+        proposals: list[Proposal] = []
+        # One stream of random numbers per state of knowledge, so that a resumed search goes on the same way.
+        self._study.sampler = SAMPLERS[self._sampler](self._seed + len(self._known))
+        for _ in range(n * MAX_TRIES):
+            if len(proposals) == n:
+                break
+            trial = self._study.ask(self._distributions)
+            configuration = self._space.canonical(trial.params)
+            if configuration in self._known:
+                self._study.tell(trial, state=TrialState.FAIL)
+                continue
+            self._known.add(configuration)
+            self._pending[configuration] = trial
+            details = {"sampler": _json_safe(trial.storage.get_trial_system_attrs(trial._trial_id))}
+            proposals.append(Proposal(configuration, self._sampler, details))
+        return proposals
+
+    def tell(self, trial: Trial) -> None:
+        """See `Proposer`."""
+        self._known.add(trial.configuration)
+        values = [trial.value(name) for name in OBJECTIVES] if trial.state is State.COMPLETE else None
+        violation = trial.value("accuracy_drop") - ACCURACY_FLOOR_DROP if values else 1.0
+        pending = self._pending.pop(trial.configuration, None)
+        if pending is not None:
+            pending.set_user_attr(_CONSTRAINT, violation)
+            self._study.tell(pending, values, state=TrialState.COMPLETE if values else TrialState.FAIL)
+            return
+        neutral = {site.name: site.neutral for site in self._space.sites}
+        self._study.add_trial(
+            create_trial(
+                state=TrialState.COMPLETE if values else TrialState.FAIL,
+                values=values,
+                params={**neutral, **trial.configuration},
+                distributions=self._distributions,
+                user_attrs={_CONSTRAINT: violation},
+                system_attrs={**trial.details.get("sampler", {}), "constraints": [violation]},
+            )
+        )
+
+
+def _json_safe(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in attributes.items() if isinstance(value, int | float | str | list)}

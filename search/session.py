@@ -1,0 +1,231 @@
+"""One search in one run directory, from nothing or from where it was stopped."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..evaluators import CostTables, Evaluation, Workbench
+from ..evaluators.sensitivity import site_damages
+from ..hardware_profiles import HardwareProfile, check_host, fingerprint
+from ..hardware_profiles.errors import SearchError
+from ..spaces import Configuration
+from ..tasks import Task
+from .engine import Engine, OnStatus, as_trial
+from .executor import InProcessExecutor
+from .front import REFERENCE
+from .optuna_proposer import OptunaProposer
+from .proposer import Proposal, Proposer, TableProposer
+from .record import Record, owned
+from .run_directory import RunDirectory
+from .trial import Fidelity, State, Trial
+
+OWN_SAMPLER = "tables"
+WORK_STAGES = ("baseline", "train", "evaluate", "export", "measure")
+"""What a search is for; all other time is our overhead."""
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSettings:
+    """What a search is asked to do.
+
+    Attributes:
+        n_trials: Trials at short fidelity, failed and closed ones counted.
+        n_final: Members of the front that get the full fine-tune.
+        seed: Of proposals and training.
+        sampler: `tables` (ours), or one of Optuna's: `random`, `nsga2`, `tpe`.
+    """
+
+    n_trials: int
+    n_final: int = 8
+    seed: int = 0
+    sampler: str = OWN_SAMPLER
+
+    def __post_init__(self) -> None:
+        for name in ("n_trials", "n_final"):
+            if getattr(self, name) < 0:
+                raise SearchError(f"{name} must be 0 or more, got {getattr(self, name)}")
+
+
+def run_search(
+    task: Task,
+    profile: HardwareProfile,
+    settings: SearchSettings,
+    directory: RunDirectory,
+    *,
+    on_status: OnStatus,
+    progress: Progress | None = None,
+) -> list[Trial]:
+    """Runs or resumes a search; every ended trial is on disk, so that it may be killed at any moment.
+
+    Returns:
+        All trials of the run.
+
+    Raises:
+        ParefrontError: Anything that a person can mend; nothing was lost.
+    """
+    started = time.perf_counter()
+    check_host(profile)
+    with owned(directory):
+        workbench = Workbench(task, profile, directory.artefacts, seed=settings.seed, progress=progress)
+        executor = InProcessExecutor(workbench)
+        baseline_s = time.perf_counter() - started
+        try:
+            facts = _facts(workbench, profile, settings)
+            earlier = _check_same(directory, facts)
+            record = Record(directory, workbench.space)
+            _prepare_baseline(workbench, record, directory)
+            manifest = {**facts, "status": "running", "seconds": earlier}
+            directory.write_manifest(manifest)
+            n_before = len(record.trials)
+            try:
+                Engine(executor, _proposer(workbench, settings), record, on_status).run(
+                    settings.n_trials, settings.n_final
+                )
+                manifest["status"] = "finished"
+            finally:
+                if manifest["status"] == "running":
+                    manifest["status"] = "stopped"
+                total = time.perf_counter() - started
+                seconds = _added(earlier, _time_spent(record.trials[n_before:], baseline_s, total, n_before == 0))
+                manifest |= {"seconds": seconds, "overhead_fraction": overhead_fraction(seconds)}
+                directory.write_manifest(manifest)
+            return record.trials
+        finally:
+            executor.close()
+
+
+def overhead_fraction(seconds: dict[str, float]) -> float:
+    """Share of the wall time that is not training, evaluating, exporting or measuring."""
+    return seconds.get("overhead", 0.0) / max(1e-9, seconds.get("total", 0.0))
+
+
+def _facts(workbench: Workbench, profile: HardwareProfile, settings: SearchSettings) -> dict[str, Any]:
+    machine = fingerprint(profile)
+    return {
+        "version": importlib.metadata.version("parefront"),
+        "task": workbench.task.name,
+        "task_key": workbench.key(),
+        "hardware": profile.name,
+        "profile": profile.model_dump(mode="json"),
+        "profile_key": profile.content_key(),
+        "seed": settings.seed,
+        "sampler": settings.sampler,
+        "n_trials": settings.n_trials,
+        "n_final": settings.n_final,
+        "fingerprint": machine.to_json(),
+        "fingerprint_key": machine.key,
+        "reference": list(REFERENCE),
+        "space": {
+            "sites": [
+                {"name": site.name, "layers": list(site.layers), "choices": list(site.choices)}
+                for site in workbench.space.sites
+            ]
+        },
+        "layers": [
+            {
+                "name": layer.name,
+                "kind": layer.kind,
+                "macs": layer.macs,
+                "in_channels": layer.in_channels,
+                "out_channels": layer.out_channels,
+            }
+            for layer in workbench.network.layers
+        ],
+    }
+
+
+_SAME = {
+    "version": "parefront version",
+    "task": "task",
+    "task_key": "network, data or recipes of the task",
+    "hardware": "hardware profile",
+    "profile_key": "settings of the hardware profile",
+    "fingerprint_key": "machine",
+    "seed": "seed",
+    "sampler": "sampler",
+}
+
+
+def _check_same(directory: RunDirectory, facts: dict[str, Any]) -> dict[str, float]:
+    """Refuses a directory whose run cannot be continued; gives the time that the run took so far."""
+    existing = directory.read_manifest()
+    if existing is None:
+        return {}
+    for name, what in _SAME.items():
+        if existing.get(name) != facts[name]:
+            was, now = str(existing.get(name))[:16], str(facts[name])[:16]
+            raise SearchError(
+                f"a run goes on only as it began, but the {what} of {directory.root} was {was}, now {now}: "
+                "choose another --out"
+            )
+    seconds: dict[str, float] = existing.get("seconds", {})
+    return seconds
+
+
+def _proposer(workbench: Workbench, settings: SearchSettings) -> Proposer:
+    if settings.sampler != OWN_SAMPLER:
+        return OptunaProposer(workbench.space, settings.sampler, settings.seed)
+    damages = site_damages(workbench.network, workbench.space)
+    return TableProposer(workbench.space, CostTables(workbench.space), damages, settings.seed)
+
+
+def _prepare_baseline(workbench: Workbench, record: Record, directory: RunDirectory) -> None:
+    """Trials 0 and 1: the baseline as it came, and given the full fine-tune; the better one is what drops refer to."""
+    memory = directory.artefacts / "baseline.npz"
+    if len(record.trials) >= 2 and memory.is_file():
+        with np.load(memory, allow_pickle=False) as saved:
+            workbench.set_reference(saved["samples"], saved["test_samples"])
+            fp32_ms, int8_ms = saved["anchors_ms"].tolist()
+        workbench.anchor((fp32_ms, int8_ms))
+        return
+    if record.trials:
+        raise SearchError(
+            f"the baseline's results in {directory.artefacts} must stay with the run, but are gone: choose another --out"
+        )
+    anchors = workbench.anchor()
+    plain = workbench.baseline("baseline.onnx")
+    usable, reached = workbench.task.usable_accuracy, plain.scores["accuracy"].value
+    if reached < usable:
+        raise SearchError(
+            f"the baseline's accuracy must be at least {usable:g} %, got {reached:.1f} %: train it better, or lower the "
+            "task's usable_accuracy"
+        )
+    tuned = workbench.full(Configuration(), "baseline-tuned.onnx")
+    better = max((plain, tuned), key=lambda evaluation: evaluation.scores["accuracy"].value)
+    assert better.samples is not None
+    assert better.test_samples is not None
+    workbench.set_reference(better.samples, better.test_samples)
+    np.savez(memory, samples=better.samples, test_samples=better.test_samples, anchors_ms=np.array(anchors))
+    for number, (evaluation, origin, fidelity) in enumerate(
+        ((plain, "baseline", Fidelity.SHORT), (tuned, "baseline, full fine-tune", Fidelity.FULL))
+    ):
+        record.add(_baseline_trial(number, workbench.with_drops(evaluation), origin, fidelity))
+
+
+def _baseline_trial(number: int, evaluation: Evaluation, origin: str, fidelity: Fidelity) -> Trial:
+    proposal = Proposal(Configuration(), origin)
+    return as_trial(number, proposal, State.COMPLETE, fidelity, evaluation, reason=evaluation.reason)
+
+
+def _time_spent(trials: list[Trial], baseline_s: float, total: float, has_baseline: bool) -> dict[str, float]:
+    """Wall seconds by stage; what no stage accounts for is overhead, and so is `prepare`, which is our own code."""
+    seconds = {"baseline": baseline_s, "total": total}
+    for trial in trials:
+        for stage, spent in trial.seconds.items():
+            seconds[stage] = seconds.get(stage, 0.0) + spent
+    seconds["overhead"] = max(0.0, total - sum(seconds.get(stage, 0.0) for stage in WORK_STAGES))
+    return seconds
+
+
+def _added(a: dict[str, float], b: dict[str, float]) -> dict[str, float]:
+    return {stage: a.get(stage, 0.0) + b.get(stage, 0.0) for stage in {**a, **b}}
+
+

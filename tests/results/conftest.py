@@ -1,0 +1,118 @@
+"""Trials by hand: a baseline of 2 ms and 1 MB, and compressed networks made from a few numbers."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from parefront.evaluators.evaluator import Score
+from parefront.results import Run
+from parefront.search.trial import Fidelity, State, Trial
+from parefront.spaces.configuration import Configuration
+from parefront.spaces.site import Choice
+
+MakeTrial = Callable[..., Trial]
+
+
+def accuracy_scores(drop: float, test_drop: float | None) -> dict[str, Score]:
+    """Against a baseline of 94 % on validation and 93 % on test."""
+    accuracy = 94.0 - drop
+    scores = {
+        "accuracy": Score("accuracy", accuracy, "%", True, accuracy - 1, accuracy + 1),
+        "accuracy_drop": Score("accuracy_drop", drop, "pt", False, drop - 0.5, drop + 0.5),
+    }
+    if test_drop is not None:
+        scores["test_accuracy"] = Score("test_accuracy", 93.0 - test_drop, "%", True)
+        scores["test_drop"] = Score("test_drop", test_drop, "pt", False)
+    return scores
+
+
+@pytest.fixture
+def make_trial() -> MakeTrial:
+    """A factory of trials; without `drop` it was closed as dominated, with `reason` only it failed."""
+
+    def make(
+        number: int,
+        drop: float | None = None,
+        latency_ms: float = 2.0,
+        size_bytes: float = 1_000_000,
+        choices: Mapping[str, Choice] | None = None,
+        *,
+        fidelity: Fidelity = Fidelity.FULL,
+        test_drop: float | None = None,
+        state: State | None = None,
+        **fields: Any,
+    ) -> Trial:
+        scores = {
+            "latency_ms": Score("latency_ms", latency_ms, "ms", False, latency_ms * 0.99, latency_ms * 1.01),
+            "size_bytes": Score("size_bytes", size_bytes, "bytes", False),
+        }
+        if drop is not None:
+            scores |= accuracy_scores(drop, test_drop)
+        ended = state or (State.DOMINATED if drop is None else State.COMPLETE)
+        if ended is State.FAILED:
+            scores = {}
+        return Trial(number, Configuration.of(choices or {}), fidelity, ended, scores, **fields)
+
+    return make
+
+
+@pytest.fixture
+def trials(make_trial: MakeTrial) -> list[Trial]:
+    """Two baselines, a short trial, one closed, one failed, three final members and one that was not verified."""
+    slow, fast = {"bits/conv1": 8}, {"bits/conv1": 8, "prune/conv1": 16}
+    return [
+        make_trial(0, 0.0, fidelity=Fidelity.SHORT, origin="baseline"),
+        make_trial(1, 1.5, 0.5, 250_000, slow, fidelity=Fidelity.SHORT, origin="uniform int8"),
+        make_trial(
+            2, None, 1.8, 900_000, {"prune/conv1": 48}, fidelity=Fidelity.SHORT, reason="cannot enter the front"
+        ),
+        make_trial(3, choices=slow, state=State.FAILED, fidelity=Fidelity.SHORT, reason="TrainingError: loss is nan"),
+        make_trial(4, 0.0, test_drop=0.0, origin="baseline"),
+        make_trial(5, 0.25, 0.5, 250_000, slow, test_drop=0.5, parent=1, is_verified=True, artefact="5.onnx"),
+        make_trial(6, 0.75, 0.2, 62_500, fast, test_drop=0.75, is_verified=True, artefact="6.onnx"),
+        make_trial(7, 3.0, 0.1, 31_250, {**fast, "fold/conv1": "on"}, test_drop=2.5, is_verified=True),
+        make_trial(8, 0.1, 0.1, 20_000, fast, is_verified=False, reason="ExportError: parity is 71 %"),
+    ]
+
+
+@pytest.fixture
+def manifest() -> dict[str, Any]:
+    """What the engine writes, for a network of two layers."""
+    return {
+        "schema": 1,
+        "version": "0.1.0",
+        "task": "digits",
+        "hardware": "cpu-ort-1t",
+        "profile": {"name": "cpu-ort-1t", "runtime": {"name": "onnxruntime", "threads": 1}},
+        "seed": 7,
+        "sampler": "parefront",
+        "n_trials": 8,
+        "fingerprint": {"cpu_model": "Some CPU", "isa_flags": ["avx2", "fma"], "n_cores": 2},
+        "fingerprint_key": "abcd",
+        "space": {
+            "sites": [
+                {"name": "prune/conv1", "layers": ["conv1"], "choices": [64, 48, 32, 16]},
+                {"name": "bits/conv1", "layers": ["conv1"], "choices": [32, 8]},
+                {"name": "bits/fc", "layers": ["fc"], "choices": [32, 8]},
+                {"name": "fold/conv1", "layers": ["conv1", "fc"], "choices": ["off", "on"]},
+            ]
+        },
+        "layers": [
+            {"name": "conv1", "kind": "conv", "macs": 1_000_000, "in_channels": 3, "out_channels": 64},
+            {"name": "fc", "kind": "linear", "macs": 640, "in_channels": 64, "out_channels": 10},
+        ],
+        "status": "finished",
+        "seconds": {"train": 60.0, "measure": 30.0, "overhead": 10.0, "total": 100.0},
+        "overhead_fraction": 0.1,
+    }
+
+
+@pytest.fixture
+def run(tmp_path: Path, manifest: dict[str, Any], trials: list[Trial]) -> Run:
+    """The run of these trials, with one exported file on disk."""
+    artefacts = tmp_path / "run" / "artefacts"
+    artefacts.mkdir(parents=True)
+    (artefacts / "6.onnx").write_bytes(b"model")
+    return Run(tmp_path / "run", manifest, tuple(trials))

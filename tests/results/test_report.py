@@ -1,0 +1,105 @@
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import plotly.offline
+import pytest
+
+from parefront.results import Run, write_report
+
+INJECTION = '</script><script>alert("x")</script><img src=x onerror=alert(1)>'
+
+
+class Page(HTMLParser):
+    """The tags of a page with their attributes, and its text outside of scripts and styles."""
+
+    def __init__(self, content: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self._hidden = False
+        self.feed(content)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._hidden = tag in ("script", "style")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._hidden = False
+
+    def handle_data(self, data: str) -> None:
+        if not self._hidden:
+            self.text += data
+
+
+def read(path: Path) -> tuple[str, Page]:
+    content = path.read_text(encoding="utf-8").replace(plotly.offline.get_plotlyjs(), "")
+    return content, Page(content)
+
+
+@pytest.fixture
+def report(run: Run) -> Path:
+    return write_report(run, run.directory / "report.html")
+
+
+def test_the_report_says_what_was_found(run: Run, report: Path) -> None:
+    _, page = read(report)
+    assert run.summary in page.text
+    for words in ("digits", "cpu-ort-1t", "Some CPU", "avx2, fma", "abcd", "runtime.threads", "seed", "0.1.0"):
+        assert words in page.text
+    assert "1 min 00 s · 60%" in page.text  # 60 of 100 seconds went into training
+    assert "TrainingError: loss is nan" in page.text
+    assert "ExportError: parity is 71 %" in page.text
+
+
+def test_the_report_needs_no_network(report: Path) -> None:
+    _, page = read(report)
+    links = [value for _, attributes in page.tags for name, value in attributes.items() if name in ("src", "href")]
+    assert links == ["artefacts/6.onnx"]
+    assert not [tag for tag, _ in page.tags if tag in ("link", "iframe", "img", "object")]
+    assert "url(" not in report.parent.joinpath("report.html").read_text().partition("</style>")[0]
+
+
+def test_the_report_offers_no_upload(report: Path) -> None:
+    content, _ = read(report)
+    assert content.count('"showSendToCloud": false') == content.count("Plotly.newPlot(") == 3
+
+
+def test_plotly_is_embedded_once(report: Path) -> None:
+    assert report.read_text(encoding="utf-8").count(plotly.offline.get_plotlyjs()) == 1
+
+
+def test_links_are_relative_to_the_page(run: Run, tmp_path: Path) -> None:
+    _, page = read(write_report(run, tmp_path / "elsewhere" / "report.html"))
+    assert [attributes["href"] for tag, attributes in page.tags if tag == "a"] == ["../run/artefacts/6.onnx"]
+
+
+def test_names_cannot_inject_anything(run: Run) -> None:
+    trials = [
+        replace(trial, reason=INJECTION if trial.reason else "", origin=INJECTION, artefact=None)
+        for trial in run.trials
+    ]
+    layers = [{**layer, "name": layer["name"], "kind": INJECTION} for layer in run.manifest["layers"]]
+    manifest = {**run.manifest, "task": INJECTION, "layers": layers, "fingerprint": {INJECTION: INJECTION}}
+    path = write_report(replace(run, manifest=manifest, trials=tuple(trials)), run.directory / "report.html")
+    content, page = read(path)
+    assert "<script>alert" not in content
+    assert not [tag for tag, _ in page.tags if tag == "img"]
+    assert len([tag for tag, _ in page.tags if tag == "script"]) == len(re.findall("<script", content)) == 4
+    assert INJECTION in page.text
+
+
+def test_a_run_that_has_just_begun_has_a_report(run: Run) -> None:
+    bare = {"schema": 1, "task": "digits", "hardware": "cpu-ort-1t"}
+    _, page = read(write_report(Run(run.directory, bare, ()), run.directory / "new" / "report.html"))
+    assert "No trial has ended yet" in page.text
+    assert "No time has been recorded yet." in page.text
+
+
+def test_the_time_of_a_running_search_is_that_of_its_trials(run: Run) -> None:
+    manifest = {name: value for name, value in run.manifest.items() if name != "seconds"}
+    trials = (run.trials[0], replace(run.trials[1], seconds={"train": 3.0, "measure": 1.0}))
+    _, page = read(write_report(Run(run.directory, manifest, trials), run.directory / "report.html"))
+    assert "3.0 s · 75%" in page.text
+    assert "4.0 s in all." in page.text

@@ -1,0 +1,104 @@
+from collections.abc import Callable
+
+import pytest
+
+from parefront.results import front_rows, summary_line
+from parefront.results.summary import failed_trials, find_baseline, find_pick
+from parefront.search.trial import Fidelity, State, Trial
+
+MakeTrial = Callable[..., Trial]
+INT8 = {"bits/conv1": 8}
+
+
+def test_the_summary_names_the_fastest_member_within_one_point(trials: list[Trial]) -> None:
+    # 2.0 / 0.2 ms; 1,000,000 / 62,500 bytes. #7 is faster and loses 3 points; #8 was not verified.
+    expected = "10.0x faster and 16.0x smaller at 0.8 pt of accuracy lost (validation; 0.8 pt on test), #6"
+    assert summary_line(trials) == expected
+
+
+def test_the_summary_says_when_no_member_is_within_one_point(make_trial: MakeTrial) -> None:
+    trials = [make_trial(0, 0.0), make_trial(1, 2.5, 0.5, 500_000, INT8), make_trial(2, 4.0, 0.1, 100_000, INT8)]
+    assert summary_line(trials) == (
+        "Nothing faster within 1 pt of the baseline; the smallest loss: "
+        "4.0x faster and 2.0x smaller at 2.5 pt of accuracy lost (validation), #1"
+    )
+
+
+def test_a_running_search_is_summarised_at_the_short_fidelity(make_trial: MakeTrial) -> None:
+    trials = [
+        make_trial(0, 0.0, fidelity=Fidelity.SHORT),
+        make_trial(1, 0.5, 1.0, choices=INT8, fidelity=Fidelity.SHORT),
+    ]
+    assert summary_line(trials) == (
+        "2.0x faster and 1.0x smaller at 0.5 pt of accuracy lost (validation, short fine-tune), #1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("drop", "test_drop", "words"),
+    [
+        (-0.3, -0.2, "at 0.3 pt of accuracy gained (validation; 0.2 pt on test)"),
+        (-0.3, 0.2, "at 0.3 pt of accuracy gained (validation; 0.2 pt lost on test)"),
+        (0.3, -0.2, "at 0.3 pt of accuracy lost (validation; 0.2 pt gained on test)"),
+        (-0.01, 0.0, "at 0.0 pt of accuracy lost (validation; 0.0 pt on test)"),
+    ],
+)
+def test_gains_are_not_called_losses(make_trial: MakeTrial, drop: float, test_drop: float, words: str) -> None:
+    assert words in summary_line([make_trial(0, 0.0), make_trial(1, drop, 1.0, choices=INT8, test_drop=test_drop)])
+
+
+def test_what_grew_is_not_called_smaller(make_trial: MakeTrial) -> None:
+    trials = [make_trial(0, 0.0), make_trial(1, 0.5, 1.0, 1_250_000, INT8)]
+    assert summary_line(trials).startswith("2.0x faster and 1.2x larger at")
+
+
+def test_the_summary_of_a_baseline_alone_counts_the_rest(make_trial: MakeTrial) -> None:
+    failed = make_trial(2, choices=INT8, state=State.FAILED, reason="ExportError: no")
+    trials = [make_trial(0, 0.0), make_trial(1, choices=INT8), failed]
+    expected = "Nothing but the baseline has an accuracy yet (3 trials: 1 closed as dominated, 1 failed)"
+    assert summary_line(trials) == expected
+
+
+def test_the_summary_of_nothing_says_so(make_trial: MakeTrial) -> None:
+    assert summary_line([]) == "No trial has ended yet"
+    assert (
+        summary_line([make_trial(0, state=State.FAILED, reason="out of memory")])
+        == "The baseline failed: out of memory"
+    )
+
+
+def test_the_baseline_has_the_training_of_the_front(trials: list[Trial]) -> None:
+    assert find_baseline(trials) is trials[4]
+    assert find_baseline(trials[:4]) is trials[0]
+    assert find_baseline([]) is None
+
+
+def test_the_pick_is_compressed(trials: list[Trial]) -> None:
+    assert find_pick(trials) is trials[6]
+    assert find_pick(trials[:1]) is None
+
+
+def test_failed_are_also_those_not_verified(trials: list[Trial]) -> None:
+    assert [trial.number for trial in failed_trials(trials)] == [3, 8]
+
+
+def test_the_rows_go_from_accurate_to_fast(trials: list[Trial]) -> None:
+    rows = front_rows(trials)
+    assert [row.number for row in rows] == [4, 5, 6, 7]
+    assert [row.speedup for row in rows] == pytest.approx([1, 4, 10, 20])
+    assert [row.size_ratio for row in rows] == pytest.approx([1, 4, 16, 32])
+    assert [row.is_baseline for row in rows] == [True, False, False, False]
+    assert [row.is_pick for row in rows] == [False, False, True, False]
+    assert [row.test_drop.value for row in rows if row.test_drop] == [0.0, 0.5, 0.75, 2.5]
+    assert [row.artefact for row in rows] == [None, "5.onnx", "6.onnx", None]
+
+
+def test_a_row_tells_what_was_executed(make_trial: MakeTrial) -> None:
+    details = {"executed_int8": 17, "planned_int8": 20, "latency_quality": "low"}
+    _, row = front_rows([make_trial(0, 0.0), make_trial(1, 0.5, 1.0, choices=INT8, details=details)])
+    assert row.executed_int8 == (17, 20)
+    assert not row.is_latency_good
+
+
+def test_there_are_no_rows_without_a_baseline(make_trial: MakeTrial) -> None:
+    assert front_rows([make_trial(0, state=State.FAILED)]) == []

@@ -1,0 +1,148 @@
+import copy
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from parefront.hardware_profiles.errors import TrainingError
+from parefront.spaces.fold import LinearisedActivation
+from parefront.training import Split, TrainingRecipe, finetune, predict
+
+
+@pytest.fixture
+def points() -> Split:
+    """64 points of the plane; the class is the sign of the first coordinate."""
+    inputs = torch.randn(64, 2, generator=torch.Generator().manual_seed(0))
+    return Split(inputs, (inputs[:, 0] > 0).long())
+
+
+@pytest.fixture
+def model() -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Linear(2, 8), LinearisedActivation(nn.ReLU()), nn.Dropout(0.1), nn.Linear(8, 2))
+
+
+def recipe(n_steps: int, **changes: float) -> TrainingRecipe:
+    return TrainingRecipe(**{"n_samples": 16 * n_steps, "learning_rate": 0.1, "batch_size": 16, **changes})
+
+
+def weights(module: nn.Module) -> Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in module.parameters()])
+
+
+def test_it_learns(model: nn.Module, points: Split) -> None:
+    before = functional.cross_entropy(predict(model, points), points.targets)
+    trained = finetune(model, points, recipe(60), functional.cross_entropy, seed=0)
+    accuracy = (predict(model, points).argmax(1) == points.targets).float().mean()
+    assert trained.n_steps == 60
+    assert trained.seconds > 0
+    assert trained.final_loss < 0.5 * before.item()
+    assert accuracy > 0.9
+
+
+def test_the_same_seed_gives_the_same_weights(model: nn.Module, points: Split) -> None:
+    results = {}
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        torch.manual_seed(ord(name))  # whatever came before
+        copied = copy.deepcopy(model)
+        finetune(copied, points, recipe(10), functional.cross_entropy, seed=seed)
+        results[name] = weights(copied)
+    assert torch.equal(results["a"], results["b"])
+    assert not torch.equal(results["a"], results["c"])
+
+
+def test_activations_end_linear_and_the_module_in_evaluation_mode(model: nn.Module, points: Split) -> None:
+    seen: list[float] = []
+    finetune(
+        model,
+        points,
+        recipe(8, linearisation=0.5),
+        functional.cross_entropy,
+        seed=0,
+        on_step=lambda step, total: seen.append(float(model[1].alpha)),
+    )
+    assert seen == pytest.approx([0, 0.25, 0.5, 0.75, 1, 1, 1, 1])
+    assert float(model[1].alpha) == 1.0
+    assert not any(module.training for module in model.modules())
+
+
+def test_a_single_step_still_ends_linear(model: nn.Module, points: Split) -> None:
+    finetune(model, points, recipe(1, linearisation=1.0), functional.cross_entropy, seed=0)
+    assert float(model[1].alpha) == 1.0
+
+
+def test_progress_counts_the_steps(model: nn.Module, points: Split) -> None:
+    steps: list[tuple[int, int]] = []
+    finetune(model, points, recipe(3), functional.cross_entropy, seed=0, on_step=lambda *step: steps.append(step))
+    assert steps == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_one_step_by_hand() -> None:
+    # y = w x at w = 2, x = 3, loss y: the gradient is 3. The rate of the first step is a 25th of the peak. Nesterov's
+    # first step is (1 + momentum) times the gradient: 2 - .5 / 25 * 1.9 * 3.
+    model = nn.Linear(1, 1, bias=False)
+    with torch.no_grad():
+        model.weight.fill_(2.0)
+    one = Split(torch.tensor([[3.0]]), torch.zeros(1))
+    plain = TrainingRecipe(n_samples=1, learning_rate=0.5, batch_size=1, weight_decay=0.0)
+    trained = finetune(model, one, plain, lambda outputs, targets: outputs.sum(), seed=0)
+    assert model.weight.item() == pytest.approx(2 - 0.5 / 25 * 1.9 * 3)
+    assert trained.final_loss == pytest.approx(6.0)
+
+
+def test_without_momentum_it_is_plain_descent() -> None:
+    model = nn.Linear(1, 1, bias=False)
+    with torch.no_grad():
+        model.weight.fill_(2.0)
+    plain = TrainingRecipe(n_samples=1, learning_rate=0.5, batch_size=1, weight_decay=0.0, momentum=0.0)
+    finetune(model, Split(torch.tensor([[3.0]]), torch.zeros(1)), plain, lambda outputs, _: outputs.sum(), seed=0)
+    assert model.weight.item() == pytest.approx(2 - 0.5 / 25 * 3)
+
+
+def test_distillation_mixes_both_losses() -> None:
+    # One step at no rate worth mentioning, so the loss is that of the initial student, whose answer is uniform:
+    # plain: log 2. Soft: teacher (3/4, 1/4) at T = 1, as in test_distillation.
+    model = nn.Linear(1, 2)
+    with torch.no_grad():
+        model.weight.zero_()
+        model.bias.zero_()
+    split = Split(torch.ones(1, 1), torch.zeros(1, dtype=torch.long))
+    mixed = TrainingRecipe(1, 1e-9, batch_size=1, distillation_weight=0.9, temperature=1.0)
+    teacher = torch.tensor([[math.log(3.0), 0.0]])
+    soft = 0.75 * math.log(1.5) + 0.25 * math.log(0.5)
+    trained = finetune(copy.deepcopy(model), split, mixed, functional.cross_entropy, seed=0, teacher_outputs=teacher)
+    assert trained.final_loss == pytest.approx(0.1 * math.log(2) + 0.9 * soft)
+    alone = finetune(copy.deepcopy(model), split, mixed, functional.cross_entropy, seed=0)
+    assert alone.final_loss == pytest.approx(math.log(2))
+
+
+def test_each_sample_follows_its_own_teacher_output() -> None:
+    # The teacher's answer to sample i is a one-hot of class i; a student that follows it in shuffled batches learns
+    # the identity, which mixed-up indices would not allow.
+    split = Split(torch.eye(6), torch.zeros(6, dtype=torch.long))
+    model = nn.Linear(6, 6)
+    taught = TrainingRecipe(1_200, 0.5, batch_size=3, distillation_weight=1.0, temperature=1.0, weight_decay=0.0)
+    finetune(model, split, taught, functional.cross_entropy, seed=0, teacher_outputs=10 * torch.eye(6))
+    assert predict(model, split).argmax(1).tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_loss_that_is_no_number_ends_the_training_with_its_step(model: nn.Module, points: Split) -> None:
+    calls = iter(range(100))
+
+    def loss(outputs: Tensor, targets: Tensor) -> Tensor:
+        value = functional.cross_entropy(outputs, targets)
+        return value * float("nan") if next(calls) == 3 else value
+
+    with pytest.raises(TrainingError, match="the loss must stay finite, got nan at step 3: lower the learning rate"):
+        finetune(model, points, recipe(10), loss, seed=0)
+
+
+def test_a_gradient_that_is_no_number_ends_it_too(model: nn.Module, points: Split) -> None:
+    def loss(outputs: Tensor, targets: Tensor) -> Tensor:
+        return (outputs.square().sum() * 0).sqrt()  # 0, with an infinite slope
+
+    with pytest.raises(TrainingError, match="the gradient must stay finite, got nan at step 0"):
+        finetune(model, points, recipe(1), loss, seed=0)
