@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, fx, nn
 
 from ..hardware_profiles.precision import PrecisionPlan
+from .chain import is_foldable_norm
 from .configuration import Configuration
 from .factorize import Factorize
-from .fold import Fold, folded_parameters, is_foldable_norm, set_linearity
+from .fold import Fold, set_linearity
+from .merge import folded_parameters
 from .network import Network, is_layer, module_of, n_calls, only_user, replace_module
 from .prune import Prune
 from .quantize import Quantize, plan_precision

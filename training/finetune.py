@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from ..hardware_profiles.errors import TrainingError
-from ..spaces.fold import set_linearity
+from ..spaces.fold import merge_linear_pairs, set_linearity
 from .distillation import channels_last, soft_target_loss
 from .recipe import TrainingRecipe
 from .schedules import linearity, one_cycle
@@ -49,7 +49,7 @@ def finetune(
     teacher_outputs: Tensor | None = None,
     on_step: OnStep | None = None,
 ) -> Trained:
-    """Trains a module in place and leaves it in evaluation mode; folded activations end linear.
+    """Trains a module in place and leaves it in evaluation mode; folded activations end linear, their layers merged.
 
     Args:
         module: A network or what `prepare` made of it.
@@ -67,18 +67,16 @@ def finetune(
     torch.manual_seed(seed)
     module.to(memory_format=torch.channels_last)
     module.train()
-    optimiser = torch.optim.SGD(
-        module.parameters(),
-        recipe.learning_rate,
-        recipe.momentum,
-        weight_decay=recipe.weight_decay,
-        nesterov=recipe.momentum > 0,
-    )
+    optimiser = _optimiser(module, recipe)
     losses: list[float] = []
     for step, batch in enumerate(train.shuffled_batches(recipe.batch_size, recipe.n_steps, seed)):
         progress = step / recipe.n_steps
         optimiser.param_groups[0]["lr"] = recipe.learning_rate * one_cycle(progress, recipe.warmup)
-        set_linearity(module, linearity(progress, recipe.linearisation))
+        alpha = linearity(progress, recipe.linearisation)
+        set_linearity(module, alpha)
+        if alpha == 1 and isinstance(module, fx.GraphModule) and merge_linear_pairs(module):
+            optimiser = _optimiser(module, recipe, before=optimiser)
+            optimiser.param_groups[0]["lr"] = recipe.learning_rate * one_cycle(progress, recipe.warmup)
         value = _loss(module(channels_last(batch.inputs)), batch, recipe, loss, teacher_outputs)
         losses.append(_finite("loss", float(value.detach()), step))
         optimiser.zero_grad()
@@ -92,6 +90,23 @@ def finetune(
     module.eval()
     tail = losses[-max(1, len(losses) // 10) :]
     return Trained(time.perf_counter() - started, recipe.n_steps, sum(tail) / len(tail))
+
+
+def _optimiser(
+    module: nn.Module, recipe: TrainingRecipe, before: torch.optim.Optimizer | None = None
+) -> torch.optim.Optimizer:
+    """The optimiser of a recipe; parameters that an earlier one trained keep their momentum."""
+    optimiser = torch.optim.SGD(
+        module.parameters(),
+        recipe.learning_rate,
+        recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        nesterov=recipe.momentum > 0,
+    )
+    if before is not None:
+        kept = [parameter for parameter in module.parameters() if parameter in before.state]
+        optimiser.state.update({parameter: before.state[parameter] for parameter in kept})
+    return optimiser
 
 
 def _loss(outputs: Tensor, batch: Batch, recipe: TrainingRecipe, loss: Loss, teacher_outputs: Tensor | None) -> Tensor:

@@ -7,7 +7,8 @@ from torch.nn import functional
 
 from parefront.hardware_profiles.profile import Capabilities
 from parefront.spaces import Configuration, Network, finish, prepare, set_linearity, trace
-from parefront.spaces.fold import Fold, LinearisedActivation, merge_weights
+from parefront.spaces.fold import Fold, LinearisedActivation
+from parefront.spaces.merge import merge_weights
 
 
 class Block(nn.Module):

@@ -88,7 +88,7 @@ def test_what_is_in_the_cache_is_trained(empty_cache: Path) -> None:
         lambda content: b"",
         lambda content: content[: len(content) // 2],
         lambda content: b"not a torch file at all",
-        lambda content: b"\x80\x04K\x01.",  # a pickle of the number 1
+        lambda content: b"\x80\x02K\x01.",  # a pickle of the number 1
         lambda content: content.replace(b"PK", b"XX"),
     ],
     ids=["empty", "half", "text", "pickle", "no archive"],
