@@ -99,11 +99,12 @@ def summary_line(trials: Sequence[Trial]) -> str:
 
 
 def front_rows(trials: Sequence[Trial]) -> list[FrontRow]:
-    """The reported front, from accurate to fast; empty before the baseline is evaluated."""
+    """The baseline, then the reported front from accurate to fast; empty before the baseline is evaluated."""
     baseline, pick = find_baseline(trials), find_pick(trials)
     if baseline is None:
         return []
-    return [_front_row(trial, baseline, is_pick=trial is pick) for trial in reported_front(trials)]
+    members = [trial for trial in reported_front(trials) if trial is not baseline]
+    return [_front_row(trial, baseline, is_pick=trial is pick) for trial in (baseline, *members)]
 
 
 def _front_row(trial: Trial, baseline: Trial, *, is_pick: bool) -> FrontRow:

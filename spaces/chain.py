@@ -52,23 +52,28 @@ def find_chain(module: fx.GraphModule, activation: fx.Node) -> Chain | str:
     return Chain(first, first_norm, activation, second)
 
 
-def find_shortcut(module: fx.GraphModule, last: fx.Node, source: fx.Node, stride: tuple[int, int]) -> Shortcut | None:
+def find_shortcut(
+    module: fx.GraphModule, last: fx.Node, source: fx.Node, in_channels: int, stride: tuple[int, int]
+) -> Shortcut | None:
     """The shortcut from `source` to the addition behind `last`, where a merged layer can absorb it.
 
     Args:
         module: The network.
         last: The layer in front of the addition.
         source: What the merged layer reads.
+        in_channels: How many channels that has.
         stride: Of the merged layer.
     """
     after = only_user(last)
     norm = after if is_foldable_norm(module_of(module, after)) else None
     addition = only_user(norm or last)
-    if addition is None or not is_addition(addition) or not isinstance(module_of(module, last), nn.Conv2d):
+    layer = module_of(module, last)
+    if addition is None or not is_addition(addition) or not isinstance(layer, nn.Conv2d):
         return None
     other = next((node for node in addition.all_input_nodes if node is not (norm or last)), None)
     if other is source:
-        return Shortcut(norm, addition) if stride == (1, 1) else None
+        is_channel_by_channel = in_channels == layer.out_channels  # a single channel would be spread over all
+        return Shortcut(norm, addition) if stride == (1, 1) and is_channel_by_channel else None
     other_norm = other if is_foldable_norm(module_of(module, other)) else None
     point = other_norm.all_input_nodes[0] if other_norm else other
     if point is None or not _is_projection(module, point, source, stride):

@@ -104,7 +104,7 @@ class Fold:
             layer = module_of(module, node)
             if decisions.get(str(node.target)) == "on" and isinstance(layer, nn.Conv2d):
                 stride = (layer.stride[0], layer.stride[1])
-                shortcut = find_shortcut(module, node, node.all_input_nodes[0], stride)
+                shortcut = find_shortcut(module, node, node.all_input_nodes[0], layer.in_channels, stride)
                 if shortcut is not None:
                     absorb_shortcut(module, node, shortcut)
         module.recompile()
@@ -117,7 +117,8 @@ def _merged_layers(module: fx.GraphModule, chain: Chain) -> tuple[str, ...]:
     first, second = module_of(module, chain.first), module_of(module, chain.second)
     if not isinstance(first, nn.Conv2d) or not isinstance(second, nn.Conv2d):
         return pair
-    shortcut = find_shortcut(module, chain.second, chain.first.all_input_nodes[0], merged_stride(first, second))
+    source, stride = chain.first.all_input_nodes[0], merged_stride(first, second)
+    shortcut = find_shortcut(module, chain.second, source, first.in_channels, stride)
     return pair if shortcut is None or shortcut.projection is None else (*pair, str(shortcut.projection.target))
 
 

@@ -1,6 +1,6 @@
 """What is being compressed."""
 
-from .baseline import cache_directory, digest, trained_network
+from .baseline import available_network, cache_directory, digest, trained_network
 from .load import BUILT_IN, load_task
 from .task import Task, TaskData, classification_hits
 
@@ -8,6 +8,7 @@ __all__ = [
     "BUILT_IN",
     "Task",
     "TaskData",
+    "available_network",
     "cache_directory",
     "classification_hits",
     "digest",

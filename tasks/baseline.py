@@ -39,8 +39,7 @@ def trained_network(task: Task, train: Split, *, seed: int = 0, on_step: OnStep 
     network = task.build_network()
     if task.baseline_recipe is None:
         return network.eval()
-    key = _key(task, network, train, seed)
-    path = cache_directory() / f"{task.name}-{key[:16]}.pt"
+    path = _path(task, network, train, seed)
     state = _read(path)
     if state is None:
         finetune(network, train, task.baseline_recipe, task.loss, seed=seed, on_step=on_step)
@@ -51,6 +50,21 @@ def trained_network(task: Task, train: Split, *, seed: int = 0, on_step: OnStep 
     return network.to(memory_format=torch.contiguous_format).eval()
 
 
+def available_network(task: Task, train: Split, *, seed: int = 0) -> tuple[nn.Module, bool]:
+    """The network of a task without training anything: the cached baseline, else as `build_network` gives it.
+
+    Returns:
+        The network in evaluation mode, and whether it is trained.
+    """
+    network = task.build_network().eval()
+    if task.baseline_recipe is None:
+        return network, True
+    state = _read(_path(task, network, train, seed))
+    if state is not None:
+        network.load_state_dict(state)
+    return network, state is not None
+
+
 def digest(tensors: Mapping[str, Tensor]) -> str:
     """SHA-256 over names, shapes and values, in hexadecimal."""
     sha = hashlib.sha256()
@@ -58,6 +72,10 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
         sha.update(f"{name}{tuple(tensor.shape)}".encode())
         sha.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return sha.hexdigest()
+
+
+def _path(task: Task, network: nn.Module, train: Split, seed: int) -> Path:
+    return cache_directory() / f"{task.name}-{_key(task, network, train, seed)[:16]}.pt"
 
 
 def _key(task: Task, network: nn.Module, train: Split, seed: int) -> str:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from parefront.hardware_profiles.errors import TrainingError
+from parefront.spaces import Configuration, finish, prepare, trace
 from parefront.spaces.fold import LinearisedActivation
 from parefront.training import Split, TrainingRecipe, finetune, predict
 
@@ -146,3 +147,24 @@ def test_a_gradient_that_is_no_number_ends_it_too(model: nn.Module, points: Spli
 
     with pytest.raises(TrainingError, match="the gradient must stay finite, got nan at step 0"):
         finetune(model, points, recipe(1), loss, seed=0)
+
+
+def test_layers_are_merged_once_their_activation_is_linear(points: Split) -> None:
+    inner = nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2))
+    configuration = Configuration.of({"fold/0": "on"})
+    prepared = prepare(trace(inner, points.inputs[:2]), configuration)
+    n_parameters: list[int] = []
+    finetune(
+        prepared,
+        points,
+        recipe(40, linearisation=0.5),
+        functional.cross_entropy,
+        seed=0,
+        on_step=lambda step, total: n_parameters.append(sum(p.numel() for p in prepared.parameters())),
+    )
+    # 2 x 8 + 8, the norm's 16 and 8 x 2 + 2, until the activation is linear: then 2 x 2 + 2.
+    assert n_parameters == [58] * 20 + [6] * 20
+    assert (predict(prepared, points).argmax(1) == points.targets).float().mean() > 0.9
+    finished = finish(prepared, configuration, points.inputs)
+    with torch.no_grad():
+        torch.testing.assert_close(finished.module(points.inputs), prepared(points.inputs))

@@ -1,0 +1,192 @@
+"""The command line: thin commands over the packages. Nothing heavy is imported before a command needs it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ..results import Run
+
+app = typer.Typer(
+    help="The Pareto front of your own network: accuracy against measured latency and size.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+hardware_app = typer.Typer(help="Hardware profiles: what networks are measured on.", no_args_is_help=True)
+app.add_typer(hardware_app, name="hardware")
+
+TaskName = Annotated[str, typer.Argument(metavar="TASK", help="A built-in task, or a Python file: my_task.py[:function].")]
+Hardware = Annotated[str, typer.Option("--hardware", metavar="HW", help="A profile's name, or a YAML file.")]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="The directory of a run (--out of the search).")]
+
+EXIT_ERROR, EXIT_INTERRUPTED = 1, 130
+
+
+def main() -> None:
+    """Runs the program; what a person can mend is one line on the error stream, never a stack trace."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+    except Exception as error:
+        from ..hardware_profiles.errors import ParefrontError
+
+        if not isinstance(error, ParefrontError):
+            raise
+        typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
+        sys.exit(EXIT_ERROR)
+
+
+def _print_version(is_wanted: bool) -> None:
+    if is_wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"parefront {version('parefront')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def search(
+    task: TaskName,
+    hardware: Hardware = "cpu-ort-1t",
+    trials: Annotated[int, typer.Option(min=0, help="Candidates to evaluate; failed and closed ones count.")] = 60,
+    finals: Annotated[int, typer.Option(min=0, help="Members of the front that get the full fine-tune.")] = 8,
+    out: Annotated[Path | None, typer.Option(help="Run directory; an existing run goes on. [default: runs/TASK]")] = None,
+    seed: Annotated[int, typer.Option(help="Of proposals and training.")] = 0,
+    sampler: Annotated[str, typer.Option(help="tables (ours), or Optuna's random, nsga2 or tpe.")] = "tables",
+) -> None:
+    """Search the Pareto front of a network. Started again with the same --out, it goes on where it was."""
+    from ..hardware_profiles import load_profile
+    from ..search.run_directory import RunDirectory
+    from ..search.session import SearchSettings, run_search
+    from ..tasks import load_task
+    from .progress import open_display
+
+    loaded_task, profile = load_task(task), load_profile(hardware)
+    settings = SearchSettings(trials, finals, seed, sampler)
+    directory = RunDirectory(out or Path("runs") / loaded_task.name)
+    try:
+        with open_display(f"{loaded_task.name} on {profile.name}") as display:
+            run_search(
+                loaded_task,
+                profile,
+                settings,
+                directory,
+                on_status=display.on_status,
+                progress=display.on_progress,
+            )
+    except KeyboardInterrupt:
+        typer.echo("Stopped. Every ended trial is kept; the same command goes on from here.", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+    _conclude(directory.root)
+
+
+def _conclude(directory: Path) -> None:
+    """The closing summary: how much faster at what loss first, then the front, the time spent, the report."""
+    from ..results import write_report
+    from .tables import print_front, print_times
+
+    run = _load(directory)
+    report = write_report(run, directory / "report.html")
+    typer.secho(f"\n{run.summary}\n", bold=True)
+    print_front(run)
+    print_times(run)
+    typer.echo(f"Report: {report}")
+
+
+@app.command()
+def front(
+    run: RunPath,
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+) -> None:
+    """Print the Pareto front of a run."""
+    from .tables import front_records, print_front
+
+    loaded = _load(run)
+    if as_json:
+        typer.echo(json.dumps(front_records(loaded), indent=2))
+        return
+    typer.secho(loaded.summary, bold=True)
+    print_front(loaded)
+
+
+@app.command()
+def export(
+    run: RunPath,
+    to: Annotated[Path, typer.Option("--to", help="The file to write, for example model.onnx.")],
+    pick: Annotated[
+        str, typer.Option(help='knee, a trial number, or a limit such as "accuracy_drop<=1pt" (the fastest within it).')
+    ] = "accuracy_drop<=1pt",
+) -> None:
+    """Write one member of the front as a deployable ONNX file, checked again after copying."""
+    from ..results.export import export_member
+
+    typer.echo(export_member(_load(run), pick, to))
+
+
+@app.command()
+def report(
+    run: RunPath,
+    out: Annotated[Path | None, typer.Option(help="[default: RUN/report.html]")] = None,
+) -> None:
+    """Write the run as one self-contained HTML file."""
+    from ..results import write_report
+
+    typer.echo(f"Report: {write_report(_load(run), out or run / 'report.html')}")
+
+
+@app.command()
+def inspect(task: TaskName, hardware: Hardware = "cpu-ort-1t") -> None:
+    """List what can be chosen in a network, and what is left alone and why. Nothing is trained."""
+    from ..hardware_profiles import load_profile
+    from ..spaces import find_space, trace
+    from ..tasks import available_network, load_task
+    from .tables import print_space
+
+    loaded_task, profile = load_task(task), load_profile(hardware)
+    train = loaded_task.load_data().train
+    module, is_trained = available_network(loaded_task, train)
+    network = trace(module, train.inputs[:2])
+    if not is_trained:
+        typer.echo("The baseline is not trained yet: ranks are those of random weights, and will differ.", err=True)
+    print_space(network, find_space(network, profile.capabilities), profile.name)
+
+
+@hardware_app.command("list")
+def hardware_list() -> None:
+    """List the shipped profiles."""
+    from ..hardware_profiles import load_profile, profile_names
+
+    for name in profile_names():
+        typer.echo(f"{name:<14} {load_profile(name).description}")
+
+
+@hardware_app.command("show")
+def hardware_show(profile: Annotated[str, typer.Argument(metavar="HW", help="A profile's name, or a YAML file.")]) -> None:
+    """Print a profile in full, as YAML."""
+    import yaml
+
+    from ..hardware_profiles import load_profile
+
+    typer.echo(yaml.safe_dump(load_profile(profile).model_dump(mode="json"), sort_keys=False).rstrip())
+
+
+def _load(directory: Path) -> Run:
+    from ..results import load
+
+    return load(directory)

@@ -1,0 +1,110 @@
+"""Tables for the terminal."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from ..evaluators.evaluator import Score
+from ..results import FrontRow, Run, front_rows
+from ..results.wording import word_bytes, word_ratio, word_seconds
+from ..search.session import WORK_STAGES
+from ..spaces import Network, SearchSpace
+
+MIN_WIDTH = 120
+"""Columns assumed where the output is not a terminal, so that a file or a pipe holds whole rows."""
+
+
+def print_front(run: Run) -> None:
+    """The reported front, from accurate to fast."""
+    rows = front_rows(run.trials)
+    has_test = any(row.test_accuracy is not None for row in rows)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("trial", "accuracy %", "drop pt", "latency ms", "faster", "size", "smaller"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    if has_test:
+        table.add_column("test drop", justify="right", no_wrap=True)
+    table.add_column("note", no_wrap=True)
+    for row in rows:
+        cells = [
+            str(row.number),
+            _with_half_width(row.accuracy, 1),
+            f"{row.accuracy_drop.value:.2f}",
+            _with_half_width(row.latency_ms, 3),
+            word_ratio(row.speedup),
+            word_bytes(row.size_bytes),
+            word_ratio(row.size_ratio),
+        ]
+        if has_test:
+            cells.append("" if row.test_drop is None else f"{row.test_drop.value:.2f}")
+        table.add_row(*cells, _note(row), style="bold green" if row.is_pick else None)
+    _console().print(table)
+
+
+def print_times(run: Run) -> None:
+    """Where the wall time went."""
+    seconds = run.manifest.get("seconds", {})
+    total = seconds.get("total", 0.0)
+    if not total:
+        return
+    parts = [f"{stage} {seconds[stage] / total:.0%}" for stage in WORK_STAGES if seconds.get(stage)]
+    parts.append(f"own overhead {seconds.get('overhead', 0.0) / total:.1%}")
+    _console().print(f"Time {word_seconds(total)}: {', '.join(parts)}")
+
+
+def print_space(network: Network, space: SearchSpace, hardware: str) -> None:
+    """Sites with their choices, and what is left alone and why."""
+    console = _console()
+    console.print(
+        f"{len(network.layers)} layers, {network.macs / 1e6:.1f} M MACs; on {hardware}: {len(space.sites)} sites, "
+        f"{float(space.n_configurations):.1e} combinations",
+        style="bold",
+    )
+    for technique, sites in itertools.groupby(space.sites, key=lambda site: site.technique):
+        table = Table("layer", "choices", "with", title=technique, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        for site in sites:
+            table.add_row(site.layer, " ".join(map(str, site.choices)), ", ".join(site.layers[1:]))
+        console.print(table)
+    table = Table("technique", "layer", "left alone because", box=box.SIMPLE_HEAD, pad_edge=False)
+    for item in space.left_alone:
+        table.add_row(item.technique, item.name, item.reason)
+    if space.left_alone:
+        console.print(table)
+
+
+def front_records(run: Run) -> list[dict[str, Any]]:
+    """The front as plain data, for `--json`."""
+    return [
+        {
+            name: value.to_json() if isinstance(value, Score) else value
+            for name, value in ((name, getattr(row, name)) for name in FrontRow.__slots__)
+        }
+        for row in front_rows(run.trials)
+    ]
+
+
+def _with_half_width(score: Score, digits: int) -> str:
+    """A value and half the width of its interval: `91.8 ± 0.7`."""
+    if score.low is None or score.high is None:
+        return f"{score.value:.{digits}f}"
+    return f"{score.value:.{digits}f} ± {(score.high - score.low) / 2:.{digits}f}"
+
+
+def _note(row: FrontRow) -> str:
+    notes = ["baseline"] if row.is_baseline else []
+    if row.is_verified:
+        notes.append("verified")
+    if not row.is_latency_good:
+        notes.append("latency unsure")
+    if row.is_pick:
+        notes.append("pick")
+    return ", ".join(notes)
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=max(MIN_WIDTH, console.width))

@@ -1,0 +1,108 @@
+"""Hands out one member of a front as a file to deploy, checked again where it arrives."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..hardware_profiles.runtimes import get_runtime
+from ..search.front import objectives
+from ..search.trial import Trial
+from .load import ResultsError, Run
+from .wording import word_bytes
+
+_LIMIT = re.compile(r"accuracy_drop\s*<=\s*(-?\d+(?:\.\d+)?)\s*(?:pt|%)?")
+
+
+def export_member(run: Run, pick: str, path: Path) -> str:
+    """Copies the picked member's artefact and runs the copy in its runtime.
+
+    Args:
+        run: The run.
+        pick: See `choose`.
+        path: The file to write.
+
+    Returns:
+        One line that says what was written.
+
+    Raises:
+        ResultsError: Nothing matches, or the copy does not behave like the original.
+    """
+    member = choose(run, pick)
+    source = run.artefact(member)
+    if source is None:
+        raise ResultsError(f"#{member.number} must have its file in {run.artefacts}, but it is gone: search again")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    shutil.copyfile(source, partial)
+    _check_copy(run, source, partial)
+    partial.replace(path)
+    drop, latency = member.value("accuracy_drop"), member.value("latency_ms")
+    size = word_bytes(member.value("size_bytes"))
+    return f"{path}: #{member.number}, {latency:.3f} ms, {size}, {drop:.2f} pt lost; reloaded and checked"
+
+
+def choose(run: Run, pick: str) -> Trial:
+    """The member of the reported front that a person means.
+
+    Args:
+        run: The run.
+        pick: `knee`, a trial number, or `accuracy_drop<=Xpt` for the fastest within it.
+
+    Raises:
+        ResultsError: Not understood, or no member matches.
+    """
+    members = [trial for trial in run.front if trial.configuration]
+    if not members:
+        raise ResultsError(f"the front must have a compressed member, but has none yet: {run.summary}")
+    if pick == "knee":
+        return knee(members, run.baseline)
+    if pick.isdecimal():
+        return _by_number(run, members, int(pick))
+    limit = _LIMIT.fullmatch(pick.strip())
+    if limit is None:
+        raise ResultsError(f'--pick must be knee, a trial number or "accuracy_drop<=1pt", got {pick!r}')
+    within = [trial for trial in members if trial.value("accuracy_drop") <= float(limit[1])]
+    if not within:
+        least = min(trial.value("accuracy_drop") for trial in members)
+        raise ResultsError(f"no member loses at most {limit[1]} pt: the least is {least:.2f} pt; allow that much")
+    return min(within, key=lambda trial: trial.value("latency_ms"))
+
+
+def knee(members: Sequence[Trial], baseline: Trial) -> Trial:
+    """The member nearest to the ideal corner of the normalised objectives: past it, gains cost more than they bring."""
+    points = np.array([objectives(trial, baseline) for trial in members])
+    spread = np.maximum(points.max(0) - points.min(0), 1e-12)
+    distances = np.linalg.norm((points - points.min(0)) / spread, axis=1)
+    return members[int(distances.argmin())]
+
+
+def _by_number(run: Run, members: Sequence[Trial], number: int) -> Trial:
+    """Any trial that has a file may be asked for by number; one that failed verification may not."""
+    trial = next((t for t in run.trials if t.number == number and t.artefact), None)
+    if trial is None:
+        known = ", ".join(str(t.number) for t in members)
+        raise ResultsError(f"#{number} has no exported file; the front's members are {known}")
+    if trial.is_verified is False:
+        raise ResultsError(f"#{number} failed its check and is not handed out: {trial.reason}")
+    return trial
+
+
+def _check_copy(run: Run, source: Path, copy: Path) -> None:
+    """The copy holds the same bytes and gives finite outputs of the right shape in the runtime."""
+    digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in (source, copy)]
+    if digests[0] != digests[1]:
+        raise ResultsError(f"the copy must hold what {source} holds, but differs: is the disk full?")
+    settings = run.manifest["profile"]["runtime"]
+    session = get_runtime(settings["name"]).open_session(copy, settings["threads"])
+    shape = [dimension or 1 for dimension in session.input_shape]
+    outputs = session.run(np.zeros(shape, np.float32))
+    if not math.isfinite(float(np.abs(outputs).sum())):
+        raise ResultsError(f"{source} must give finite outputs, but does not: pick another member")
