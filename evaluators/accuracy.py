@@ -35,9 +35,7 @@ def accuracy_score(name: str, samples: NDArray[np.float64], origins: Tensor | No
     return _percent(name, "%", samples, origins, is_higher_better=True)
 
 
-def drop_score(
-    name: str, samples: NDArray[np.float64], baseline: NDArray[np.float64], origins: Tensor | None
-) -> Score:
+def drop_score(name: str, samples: NDArray[np.float64], baseline: NDArray[np.float64], origins: Tensor | None) -> Score:
     """Accuracy lost against the baseline on the same samples, in percentage points, with its paired interval."""
     return _percent(name, "pt", baseline - samples, origins, is_higher_better=False)
 

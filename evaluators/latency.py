@@ -38,7 +38,7 @@ class LatencyEvaluator:
             known_ms: Anchored times (fp32, int8) of an earlier session in ms, so that a resumed search compares.
         """
         self._meter = meter
-        self._references = references
+        self.references = references
         if known_ms is None:
             fp32_ms = meter.anchor(references.fp32)
             # The int8 anchor comes from the ratio to the fp32 one, so that a drift between the two cannot enter.
@@ -55,7 +55,7 @@ class LatencyEvaluator:
             is_quantized: Which reference it alternates with.
             is_final: By the profile's full protocol instead of the quick one.
         """
-        reference = self._references.int8 if is_quantized else self._references.fp32
+        reference = self.references.int8 if is_quantized else self.references.fp32
         if is_final:
             return self._meter.measure(artefact, reference)
         return self._meter.measure(artefact, reference, max_pairs=QUICK_MAX_PAIRS, half_width=QUICK_HALF_WIDTH)

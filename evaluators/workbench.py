@@ -190,6 +190,17 @@ class Workbench:
             finished = finish(prepare(self.network, Configuration()), Configuration(), self._calibration)
         return self._score_final(finished, file_name, watch)
 
+    def score_artefact(self, path: Path, *, is_quantized: bool, is_final: bool) -> dict[str, Score]:
+        """Scores of a file of any origin by the same measures: latency, size, accuracy and drops on both splits."""
+        assert self.latency is not None, "anchor() comes first"
+        session = self._runtime.open_session(path, self.profile.runtime.threads)
+        measured = self.latency.measure(path, is_quantized=is_quantized, is_final=is_final)
+        return {
+            **{score.name: score for score in (latency_score(measured), size_score(path))},
+            **self._accuracy_scores(self._samples(session, self.data.validation)),
+            **self._test_scores(self._samples(session, self.data.test)),
+        }
+
     def _score_final(self, finished: Finished, file_name: str, watch: Stopwatch) -> Evaluation:
         structure = self._score_structure(finished, file_name, watch, is_final=True)
         with watch("evaluate"):

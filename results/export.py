@@ -41,9 +41,12 @@ def export_member(run: Run, pick: str, path: Path) -> str:
         raise ResultsError(f"#{member.number} must have its file in {run.artefacts}, but it is gone: search again")
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    shutil.copyfile(source, partial)
-    _check_copy(run, source, partial)
-    partial.replace(path)
+    try:
+        shutil.copyfile(source, partial)
+        _check_copy(run, source, partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
     drop, latency = member.value("accuracy_drop"), member.value("latency_ms")
     size = word_bytes(member.value("size_bytes"))
     return f"{path}: #{member.number}, {latency:.3f} ms, {size}, {drop:.2f} pt lost; reloaded and checked"

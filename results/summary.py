@@ -30,7 +30,7 @@ class FrontRow:
         size_ratio: Size of the baseline over its own.
         test_accuracy: %, of the exported file; None before the end.
         test_drop: Percentage points; None before the end.
-        parity: Share of samples on which torch and the runtime agree; None before the end.
+        parity_error: Difference between the outputs of torch and of the runtime, over their deviation; None before the end.
         is_verified: Exported, reloaded and in parity; None where not checked.
         artefact: Name of its file, or None.
         executed_int8: Operators that the runtime executed in int8, and how many were planned; None where unknown.
@@ -49,7 +49,7 @@ class FrontRow:
     size_ratio: float
     test_accuracy: Score | None
     test_drop: Score | None
-    parity: Score | None
+    parity_error: Score | None
     is_verified: bool | None
     artefact: str | None
     executed_int8: tuple[int, int] | None
@@ -121,7 +121,7 @@ def _front_row(trial: Trial, baseline: Trial, *, is_pick: bool) -> FrontRow:
         size_ratio=baseline.value("size_bytes") / trial.value("size_bytes"),
         test_accuracy=trial.scores.get("test_accuracy"),
         test_drop=trial.scores.get("test_drop"),
-        parity=trial.scores.get("parity"),
+        parity_error=trial.scores.get("parity_error"),
         is_verified=trial.is_verified,
         artefact=trial.artefact,
         executed_int8=None if executed is None or planned is None else (int(executed), int(planned)),

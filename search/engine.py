@@ -183,8 +183,8 @@ class Engine:
 
     def _stop_if_all_fail(self) -> None:
         searched = [t for t in self._record.trials if len(t.configuration) > 0]
-        if len(searched) == MAX_FIRST_FAILURES and all(t.state is State.FAILED for t in searched):
-            raise SearchError(f"the first {MAX_FIRST_FAILURES} trials all failed; the last one: {searched[-1].reason}")
+        if len(searched) >= MAX_FIRST_FAILURES and all(t.state is State.FAILED for t in searched):
+            raise SearchError(f"the first {len(searched)} trials all failed; the last one: {searched[-1].reason}")
 
     def _report(self, phase: str, n_done: int, n_total: int, n_final: int, last: Trial) -> None:
         trials = self._record.trials

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,19 +14,20 @@ import numpy as np
 from ..evaluators import CostTables, Evaluation, Workbench
 from ..evaluators.sensitivity import site_damages
 from ..hardware_profiles import HardwareProfile, check_host, fingerprint
-from ..hardware_profiles.errors import SearchError
+from ..hardware_profiles.errors import SearchError, unknown_name
 from ..spaces import Configuration
 from ..tasks import Task
 from .engine import Engine, OnStatus, as_trial
 from .executor import InProcessExecutor
 from .front import REFERENCE
-from .optuna_proposer import OptunaProposer
+from .optuna_proposer import SAMPLERS, OptunaProposer
 from .proposer import Proposal, Proposer, TableProposer
 from .record import Record, owned
 from .run_directory import RunDirectory
 from .trial import Fidelity, State, Trial
 
 OWN_SAMPLER = "tables"
+N_BASELINE_TRIALS = 2
 WORK_STAGES = ("baseline", "train", "evaluate", "export", "measure")
 """What a search is for; all other time is our overhead."""
 
@@ -52,6 +54,9 @@ class SearchSettings:
         for name in ("n_trials", "n_final"):
             if getattr(self, name) < 0:
                 raise SearchError(f"{name} must be 0 or more, got {getattr(self, name)}")
+        known = (OWN_SAMPLER, *SAMPLERS)
+        if self.sampler not in known:
+            raise SearchError(unknown_name("sampler", self.sampler, known))
 
 
 def run_search(
@@ -76,15 +81,17 @@ def run_search(
     with owned(directory):
         workbench = Workbench(task, profile, directory.artefacts, seed=settings.seed, progress=progress)
         executor = InProcessExecutor(workbench)
-        baseline_s = time.perf_counter() - started
         try:
             facts = _facts(workbench, profile, settings)
             earlier = _check_same(directory, facts)
             record = Record(directory, workbench.space)
-            _prepare_baseline(workbench, record, directory)
+            baseline = _baseline_trials(workbench, record, directory)
             manifest = {**facts, "status": "running", "seconds": earlier}
+            # Before the first trial, so that no trial is ever without what it belongs to.
             directory.write_manifest(manifest)
-            n_before = len(record.trials)
+            for trial in baseline:
+                record.add(trial)
+            n_before, baseline_s = len(record.trials), time.perf_counter() - started
             try:
                 Engine(executor, _proposer(workbench, settings), record, on_status).run(
                     settings.n_trials, settings.n_final
@@ -94,7 +101,7 @@ def run_search(
                 if manifest["status"] == "running":
                     manifest["status"] = "stopped"
                 total = time.perf_counter() - started
-                seconds = _added(earlier, _time_spent(record.trials[n_before:], baseline_s, total, n_before == 0))
+                seconds = _added(earlier, _time_spent(record.trials[n_before:], baseline_s, total))
                 manifest |= {"seconds": seconds, "overhead_fraction": overhead_fraction(seconds)}
                 directory.write_manifest(manifest)
             return record.trials
@@ -120,7 +127,7 @@ def _facts(workbench: Workbench, profile: HardwareProfile, settings: SearchSetti
         "sampler": settings.sampler,
         "n_trials": settings.n_trials,
         "n_final": settings.n_final,
-        "fingerprint": machine.to_json(),
+        "fingerprint": asdict(machine),
         "fingerprint_key": machine.key,
         "reference": list(REFERENCE),
         "space": {
@@ -177,19 +184,15 @@ def _proposer(workbench: Workbench, settings: SearchSettings) -> Proposer:
     return TableProposer(workbench.space, CostTables(workbench.space), damages, settings.seed)
 
 
-def _prepare_baseline(workbench: Workbench, record: Record, directory: RunDirectory) -> None:
-    """Trials 0 and 1: the baseline as it came, and given the full fine-tune; the better one is what drops refer to."""
+def _baseline_trials(workbench: Workbench, record: Record, directory: RunDirectory) -> list[Trial]:
+    """Sets the workbench's reference; gives what the record lacks of trials 0 and 1.
+
+    Trial 0 is the baseline as it came, trial 1 the same given the full fine-tune; drops refer to the better one.
+    """
     memory = directory.artefacts / "baseline.npz"
-    if len(record.trials) >= 2 and memory.is_file():
-        with np.load(memory, allow_pickle=False) as saved:
-            workbench.set_reference(saved["samples"], saved["test_samples"])
-            fp32_ms, int8_ms = saved["anchors_ms"].tolist()
-        workbench.anchor((fp32_ms, int8_ms))
-        return
-    if record.trials:
-        raise SearchError(
-            f"the baseline's results in {directory.artefacts} must stay with the run, but are gone: choose another --out"
-        )
+    if len(record.trials) >= N_BASELINE_TRIALS:
+        _remember_baseline(workbench, memory)
+        return []
     anchors = workbench.anchor()
     plain = workbench.baseline("baseline.onnx")
     usable, reached = workbench.task.usable_accuracy, plain.scores["accuracy"].value
@@ -204,10 +207,23 @@ def _prepare_baseline(workbench: Workbench, record: Record, directory: RunDirect
     assert better.test_samples is not None
     workbench.set_reference(better.samples, better.test_samples)
     np.savez(memory, samples=better.samples, test_samples=better.test_samples, anchors_ms=np.array(anchors))
-    for number, (evaluation, origin, fidelity) in enumerate(
-        ((plain, "baseline", Fidelity.SHORT), (tuned, "baseline, full fine-tune", Fidelity.FULL))
-    ):
-        record.add(_baseline_trial(number, workbench.with_drops(evaluation), origin, fidelity))
+    trials = [
+        _baseline_trial(0, workbench.with_drops(plain), "baseline", Fidelity.SHORT),
+        _baseline_trial(1, workbench.with_drops(tuned), "baseline, full fine-tune", Fidelity.FULL),
+    ]
+    return trials[len(record.trials) :]  # a kill between the two leaves the first one
+
+
+def _remember_baseline(workbench: Workbench, memory: Path) -> None:
+    """Sets the reference and the anchors to what they were when the run began."""
+    if not memory.is_file():
+        raise SearchError(
+            f"the baseline's results must stay with the run, but {memory} is gone: restore it or choose another --out"
+        )
+    with np.load(memory, allow_pickle=False) as saved:
+        workbench.set_reference(saved["samples"], saved["test_samples"])
+        fp32_ms, int8_ms = saved["anchors_ms"].tolist()
+    workbench.anchor((fp32_ms, int8_ms))
 
 
 def _baseline_trial(number: int, evaluation: Evaluation, origin: str, fidelity: Fidelity) -> Trial:
@@ -215,7 +231,7 @@ def _baseline_trial(number: int, evaluation: Evaluation, origin: str, fidelity: 
     return as_trial(number, proposal, State.COMPLETE, fidelity, evaluation, reason=evaluation.reason)
 
 
-def _time_spent(trials: list[Trial], baseline_s: float, total: float, has_baseline: bool) -> dict[str, float]:
+def _time_spent(trials: list[Trial], baseline_s: float, total: float) -> dict[str, float]:
     """Wall seconds by stage; what no stage accounts for is overhead, and so is `prepare`, which is our own code."""
     seconds = {"baseline": baseline_s, "total": total}
     for trial in trials:

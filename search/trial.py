@@ -38,8 +38,8 @@ class Trial:
         fidelity: Training behind the accuracy.
         state: How it ended.
         scores: By name: `accuracy` (%, validation), `accuracy_drop` (pt), `latency_ms`, `size_bytes`, `macs`; final
-            members also `test_accuracy`, `test_drop`, `parity` (share of validation samples on which torch and the
-            runtime agree).
+            members also `test_accuracy`, `test_drop`, `parity_error` (difference between the outputs of torch and the
+            runtime, over their deviation).
         origin: Why it was proposed: `baseline`, `uniform prune 50 %`, `sweep`, `mutation of #12`.
         parent: The trial it was promoted from, or None.
         reason: Why it failed or was closed; empty when complete.

@@ -19,7 +19,6 @@ from .network import ACTIVATIONS, Network, module_of, replace_module
 from .site import LeftAlone, Site
 from .technique import Decisions, Found
 
-
 _MAYBE_IN_PLACE = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SiLU, nn.Hardswish)
 
 
