@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,6 +28,7 @@ Hardware = Annotated[str, typer.Option("--hardware", metavar="HW", help="A profi
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="The directory of a run (--out of the search).")]
 
 EXIT_ERROR, EXIT_INTERRUPTED = 1, 130
+TRACE_VARIABLE = "PAREFRONT_TRACE"
 
 
 def main() -> None:
@@ -35,12 +38,24 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
     except Exception as error:
-        from ..hardware_profiles.errors import ParefrontError
-
-        if not isinstance(error, ParefrontError):
+        if os.environ.get(TRACE_VARIABLE):
             raise
-        typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
+        typer.secho(f"error: {_one_line(error)}", fg=typer.colors.RED, err=True)
         sys.exit(EXIT_ERROR)
+
+
+def _one_line(error: Exception) -> str:
+    """Our own errors as they are worded; any other with its place, the user's own code rather than a library's."""
+    from ..hardware_profiles.errors import ParefrontError
+
+    if isinstance(error, ParefrontError):
+        return str(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = str(Path(__file__).resolve().parent.parent)
+    theirs = [f for f in frames if "site-packages" not in f.filename and not f.filename.startswith((ours, sys.prefix))]
+    last = (theirs or frames)[-1]
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"{what} ({last.filename}:{last.lineno}); {TRACE_VARIABLE}=1 shows the stack trace"
 
 
 def _print_version(is_wanted: bool) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..spaces import Choice, Network, SearchSpace, Site
-from ..spaces.channel_groups import channel_importance, find_channel_groups
+from ..spaces.channel_groups import channel_importances, find_channel_groups
 from ..spaces.factorize import SCHEMES, parse_rank, singular_energy
 from ..spaces.quantize import quantize_weight
 
@@ -25,7 +25,7 @@ def site_damages(network: Network, space: SearchSpace) -> Damages:
     Pruning: importance of the removed channels. Rank: energy (σ²) of the dropped singular values. Bits: squared error of
     the rounded weights over their energy. Folding gives up one activation: 1.
     """
-    groups = {group.name: channel_importance(network, group) for group in find_channel_groups(network)}
+    groups = channel_importances(network, find_channel_groups(network))
     return {site.name: _damages_of(site, network, groups) for site in space.sites}
 
 

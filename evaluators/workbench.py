@@ -82,6 +82,17 @@ class Stopwatch:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - started
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch on one thread: for work in many small operations, waking the others costs more than they bring."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 class Workbench:
     """Evaluates configurations of one task on one hardware profile.
 
@@ -160,7 +171,7 @@ class Workbench:
     def structure(self, configuration: Configuration, file_name: str) -> Evaluation:
         """Latency, size and MACs without any training: they depend on the structure only."""
         watch = Stopwatch()
-        with watch("prepare"):
+        with watch("prepare"), one_thread():
             finished = finish(prepare(self.network, configuration), configuration, self._calibration)
         return self._score_structure(finished, file_name, watch, is_final=False)
 
@@ -228,7 +239,7 @@ class Workbench:
     def _score_structure(self, finished: Finished, file_name: str, watch: Stopwatch, *, is_final: bool) -> Evaluation:
         assert self.latency is not None, "anchor() comes first"
         path = self._artefacts / file_name
-        with watch("export"):
+        with watch("export"), one_thread():
             self._export(finished, path)
             macs = macs_score(finished.module, self.network.example_input)
         with watch("measure"):
@@ -248,7 +259,7 @@ class Workbench:
         return Evaluation(scores, watch.seconds, path, times, reason=reason, details=details)
 
     def _train(self, configuration: Configuration, recipe: TrainingRecipe, watch: Stopwatch) -> Finished:
-        with watch("prepare"):
+        with watch("prepare"), one_thread():
             module = prepare(self.network, configuration)
         with watch("train"):
             teacher = self._teacher() if recipe.distillation_weight > 0 else None
@@ -261,7 +272,7 @@ class Workbench:
                 teacher_outputs=teacher,
                 on_step=self._on_step("fine-tuning"),
             )
-        with watch("prepare"):
+        with watch("prepare"), one_thread():
             return finish(module, configuration, self._calibration)
 
     def _teacher(self) -> Tensor:
@@ -270,7 +281,7 @@ class Workbench:
         return self._teacher_outputs
 
     def _exported_session(self, finished: Finished, path: Path, watch: Stopwatch) -> Session:
-        with watch("export"):
+        with watch("export"), one_thread():
             self._export(finished, path)
             return self._runtime.open_session(path, self.profile.runtime.threads)
 

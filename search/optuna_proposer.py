@@ -18,7 +18,10 @@ from .trial import State, Trial
 
 ACCURACY_FLOOR_DROP = 5.0
 """Told to the samplers as a constraint: a candidate that loses more points is not wanted."""
-MAX_TRIES = 50
+MAX_TRIES = 60
+"""Repeats in a row before a space counts as exhausted."""
+MAX_REPEATS = 10
+"""Repeats in a row before chance takes over."""
 _CONSTRAINT = "accuracy_floor"
 
 
@@ -59,26 +62,28 @@ class OptunaProposer:
         self._distributions: dict[str, BaseDistribution] = {
             site.name: CategoricalDistribution(site.choices) for site in space.sites
         }
-        self._pending: dict[Configuration, optuna.Trial] = {}
         self._known: set[Configuration] = set()
 
     def ask(self, n: int) -> list[Proposal]:
-        """New configurations; one that was known already is answered with its values and asked again."""
+        """New configurations; where a sampler repeats one that was known already, it is asked again."""
         proposals: list[Proposal] = []
         # One stream of random numbers per state of knowledge, so that a resumed search goes on the same way.
         self._study.sampler = SAMPLERS[self._sampler](self._seed + len(self._known))
-        for _ in range(n * MAX_TRIES):
-            if len(proposals) == n:
-                break
+        n_repeats = 0
+        while len(proposals) < n and n_repeats < MAX_TRIES:
+            if n_repeats == MAX_REPEATS:  # a sampler that has settled would repeat itself for ever
+                self._study.sampler = _random(self._seed + len(self._known))
             trial = self._study.ask(self._distributions)
+            # What it was asked is closed here and told as a new trial, so that a sampler sees the same study, canonical
+            # configurations only, whether the results came one by one or all at once on a resume.
+            self._study.tell(trial, state=TrialState.FAIL)
             configuration = self._space.canonical(trial.params)
-            if configuration in self._known:
-                self._study.tell(trial, state=TrialState.FAIL)
-                continue
-            self._known.add(configuration)
-            self._pending[configuration] = trial
-            details = {"sampler": _json_safe(trial.storage.get_trial_system_attrs(trial._trial_id))}
-            proposals.append(Proposal(configuration, self._sampler, details))
+            n_repeats += 1
+            if configuration not in self._known:
+                n_repeats = 0
+                self._known.add(configuration)
+                details = {"sampler": _json_safe(trial.storage.get_trial_system_attrs(trial._trial_id))}
+                proposals.append(Proposal(configuration, self._sampler, details))
         return proposals
 
     def tell(self, trial: Trial) -> None:
@@ -86,11 +91,6 @@ class OptunaProposer:
         self._known.add(trial.configuration)
         values = [trial.value(name) for name in OBJECTIVES] if trial.state is State.COMPLETE else None
         violation = trial.value("accuracy_drop") - ACCURACY_FLOOR_DROP if values else 1.0
-        pending = self._pending.pop(trial.configuration, None)
-        if pending is not None:
-            pending.set_user_attr(_CONSTRAINT, violation)
-            self._study.tell(pending, values, state=TrialState.COMPLETE if values else TrialState.FAIL)
-            return
         neutral = {site.name: site.neutral for site in self._space.sites}
         self._study.add_trial(
             create_trial(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable, Sequence
 
 from .front import front
@@ -11,6 +10,9 @@ from .trial import Fidelity, State, Trial
 
 TARGET_DROPS = (1.0, 1.0, 2.5, 1.0, 0.5, 5.0, 1.0, 2.5)
 """Points of accuracy aimed at one after the other: most people ask what one point buys."""
+FIRST_SHARE = 0.4
+"""Of the short fine-tune's drop that remains after the full one, before any was seen."""
+LEAST_SHARE = 0.1
 KEPT_TECHNIQUES = ("fold", "rank")
 """One-shot and short accuracy make these look worse than they are, so the best that holds one is promoted in any case."""
 
@@ -18,8 +20,8 @@ KEPT_TECHNIQUES = ("fold", "rank")
 def next_promotion(trials: Sequence[Trial]) -> Trial | None:
     """The short trial to promote next, or None when the front is used up.
 
-    Aims at a drop after the full fine-tune, predicted from the short one by the median gain seen so far, and takes the
-    fastest candidate within it.
+    Aims at a drop after the full fine-tune, predicted from the short one by what the full one won back so far, and takes
+    the fastest candidate within it.
     """
     promoted = _promoted(trials)
     candidates = [t for t in _pool(trials) if t.number not in promoted]
@@ -62,12 +64,19 @@ def _holds(trial: Trial, technique: str) -> bool:
 
 
 def _predictor(trials: Sequence[Trial]) -> Callable[[Trial], float]:
-    """Drop after the full fine-tune, from the short one: the gain seen at the promoted ones."""
+    """Drop after the full fine-tune as a share of the short one, as seen at the promoted trial that lost about as much."""
     short = {t.number: t for t in _complete_short(trials)}
-    gains = [
-        short[t.parent].value("accuracy_drop") - t.value("accuracy_drop")
+    seen = [
+        (short[t.parent].value("accuracy_drop"), t.value("accuracy_drop"))
         for t in trials
         if t.fidelity is Fidelity.FULL and t.state is State.COMPLETE and t.parent in short and t.configuration
     ]
-    gain = statistics.median(gains) if gains else 0.0
-    return lambda trial: trial.value("accuracy_drop") - gain
+
+    def predict(trial: Trial) -> float:
+        drop = trial.value("accuracy_drop")
+        if not seen:
+            return drop * FIRST_SHARE
+        nearest, after = min(seen, key=lambda pair: abs(pair[0] - drop))
+        return drop * max(LEAST_SHARE, after / nearest) if nearest > 0 else drop
+
+    return predict

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -97,15 +97,17 @@ def prune_channels(
     return removed
 
 
-def channel_importance(network: Network, group: ChannelGroup) -> Tensor:
-    """Importance of each channel of a group in the uncompressed network, shape (width,)."""
+def channel_importances(network: Network, groups: Iterable[ChannelGroup]) -> dict[str, Tensor]:
+    """Importance of each channel in the uncompressed network, shape (width,), by name of the group."""
     module = copy.deepcopy(network.module)
     graph = _dependency_graph(module, network.example_input)
-    root = module.get_submodule(group.name)
-    prune = graph.get_pruner_of_module(root).prune_out_channels
     importance = torch_pruning.importance.GroupMagnitudeImportance(p=2)
-    scores: Tensor = importance(graph.get_pruning_group(root, prune, list(range(group.width))))
-    return scores.detach()
+    scores: dict[str, Tensor] = {}
+    for group in groups:
+        root = module.get_submodule(group.name)
+        prune = graph.get_pruner_of_module(root).prune_out_channels
+        scores[group.name] = importance(graph.get_pruning_group(root, prune, list(range(group.width)))).detach()
+    return scores
 
 
 def _dependency_graph(module: nn.Module, example_input: Tensor) -> torch_pruning.DependencyGraph:

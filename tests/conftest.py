@@ -1,7 +1,10 @@
 """What every test may use: one tiny network, its input, one thread, and a cache of its own."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 # Read when torch is imported, so it must be said before: the networks are tiny and threads only add noise.
@@ -11,6 +14,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from parefront.hardware_profiles import HardwareProfile, load_profile
+from parefront.search import RunDirectory
+from parefront.spaces import Network, SearchSpace, find_space, trace
+from parefront.tasks import Task, load_task
+
+TINY_TASK = Path(__file__).parent / "tiny_task.py"
+FAST_PROFILE = Path(__file__).parent / "fast.yaml"
+N_TRIALS, N_FINALS = 8, 2
 
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions and a shortcut, as in a CIFAR ResNet; a 1x1 projection where the shape changes."""
@@ -99,3 +110,68 @@ def own_cache_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
 def one_thread() -> None:
     """Hold torch to one thread even where OMP_NUM_THREADS says otherwise."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def tiny_task() -> Task:
+    """See `tiny_task.py`."""
+    return load_task(str(TINY_TASK))
+
+
+@pytest.fixture(scope="session")
+def fast_profile() -> HardwareProfile:
+    """One thread, measured quickly."""
+    return load_profile(str(FAST_PROFILE))
+
+
+@pytest.fixture(scope="session")
+def tiny_network(tiny_task: Task) -> Network:
+    """The network of `tiny_task.py`, untrained."""
+    return trace(tiny_task.build_network().eval(), torch.zeros(2, 1, 8, 8))
+
+
+@pytest.fixture(scope="session")
+def tiny_space(tiny_network: Network, fast_profile: HardwareProfile) -> SearchSpace:
+    """What may be chosen in it."""
+    return find_space(tiny_network, fast_profile.capabilities)
+
+
+Parefront = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def program() -> str:
+    """The installed command."""
+    return str(Path(sys.executable).with_name("parefront"))
+
+
+@pytest.fixture(scope="session")
+def parefront(program: str, own_cache_directory: Path) -> Parefront:
+    """Runs the installed command as a user does, in a process of its own."""
+
+    def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        command = [program, *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, cwd=cwd)
+
+    return run
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedRun:
+    """A search that has come to its end, and what it printed."""
+
+    directory: RunDirectory
+    command: tuple[str, ...]
+    output: str
+    progress: str
+
+
+@pytest.fixture(scope="session")
+def finished_run(parefront: Parefront, tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    """One real search of the tiny task by the command line; tests must not change its directory."""
+    root = tmp_path_factory.mktemp("runs") / "tiny"
+    amount = ("--trials", str(N_TRIALS), "--finals", str(N_FINALS))
+    command = ("search", str(TINY_TASK), "--hardware", str(FAST_PROFILE), *amount, "--out", str(root))
+    done = parefront(*command)
+    assert done.returncode == 0, done.stderr
+    return FinishedRun(RunDirectory(root), command, done.stdout, done.stderr)

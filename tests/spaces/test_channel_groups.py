@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from parefront.hardware_profiles.errors import SpaceError
 from parefront.spaces import trace
-from parefront.spaces.channel_groups import ChannelGroup, channel_importance, find_channel_groups, prune_channels
+from parefront.spaces.channel_groups import ChannelGroup, channel_importances, find_channel_groups, prune_channels
 
 
 class Forked(nn.Module):
@@ -72,7 +72,8 @@ def test_importance_is_the_groups_norm_over_its_mean() -> None:
         model[0].weight.copy_(torch.tensor([[1.0], [2.0]]))
         model[1].weight.copy_(torch.tensor([[3.0, 4.0]]))
     network = trace(model, torch.zeros(1, 1))
-    importance = channel_importance(network, find_channel_groups(network)[0])
+    group = find_channel_groups(network)[0]
+    importance = channel_importances(network, [group])[group.name]
     torch.testing.assert_close(importance, torch.tensor([5.0, 10.0]) / 7.5)
 
 

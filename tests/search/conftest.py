@@ -1,0 +1,117 @@
+"""Candidates that are evaluated by a formula: the same for the same configuration, in no time."""
+
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from parefront.evaluators import CostTables, Evaluation
+from parefront.evaluators.evaluator import Score
+from parefront.hardware_profiles.runtimes import OperatorTime
+from parefront.search.engine import as_trial
+from parefront.search.proposer import Proposal
+from parefront.search.trial import Fidelity, State, Trial
+from parefront.spaces import Choice, Configuration, SearchSpace, Site
+from parefront.spaces.network import Layer
+from parefront.spaces.space import LayerWidths
+
+
+@pytest.fixture
+def small_space() -> SearchSpace:
+    """Two 3 x 3 convolutions on 8 x 8 pixels, 4 → 32 → 8 channels; 4 widths, 2 x 2 bits, 3 ranks and a fold."""
+    first = Layer("a", "conv", 4, 32, (3, 3), (1, 1), 1, 64)
+    second = Layer("b", "conv", 32, 8, (3, 3), (1, 1), 1, 64)
+    return SearchSpace(
+        sites=(
+            Site("fold/a", ("a", "b"), ("off", "on")),
+            Site("rank/b", ("b",), ("full", "spatial:16", "spatial:8")),
+            Site("prune/a", ("a",), (32, 24, 16, 8)),
+            Site("bits/a", ("a",), (32, 8)),
+            Site("bits/b", ("b",), (32, 8)),
+        ),
+        left_alone=(),
+        widths={"a": LayerWidths(first, (), "prune/a"), "b": LayerWidths(second, (("prune/a", 32, 1),), None)},
+    )
+
+
+def scores(drop: float, latency_ms: float, size_bytes: float, half_width: float = 0.0) -> dict[str, Score]:
+    """Against a baseline of 90 %."""
+    return {
+        "accuracy": Score("accuracy", 90 - drop, "%", True),
+        "accuracy_drop": Score("accuracy_drop", drop, "pt", False, drop - half_width, drop + half_width),
+        "latency_ms": Score("latency_ms", latency_ms, "ms", False, latency_ms, latency_ms),
+        "size_bytes": Score("size_bytes", size_bytes, "bytes", False),
+    }
+
+
+class Formula:
+    """Drop, latency and size of a configuration, from the MACs and weights of its layers."""
+
+    def __init__(self, space: SearchSpace) -> None:
+        self._space, self._tables = space, CostTables(space)
+
+    def __call__(self, choices: Mapping[str, Choice]) -> Evaluation:
+        forms = self._tables.forms(choices)
+        times = tuple(
+            OperatorTime(form.layer, "Conv", form.bits == 8, 1 + form.macs * (0.3 if form.bits == 8 else 1) / 1000)
+            for form in forms
+        )
+        drop = sum(self._drop_of(site, choices.get(site.name, site.neutral)) for site in self._space.sites)
+        size = 500 + sum(form.weights * form.bits / 8 for form in forms)
+        latency_ms = sum(time.microseconds for time in times) / 1000
+        return Evaluation(scores(drop, latency_ms, size), {"measure": 0.1}, Path("some.onnx"), times)
+
+    def _drop_of(self, site: Site, choice: Choice) -> float:
+        # Not the same for every site, so that there is something to find out.
+        strength = site.choices.index(choice) / (len(site.choices) - 1)
+        return strength**2 * (0.2 + zlib.crc32(site.name.encode()) % 100 / 50)
+
+
+@pytest.fixture
+def formula() -> type[Formula]:
+    return Formula
+
+
+MakeTrial = Callable[..., Trial]
+
+
+@pytest.fixture
+def make_trial() -> MakeTrial:
+    """A factory: without `drop` the trial failed."""
+
+    def make(
+        number: int,
+        choices: Mapping[str, Choice],
+        drop: float | None = None,
+        latency_ms: float = 1.0,
+        size_bytes: float = 1000.0,
+        fidelity: Fidelity = Fidelity.SHORT,
+        parent: int | None = None,
+        is_verified: bool | None = None,
+        half_width: float = 0.0,
+    ) -> Trial:
+        return Trial(
+            number,
+            Configuration.of(choices),
+            fidelity,
+            State.FAILED if drop is None else State.COMPLETE,
+            {} if drop is None else scores(drop, latency_ms, size_bytes, half_width),
+            origin="by hand",
+            parent=parent,
+            reason="TrainingError: the loss must stay finite" if drop is None else "",
+            is_verified=is_verified,
+        )
+
+    return make
+
+
+@pytest.fixture
+def evaluated(formula: type[Formula]) -> Callable[[SearchSpace, Proposal, int], Trial]:
+    """The trial that a proposal becomes."""
+
+    def end(space: SearchSpace, proposal: Proposal, number: int) -> Trial:
+        evaluation = formula(space)(proposal.configuration)
+        return as_trial(number, proposal, State.COMPLETE, Fidelity.SHORT, evaluation)
+
+    return end

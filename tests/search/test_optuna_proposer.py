@@ -1,0 +1,86 @@
+import dataclasses
+import json
+from collections.abc import Callable
+
+import pytest
+
+from parefront.hardware_profiles import SearchError
+from parefront.search.optuna_proposer import SAMPLERS, OptunaProposer
+from parefront.search.proposer import Proposal
+from parefront.search.trial import State, Trial
+from parefront.spaces import Configuration, SearchSpace
+
+Evaluated = Callable[[SearchSpace, Proposal, int], Trial]
+
+
+def drive(
+    proposer: OptunaProposer, space: SearchSpace, evaluated: Evaluated, trials: list[Trial], n: int
+) -> list[Trial]:
+    trials = list(trials)
+    while len(trials) < n:
+        (proposal,) = proposer.ask(1) if trials else [Proposal(Configuration(), "baseline")]
+        trials.append(evaluated(space, proposal, len(trials)))
+        proposer.tell(trials[-1])
+    return trials
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_proposals_are_canonical_new_and_the_same_for_the_same_seed(
+    tiny_space: SearchSpace, evaluated: Evaluated, sampler: str
+) -> None:
+    first, second = (drive(OptunaProposer(tiny_space, sampler, 5), tiny_space, evaluated, [], 30) for _ in range(2))
+    assert first == second
+    configurations = [trial.configuration for trial in first]
+    assert len(set(configurations)) == 30
+    assert [tiny_space.canonical(configuration) for configuration in configurations] == configurations
+    other = drive(OptunaProposer(tiny_space, sampler, 6), tiny_space, evaluated, [], 10)
+    assert [trial.configuration for trial in other[1:]] != configurations[1:10]
+
+
+@pytest.mark.parametrize("n_told", [7, 23])
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_one_rebuilt_from_the_record_goes_on_the_same_way(
+    tiny_space: SearchSpace, evaluated: Evaluated, sampler: str, n_told: int
+) -> None:
+    whole = drive(OptunaProposer(tiny_space, sampler, 5), tiny_space, evaluated, [], 48)
+    rebuilt = OptunaProposer(tiny_space, sampler, 5)
+    recorded = [Trial.from_json(json.loads(json.dumps(trial.to_json()))) for trial in whole[:n_told]]
+    for trial in recorded:
+        rebuilt.tell(trial)
+    resumed = drive(rebuilt, tiny_space, evaluated, recorded, 48)
+    assert [trial.configuration for trial in resumed] == [trial.configuration for trial in whole]
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_tiny_space_is_exhausted(small_space: SearchSpace, evaluated: Evaluated, sampler: str) -> None:
+    space = dataclasses.replace(small_space, sites=small_space.sites[3:])  # 2 x 2 bits
+    proposer = OptunaProposer(space, sampler, 0)
+    proposer.tell(evaluated(space, Proposal(Configuration(), "baseline"), 0))
+    assert {p.configuration for p in proposer.ask(10)} == {
+        Configuration.of({"bits/a": 8}),
+        Configuration.of({"bits/b": 8}),
+        Configuration.of({"bits/a": 8, "bits/b": 8}),
+    }
+    assert proposer.ask(1) == []
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_failed_trials_are_taken(tiny_space: SearchSpace, evaluated: Evaluated, sampler: str) -> None:
+    proposer = OptunaProposer(tiny_space, sampler, 0)
+    for number in range(30):
+        (proposal,) = proposer.ask(1)
+        whole = evaluated(tiny_space, proposal, number)
+        proposer.tell(dataclasses.replace(whole, state=State.FAILED, scores={}) if number % 3 else whole)
+
+
+def test_random_is_uniform_and_nsga2_is_not(small_space: SearchSpace, evaluated: Evaluated) -> None:
+    """Of 60 uniform draws about half hold each bit-width: binomial, within 4 standard deviations of 30 ± 15."""
+    proposals = OptunaProposer(dataclasses.replace(small_space), "random", 0).ask(60)
+    n_int8 = sum("bits/a" in proposal.configuration for proposal in proposals)
+    assert 15 <= n_int8 <= 45
+
+
+def test_an_unknown_sampler_is_refused_with_the_closest_first(tiny_space: SearchSpace) -> None:
+    with pytest.raises(SearchError, match="unknown sampler 'nsga': known samplers are nsga2, "):
+        OptunaProposer(tiny_space, "nsga", 0)
+    OptunaProposer(tiny_space, "nsga2", 0)
