@@ -72,7 +72,16 @@ class _Samples(CalibrationDataReader):
 def run_ours(task: str, trials: int, finals: int, directory: Path) -> tuple[Run, float]:
     """One search as a user runs it: a fresh process, nothing cached."""
     command = [sys.executable, "-c", "from parefront.cli.main import main; main()", "search", task]
-    command += ["--hardware", HARDWARE, "--trials", str(trials), "--finals", str(finals), "--out", str(directory / "run")]
+    command += [
+        "--hardware",
+        HARDWARE,
+        "--trials",
+        str(trials),
+        "--finals",
+        str(finals),
+        "--out",
+        str(directory / "run"),
+    ]
     started = time.perf_counter()
     subprocess.run(command, check=True, env={**os.environ, "XDG_CACHE_HOME": str(directory / "cache")})
     return load(directory / "run"), time.perf_counter() - started
@@ -89,7 +98,9 @@ def open_bench(task: Task, run: Run, directory: Path) -> Workbench:
     return bench
 
 
-def run_expert(bench: Workbench, ratio: float, recipe: TrainingRecipe, directory: Path, *, is_final: bool = True) -> Uniform:
+def run_expert(
+    bench: Workbench, ratio: float, recipe: TrainingRecipe, directory: Path, *, is_final: bool = True
+) -> Uniform:
     """Uniform pruning, the same training, ONNX Runtime's own quantizer."""
     network = prune_uniformly(bench.network.module, bench.network.example_input, ratio)
     teacher = predict(bench.network.module, bench.data.train) if recipe.distillation_weight else None
@@ -173,14 +184,25 @@ def print_table(run: Run, uniforms: list[Uniform]) -> None:
     baseline = find_baseline(run.trials)
     assert baseline is not None
     print(f"\n{'':<22}{'latency ms':>12}{'faster':>9}{'smaller':>9}{'drop pt':>9}{'test drop':>11}")
-    rows = [(f"ours #{t.number}", t.value("latency_ms"), t.value("size_bytes"), t.value("accuracy_drop"), t.value("test_drop")) for t in run.front]
+    rows = [
+        (
+            f"ours #{t.number}",
+            t.value("latency_ms"),
+            t.value("size_bytes"),
+            t.value("accuracy_drop"),
+            t.value("test_drop"),
+        )
+        for t in run.front
+    ]
     rows += [(f"uniform {u.ratio:.1%}", u.latency_ms, u.size_bytes, u.drop, u.test_drop) for u in uniforms]
     for name, latency, size, drop, test_drop in rows:
         faster, smaller = baseline.value("latency_ms") / latency, baseline.value("size_bytes") / size
         print(f"{name:<22}{latency:>12.4f}{faster:>9.2f}{smaller:>9.2f}{drop:>9.2f}{test_drop:>11.2f}")
 
 
-def figures(run: Run, seconds: float, uniforms: list[Uniform], short75: Uniform | None, profile_name: str) -> dict[str, object]:
+def figures(
+    run: Run, seconds: float, uniforms: list[Uniform], short75: Uniform | None, profile_name: str
+) -> dict[str, object]:
     """The figures of the issue, by name."""
     baseline, pick = find_baseline(run.trials), find_pick(run.trials)
     assert baseline is not None
@@ -202,7 +224,10 @@ def figures(run: Run, seconds: float, uniforms: list[Uniform], short75: Uniform 
         "baseline_latency_ms": round(run.trials[0].value("latency_ms"), 3),
         "overhead_fraction": round(run.manifest["overhead_fraction"], 4),
         "help_seconds": round(help_seconds(), 3),
-        "versions": {name: importlib.metadata.version(name) for name in ("parefront", "torch", "onnxruntime", "torch-pruning", "optuna")},
+        "versions": {
+            name: importlib.metadata.version(name)
+            for name in ("parefront", "torch", "onnxruntime", "torch-pruning", "optuna")
+        },
         "machine": machine.to_json(),
     }
 

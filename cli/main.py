@@ -23,7 +23,9 @@ app = typer.Typer(
 hardware_app = typer.Typer(help="Hardware profiles: what networks are measured on.", no_args_is_help=True)
 app.add_typer(hardware_app, name="hardware")
 
-TaskName = Annotated[str, typer.Argument(metavar="TASK", help="A built-in task, or a Python file: my_task.py[:function].")]
+TaskName = Annotated[
+    str, typer.Argument(metavar="TASK", help="A built-in task, or a Python file: my_task.py[:function].")
+]
 Hardware = Annotated[str, typer.Option("--hardware", metavar="HW", help="A profile's name, or a YAML file.")]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="The directory of a run (--out of the search).")]
 
@@ -81,7 +83,9 @@ def search(
     hardware: Hardware = "cpu-ort-1t",
     trials: Annotated[int, typer.Option(min=0, help="Candidates to evaluate; failed and closed ones count.")] = 60,
     finals: Annotated[int, typer.Option(min=0, help="Members of the front that get the full fine-tune.")] = 8,
-    out: Annotated[Path | None, typer.Option(help="Run directory; an existing run goes on. [default: runs/TASK]")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run directory; an existing run goes on. [default: runs/TASK]")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of proposals and training.")] = 0,
     sampler: Annotated[str, typer.Option(help="tables (ours), or Optuna's random, nsga2 or tpe.")] = "tables",
 ) -> None:
@@ -192,7 +196,9 @@ def hardware_list() -> None:
 
 
 @hardware_app.command("show")
-def hardware_show(profile: Annotated[str, typer.Argument(metavar="HW", help="A profile's name, or a YAML file.")]) -> None:
+def hardware_show(
+    profile: Annotated[str, typer.Argument(metavar="HW", help="A profile's name, or a YAML file.")],
+) -> None:
     """Print a profile in full, as YAML."""
     import yaml
 

@@ -126,9 +126,7 @@ class LiveDisplay:
 def _numbers(status: Status) -> str:
     speedup = "none yet" if status.best_speedup is None else word_ratio(status.best_speedup)
     left = "" if status.eta_s is None else f" · {word_seconds(status.eta_s)} left"
-    return (
-        f"front {status.n_front} · hypervolume {status.hypervolume:.3f} · best speed-up within 1 pt: {speedup}{left}"
-    )
+    return f"front {status.n_front} · hypervolume {status.hypervolume:.3f} · best speed-up within 1 pt: {speedup}{left}"
 
 
 def _step(step: tuple[str, int, int, float] | None) -> str:

@@ -65,7 +65,9 @@ def print_space(network: Network, space: SearchSpace, hardware: str) -> None:
         style="bold",
     )
     for technique, sites in itertools.groupby(space.sites, key=lambda site: site.technique):
-        table = Table("layer", "choices", "with", title=technique, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        table = Table(
+            "layer", "choices", "with", title=technique, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
+        )
         for site in sites:
             table.add_row(site.layer, " ".join(map(str, site.choices)), ", ".join(site.layers[1:]))
         console.print(table)

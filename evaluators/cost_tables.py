@@ -130,7 +130,9 @@ class CostTables:
         """The layers whose cost depends on a site."""
         widths = self._space.widths
         touched = set(site.layers)
-        touched |= {name for name in widths if site.name in {widths[name].output_site, *(i[0] for i in widths[name].inputs)}}
+        touched |= {
+            name for name in widths if site.name in {widths[name].output_site, *(i[0] for i in widths[name].inputs)}
+        }
         touched |= {fold.layers[0] for fold in self._fold_of.values() if touched & set(fold.layers)}
         return tuple(name for name in widths if name in touched)
 

@@ -64,5 +64,10 @@ class LatencyEvaluator:
 def latency_score(measurement: Measurement) -> Score:
     """A measurement as a score with its interval."""
     return Score(
-        "latency_ms", measurement.latency_ms, "ms", is_higher_better=False, low=measurement.low_ms, high=measurement.high_ms
+        "latency_ms",
+        measurement.latency_ms,
+        "ms",
+        is_higher_better=False,
+        low=measurement.low_ms,
+        high=measurement.high_ms,
     )

@@ -22,8 +22,8 @@ Damages = Mapping[str, Mapping[Choice, float]]
 def site_damages(network: Network, space: SearchSpace) -> Damages:
     """Share of what a site holds that each of its choices gives up.
 
-    Pruning: importance of the removed channels. Rank: energy (σ²) of the dropped singular values. Bits: squared error of
-    the rounded weights over their energy. Folding gives up one activation: 1.
+    Pruning: importance of the removed channels. Rank: energy (σ²) of the dropped singular values. Bits: squared error
+    of the rounded weights over their energy. Folding gives up one activation: 1.
     """
     groups = channel_importances(network, find_channel_groups(network))
     return {site.name: _damages_of(site, network, groups) for site in space.sites}

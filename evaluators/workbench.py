@@ -75,6 +75,7 @@ class Stopwatch:
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
+        """Counts the time inside the block to a stage."""
         started = time.perf_counter()
         try:
             yield
@@ -222,7 +223,7 @@ class Workbench:
         torch.save(finished.module.state_dict(), structure.artefact.with_suffix(".pt"))
         scores = {**structure.scores, **self._accuracy_scores(samples), **self._test_scores(test_samples)}
         scores["parity_error"] = Score("parity_error", parity.error, "", is_higher_better=False)
-        kept = f"the export must agree with torch within {parity.limit:g} of the outputs' deviation, got {parity.error:.3g}"
+        kept = f"the export must agree with torch within {parity.limit:g} of their deviation, got {parity.error:.3g}"
         reason = structure.reason or ("" if parity.is_kept else kept)
         return Evaluation(
             scores,

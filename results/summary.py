@@ -30,7 +30,7 @@ class FrontRow:
         size_ratio: Size of the baseline over its own.
         test_accuracy: %, of the exported file; None before the end.
         test_drop: Percentage points; None before the end.
-        parity_error: Difference between the outputs of torch and of the runtime, over their deviation; None before the end.
+        parity_error: Of torch's and the runtime's outputs, over their deviation; None before the end.
         is_verified: Exported, reloaded and in parity; None where not checked.
         artefact: Name of its file, or None.
         executed_int8: Operators that the runtime executed in int8, and how many were planned; None where unknown.

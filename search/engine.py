@@ -138,9 +138,7 @@ class Engine:
         if isinstance(outcome, Failure):
             return self._add(item, State.FAILED, Fidelity.FULL, parent=parent.number, reason=outcome.reason)
         # A member that fails parity stays visible with its reason; fronts leave it out.
-        return self._add(
-            item, State.COMPLETE, Fidelity.FULL, outcome, parent=parent.number, reason=outcome.reason
-        )
+        return self._add(item, State.COMPLETE, Fidelity.FULL, outcome, parent=parent.number, reason=outcome.reason)
 
     def _submit(self, ticket: int, stage: Stage, item: _Work) -> None:
         file_name = f"trial-{ticket}.onnx"
@@ -205,7 +203,7 @@ class Engine:
         )
 
     def _eta(self, phase: str, n_done: int, n_total: int, n_final: int) -> float | None:
-        """Seconds left: the mean so far for this phase; a final member is taken to cost three search trials at first."""
+        """Seconds left, by the mean so far; a final member is taken to cost three search trials at first."""
         searched = len(self._durations["search"])
         per_trial = sum(self._durations["search"]) / max(1, self._n_searched()) if searched else None
         finals = self._durations["final members"]

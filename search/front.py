@@ -72,6 +72,6 @@ def front_hypervolume(trials: Sequence[Trial], fidelity: Fidelity) -> float:
 
 
 def best_within(trials: Sequence[Trial], fidelity: Fidelity, max_drop: float) -> Trial | None:
-    """The fastest complete trial of a fidelity that loses at most `max_drop` percentage points; None if there is none."""
+    """The fastest complete trial of a fidelity that loses at most `max_drop` points; None if there is none."""
     eligible = [t for t in complete(trials, fidelity) if t.value("accuracy_drop") <= max_drop]
     return min(eligible, key=lambda trial: trial.value("latency_ms"), default=None)

@@ -30,12 +30,19 @@ def _constraints(trial: FrozenTrial) -> Sequence[float]:
     return (violation,)
 
 
+class _OrderedNSGAII(NSGAIISampler):
+    """NSGA-II whose parents come in the same order when they are selected and when they are remembered."""
+
+    def get_parent_population(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:
+        return sorted(super().get_parent_population(study, generation), key=lambda trial: trial.number)
+
+
 def _random(seed: int) -> BaseSampler:
     return RandomSampler(seed=seed)
 
 
 def _nsga2(seed: int) -> BaseSampler:
-    return NSGAIISampler(population_size=20, seed=seed, constraints_func=_constraints)
+    return _OrderedNSGAII(population_size=20, seed=seed, constraints_func=_constraints)
 
 
 def _tpe(seed: int) -> BaseSampler:

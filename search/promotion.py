@@ -14,14 +14,14 @@ FIRST_SHARE = 0.4
 """Of the short fine-tune's drop that remains after the full one, before any was seen."""
 LEAST_SHARE = 0.1
 KEPT_TECHNIQUES = ("fold", "rank")
-"""One-shot and short accuracy make these look worse than they are, so the best that holds one is promoted in any case."""
+"""Little training makes these look worse than they are, so the best that holds one is promoted in any case."""
 
 
 def next_promotion(trials: Sequence[Trial]) -> Trial | None:
     """The short trial to promote next, or None when the front is used up.
 
-    Aims at a drop after the full fine-tune, predicted from the short one by what the full one won back so far, and takes
-    the fastest candidate within it.
+    Aims at a drop after the full fine-tune, predicted from the short one by what the full one won back so far, and
+    takes the fastest candidate within it.
     """
     promoted = _promoted(trials)
     candidates = [t for t in _pool(trials) if t.number not in promoted]
@@ -64,7 +64,7 @@ def _holds(trial: Trial, technique: str) -> bool:
 
 
 def _predictor(trials: Sequence[Trial]) -> Callable[[Trial], float]:
-    """Drop after the full fine-tune as a share of the short one, as seen at the promoted trial that lost about as much."""
+    """Drop after the full fine-tune as a share of the short one, as at the promoted trial that lost about as much."""
     short = {t.number: t for t in _complete_short(trials)}
     seen = [
         (short[t.parent].value("accuracy_drop"), t.value("accuracy_drop"))

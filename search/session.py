@@ -198,8 +198,8 @@ def _baseline_trials(workbench: Workbench, record: Record, directory: RunDirecto
     usable, reached = workbench.task.usable_accuracy, plain.scores["accuracy"].value
     if reached < usable:
         raise SearchError(
-            f"the baseline's accuracy must be at least {usable:g} %, got {reached:.1f} %: train it better, or lower the "
-            "task's usable_accuracy"
+            f"the baseline's accuracy must be at least {usable:g} %, got {reached:.1f} %: train it better, or lower "
+            "the task's usable_accuracy"
         )
     tuned = workbench.full(Configuration(), "baseline-tuned.onnx")
     better = max((plain, tuned), key=lambda evaluation: evaluation.scores["accuracy"].value)
@@ -243,5 +243,3 @@ def _time_spent(trials: list[Trial], baseline_s: float, total: float) -> dict[st
 
 def _added(a: dict[str, float], b: dict[str, float]) -> dict[str, float]:
     return {stage: a.get(stage, 0.0) + b.get(stage, 0.0) for stage in {**a, **b}}
-
-

@@ -23,6 +23,7 @@ TINY_TASK = Path(__file__).parent / "tiny_task.py"
 FAST_PROFILE = Path(__file__).parent / "fast.yaml"
 N_TRIALS, N_FINALS = 8, 2
 
+
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions and a shortcut, as in a CIFAR ResNet; a 1x1 projection where the shape changes."""
 

@@ -122,9 +122,7 @@ def test_more_than_there_is_may_be_asked_for(small_space: SearchSpace, evaluated
     assert len(proposer.ask(100)) == 3  # of 2 x 2 combinations the neutral one is known
 
 
-def test_moves_beat_chance(
-    make: Callable[[int], TableProposer], tiny_space: SearchSpace, evaluated: Evaluated
-) -> None:
+def test_moves_beat_chance(make: Callable[[int], TableProposer], tiny_space: SearchSpace, evaluated: Evaluated) -> None:
     """After the ladder and the sweeps the front still grows."""
     trials = drive(make(0), tiny_space, evaluated, [], 60)
     n_seeds = sum(not " of #" in trial.origin for trial in trials)

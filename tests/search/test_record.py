@@ -143,7 +143,11 @@ def test_what_is_no_journal_is_refused(tmp_path: Path) -> None:
 
 
 def test_one_process_owns_a_run(directory: RunDirectory) -> None:
-    with owned(directory), pytest.raises(SearchError, match="another one owns .*choose another --out"), owned(directory):
+    with (
+        owned(directory),
+        pytest.raises(SearchError, match="another one owns .*choose another --out"),
+        owned(directory),
+    ):
         pass
     with owned(directory):  # the lock went with its owner
         assert directory.lock.is_file()

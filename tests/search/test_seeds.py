@@ -32,7 +32,9 @@ def test_the_ladder_repeats_nothing(small_space: SearchSpace, tiny_space: Search
 @pytest.fixture
 def drops(small_space: SearchSpace) -> Drops:
     return {
-        site.name: {choice: (2.0 if site.name.startswith("prune") else 1.0) * i for i, choice in enumerate(site.choices)}
+        site.name: {
+            choice: (2.0 if site.name.startswith("prune") else 1.0) * i for i, choice in enumerate(site.choices)
+        }
         for site in small_space.sites
     }
 

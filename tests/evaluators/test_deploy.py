@@ -1,0 +1,61 @@
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import fx, nn
+
+from parefront.evaluators.deploy import MAX_FLOAT_ERROR, MAX_INT8_ERROR, Parity, check_parity, missing_int8_layers
+from parefront.hardware_profiles import ExecutedPrecision, PrecisionPlan, TensorQuantization
+from parefront.spaces.compress import Finished
+
+INPUTS = torch.tensor([[1.0, -1.0], [-1.0, 1.0]])
+
+
+class Shifted:
+    """A runtime that gives its inputs back, off by a constant."""
+
+    input_shape = (None, 2)
+
+    def __init__(self, shift: float) -> None:
+        self._shift = shift
+
+    def run(self, inputs: NDArray[np.float32]) -> NDArray[Any]:
+        return inputs + np.float32(self._shift)
+
+
+def identity(plan: PrecisionPlan | None = None) -> Finished:
+    return Finished(fx.symbolic_trace(nn.Sequential(nn.Identity())), plan or PrecisionPlan.none())
+
+
+def planned(*layers: str) -> Finished:
+    weight = TensorQuantization(8, (0.1,), (0,), axis=0, is_signed=True)
+    return identity(PrecisionPlan({f"{layer}.weight": weight for layer in layers}))
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.0005, 0.5])
+def test_the_error_is_the_difference_over_the_deviation(shift: float) -> None:
+    # Outputs 1, -1, -1, 1: mean 0, variance 4 / 3 (n - 1); the difference is the shift everywhere.
+    parity = check_parity(identity(), Shifted(shift), INPUTS)
+    assert parity.error == pytest.approx(shift / (4 / 3) ** 0.5, rel=1e-3, abs=1e-7)
+    assert parity.limit == MAX_FLOAT_ERROR
+    assert parity.is_kept is (shift < 0.001)
+
+
+def test_int8_has_a_limit_of_its_own() -> None:
+    assert Parity(MAX_INT8_ERROR, MAX_INT8_ERROR).is_kept
+    assert not Parity(MAX_INT8_ERROR * 1.01, MAX_INT8_ERROR).is_kept
+
+
+def test_outputs_that_are_not_finite_are_no_parity() -> None:
+    assert not check_parity(identity(), Shifted(float("nan")), INPUTS).is_kept
+    assert not check_parity(identity(), Shifted(float("inf")), INPUTS).is_kept
+
+
+def test_layers_that_fell_back_to_float_are_named() -> None:
+    executed = ExecutedPrecision(int8_layers=("a", "c"), float_layers=("b",))
+    assert missing_int8_layers(planned("a", "c"), executed) == ()
+    # `d` was executed by nothing that is known to multiply.
+    assert missing_int8_layers(planned("d", "a", "b"), executed) == ("b", "d")
+    assert missing_int8_layers(identity(), executed) == ()

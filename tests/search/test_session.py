@@ -1,0 +1,303 @@
+"""Searches on a real network, from the first trial to the exported files."""
+
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from parefront.hardware_profiles import HardwareProfile, SearchError, fingerprint
+from parefront.hardware_profiles.runtimes.onnxruntime_cpu import OnnxRuntimeCpu
+from parefront.search import Fidelity, RunDirectory, State, Trial, front, read_trials
+from parefront.search.record import owned
+from parefront.search.session import SearchSettings, overhead_fraction, run_search
+from parefront.tasks import Task, load_task
+
+TINY_TASK = Path(__file__).parent.parent / "tiny_task.py"
+N_TRIALS, N_FINALS = 8, 2  # of `finished_run`
+
+
+@pytest.fixture
+def finished(finished_run: Any) -> RunDirectory:
+    return finished_run.directory
+
+
+@pytest.fixture
+def search(tiny_task: Task, fast_profile: HardwareProfile) -> Callable[..., list[Trial]]:
+    """Goes on with a run as `finished_run` does; arguments change one thing each."""
+
+    def run(
+        directory: RunDirectory,
+        task: Task = tiny_task,
+        profile: HardwareProfile = fast_profile,
+        n_trials: int = N_TRIALS,
+        n_final: int = N_FINALS,
+        **settings: Any,
+    ) -> list[Trial]:
+        chosen = SearchSettings(n_trials, n_final, **settings)
+        return run_search(task, profile, chosen, directory, on_status=lambda status: None)
+
+    return run
+
+
+# --- what a finished run holds
+
+
+def test_the_front_is_what_was_exported(finished: RunDirectory, tiny_task: Task) -> None:
+    """Accuracy on validation and on test, computed here from the file alone, is the recorded one."""
+    members = front(read_trials(finished.journal), Fidelity.FULL)
+    data = tiny_task.load_data()
+    assert any(member.configuration for member in members)
+    for member in members:
+        assert member.is_verified is True
+        assert member.artefact is not None
+        path = finished.artefacts / member.artefact
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        for split, name in ((data.validation, "accuracy"), (data.test, "test_accuracy")):
+            predicted = []
+            for image in split.inputs.numpy():
+                (outputs,) = session.run(None, {session.get_inputs()[0].name: image[None]})
+                predicted.append(int(outputs.argmax()))
+            accuracy = 100 * np.mean(np.array(predicted) == split.targets.numpy())
+            assert member.value(name) == pytest.approx(accuracy)
+        assert member.value("size_bytes") == path.stat().st_size
+        assert member.details["executed_int8"] == member.details["planned_int8"]
+
+
+def test_int8_layers_were_executed_as_int8(finished: RunDirectory) -> None:
+    trials = read_trials(finished.journal)
+    ladder = next(t for t in trials if t.origin == "uniform prune 0%")
+    assert ladder.details["planned_int8"] == 5  # stem, two convolutions, two linear layers
+    assert ladder.details["executed_int8"] == 5
+    # 5 layers of fp32 weights shrink to about a quarter; what a graph of this size needs beside them is counted too.
+    assert ladder.value("size_bytes") < 0.5 * trials[0].value("size_bytes")
+
+
+def test_the_record_of_a_finished_run_is_whole(finished: RunDirectory) -> None:
+    trials = read_trials(finished.journal)
+    assert [trial.number for trial in trials] == list(range(2 + N_TRIALS + N_FINALS))
+    assert [trial.origin for trial in trials[:2]] == ["baseline", "baseline, full fine-tune"]
+    # The drop is against the better of the two baselines.
+    assert min(trial.value("accuracy_drop") for trial in trials[:2]) == 0
+    searched = [t for t in trials if t.fidelity is Fidelity.SHORT]
+    assert len({t.configuration for t in searched}) == len(searched) == 1 + N_TRIALS
+    for final in trials[2 + N_TRIALS :]:
+        assert final.fidelity is Fidelity.FULL
+        assert final.parent is not None
+        assert trials[final.parent].configuration == final.configuration
+        assert {"test_accuracy", "test_drop", "parity_error"} <= set(final.scores)
+    best = max(trials[0].value("accuracy"), trials[1].value("accuracy"))
+    for trial in trials:
+        if trial.state is State.COMPLETE:
+            assert trial.value("accuracy_drop") == pytest.approx(best - trial.value("accuracy"))
+
+
+def test_the_manifest_says_what_was_searched(finished: RunDirectory, fast_profile: HardwareProfile) -> None:
+    manifest = finished.read_manifest()
+    assert manifest is not None
+    assert manifest["status"] == "finished"
+    assert (manifest["task"], manifest["hardware"], manifest["seed"]) == ("tiny", "fast", 0)
+    assert manifest["fingerprint"]["cpu_model"] == fingerprint(fast_profile).cpu_model
+    layers = [layer["name"] for layer in manifest["layers"]]
+    assert layers == ["stem", "block.conv1", "block.conv2", "hidden", "classifier"]
+    seconds = manifest["seconds"]
+    assert {"baseline", "train", "evaluate", "export", "measure", "overhead", "total"} <= set(seconds)
+    assert manifest["overhead_fraction"] == pytest.approx(seconds["overhead"] / seconds["total"])
+    assert overhead_fraction({"overhead": 2.0, "total": 40.0}) == 0.05
+    assert overhead_fraction({}) == 0
+
+
+# --- refusals
+
+
+@pytest.mark.parametrize(
+    ("change", "difference"),
+    [
+        ("seed", "the seed of .* was 0, now 7"),
+        ("sampler", "the sampler of .* was tables, now random"),
+        ("profile", "the settings of the hardware profile of "),
+        ("profile name", "the hardware profile of .* was fast, now faster"),
+        ("recipe", "the network, data or recipes of the task of "),
+        ("task", "the task of .* was tiny, now other"),
+    ],
+)
+def test_a_run_of_something_else_is_refused(
+    finished: RunDirectory,
+    search: Callable[..., list[Trial]],
+    tiny_task: Task,
+    fast_profile: HardwareProfile,
+    change: str,
+    difference: str,
+) -> None:
+    protocol = fast_profile.protocol.model_copy(update={"burst_ms": 3.0})
+    changed: dict[str, Any] = {
+        "seed": {"seed": 7},
+        "sampler": {"sampler": "random"},
+        "profile": {"profile": fast_profile.model_copy(update={"protocol": protocol})},
+        "profile name": {"profile": fast_profile.model_copy(update={"name": "faster"})},
+        "recipe": {"task": load_task(f"{TINY_TASK}:other_recipe")},
+        "task": {"task": dataclasses.replace(tiny_task, name="other")},
+    }[change]
+    before = finished.journal.read_bytes()
+    with pytest.raises(SearchError, match=f"a run goes on only as it began, but {difference}.*: choose another --out"):
+        search(finished, **changed)
+    assert finished.journal.read_bytes() == before
+
+
+def copied(finished: RunDirectory, tmp_path: Path) -> RunDirectory:
+    return RunDirectory(Path(shutil.copytree(finished.root, tmp_path / "copy")))
+
+
+@pytest.mark.parametrize(("fact", "what"), [("version", "parefront version"), ("fingerprint_key", "machine")])
+def test_a_run_of_another_version_or_machine_is_refused(
+    finished: RunDirectory, search: Callable[..., list[Trial]], tmp_path: Path, fact: str, what: str
+) -> None:
+    copy = copied(finished, tmp_path)
+    manifest = copy.read_manifest()
+    assert manifest is not None
+    copy.write_manifest({**manifest, fact: "0.0.1"})
+    with pytest.raises(SearchError, match=rf"but the {what} of .* was 0\.0\.1, now "):
+        search(copy)
+
+
+def test_an_unusable_baseline_is_refused_before_the_search(
+    search: Callable[..., list[Trial]], tmp_path: Path
+) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    with pytest.raises(SearchError, match=r"accuracy must be at least 100\.5 %, got .* %: train it better"):
+        search(directory, task=load_task(f"{TINY_TASK}:demanding"))
+    assert read_trials(directory.journal) == []
+    assert directory.read_manifest() is None  # so that the mended task may use the directory
+
+
+def test_a_second_search_on_the_same_run_is_refused(
+    finished: RunDirectory, search: Callable[..., list[Trial]]
+) -> None:
+    with owned(finished), pytest.raises(SearchError, match="another one owns"):
+        search(finished)
+
+
+def test_settings_are_checked() -> None:
+    SearchSettings(0, 0)
+    with pytest.raises(SearchError, match="n_trials must be 0 or more, got -1"):
+        SearchSettings(-1)
+    with pytest.raises(SearchError, match="n_final must be 0 or more, got -2"):
+        SearchSettings(1, -2)
+    with pytest.raises(SearchError, match="unknown sampler 'table': known samplers are tables, "):
+        SearchSettings(1, sampler="table")
+    SearchSettings(1, sampler="tpe")
+
+
+def test_a_lost_baseline_is_refused(
+    finished: RunDirectory, search: Callable[..., list[Trial]], tmp_path: Path
+) -> None:
+    copy = copied(finished, tmp_path)
+    (copy.artefacts / "baseline.npz").unlink()
+    with pytest.raises(SearchError, match=r"baseline\.npz is gone: restore it or choose another --out"):
+        search(copy)
+
+
+# --- failing candidates
+
+
+def test_a_fine_tune_that_diverges_is_a_failed_trial(search: Callable[..., list[Trial]], tmp_path: Path) -> None:
+    trials = search(RunDirectory(tmp_path), task=load_task(f"{TINY_TASK}:hasty"), n_trials=2, n_final=1)
+    assert [trial.state for trial in trials[2:]] == [State.FAILED] * 2
+    for trial in trials[2:]:
+        assert "must stay finite" in trial.reason
+        assert "lower the learning rate" in trial.reason
+        assert "accuracy" not in trial.scores
+
+
+def test_a_failing_export_is_a_failed_trial(
+    search: Callable[..., list[Trial]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export = OnnxRuntimeCpu.export
+
+    def failing(self: OnnxRuntimeCpu, module: Any, example_input: Any, plan: Any, path: Path) -> None:
+        if path.name == "trial-2.onnx":
+            raise RuntimeError("operator aten::frobnicate\nis not supported")
+        export(self, module, example_input, plan, path)
+
+    monkeypatch.setattr(OnnxRuntimeCpu, "export", failing)
+    trials = search(RunDirectory(tmp_path), n_trials=2, n_final=0)
+    assert [trial.state for trial in trials[2:]] == [State.FAILED, State.COMPLETE]
+    assert trials[2].reason == (
+        "ExportError: the network could not be exported: RuntimeError: operator aten::frobnicate is not supported"
+    )
+
+
+# --- resuming
+
+
+def test_a_kill_between_the_two_baseline_trials_is_mended(
+    finished: RunDirectory, search: Callable[..., list[Trial]], tmp_path: Path
+) -> None:
+    copy = copied(finished, tmp_path)
+    lines = copy.journal.read_bytes().splitlines(keepends=True)
+    position = next(i for i, line in enumerate(lines) if b"baseline, full fine-tune" in line)
+    copy.journal.write_bytes(b"".join(lines[:position]) + lines[position][:100])
+    kept = read_trials(finished.journal)[0]
+    trials = search(copy, n_trials=0, n_final=0)
+    assert trials[0] == kept
+    assert [(trial.number, trial.fidelity) for trial in trials] == [(0, Fidelity.SHORT), (1, Fidelity.FULL)]
+
+
+def test_more_trials_may_be_added_later(
+    finished: RunDirectory, search: Callable[..., list[Trial]], tmp_path: Path
+) -> None:
+    copy = copied(finished, tmp_path)
+    before = read_trials(finished.journal)
+    # What a kill in the middle of a write leaves: a lock and half a line.
+    Path(f"{copy.journal}.lock").touch()
+    with copy.journal.open("ab") as file:
+        file.write(b'{"op_code":4,"worker')
+    trials = search(copy, n_trials=N_TRIALS + 1)
+    assert trials[: len(before)] == before
+    assert len(trials) == len(before) + 1
+    assert trials[-1].configuration not in {trial.configuration for trial in before}
+    assert copy.journal.with_suffix(".cut").read_bytes() == b'{"op_code":4,"worker'
+
+
+def test_a_killed_search_goes_on_without_losing_or_repeating_a_trial(
+    program: str, tmp_path: Path, finished_run: Any
+) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    command = [program, *finished_run.command[:-1], str(directory.root)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 90
+    n_wanted = 5
+    while time.monotonic() < deadline and process.poll() is None:
+        if directory.journal.is_file() and len(directory.journal.read_bytes().splitlines()) >= 1 + n_wanted:
+            break
+        time.sleep(0.05)
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL, "it must have been killed in mid-run"
+    killed = read_trials(directory.journal)
+    assert n_wanted <= len(killed) < 2 + N_TRIALS + N_FINALS
+
+    again = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert again.returncode == 0, again.stderr
+    trials = read_trials(directory.journal)
+    assert trials[: len(killed)] == killed
+    assert [trial.number for trial in trials] == list(range(2 + N_TRIALS + N_FINALS))
+    searched = [t.configuration for t in trials if t.fidelity is Fidelity.SHORT]
+    assert len(set(searched)) == len(searched) == 1 + N_TRIALS
+    promoted = [t.parent for t in trials if t.parent is not None]
+    assert len(set(promoted)) == len(promoted) == N_FINALS
+    manifest = json.loads(directory.manifest.read_text())
+    assert manifest["status"] == "finished"
+    # The ladder is the same whatever was measured, killed or not.
+    whole = read_trials(finished_run.directory.journal)
+    assert [t.configuration for t in trials[:8]] == [t.configuration for t in whole[:8]]
+    assert os.path.getsize(directory.artefacts / "baseline.onnx") == trials[0].value("size_bytes")
