@@ -5,6 +5,7 @@ A linear model with a hierarchy: each technique has a scale, each site may devia
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -72,7 +73,7 @@ class DamageModel:
 
     def drop(self, choices: Mapping[str, Choice]) -> float:
         """Predicted drop of a configuration."""
-        return float(self.offset + self._row(choices) @ self._scales)
+        return self.offset + float(self._row(choices) @ self._scales)
 
     def site_drops(self) -> dict[str, dict[Choice, float]]:
         """Predicted points lost by each choice of each site alone."""
@@ -80,14 +81,15 @@ class DamageModel:
         for column, (position, _, _) in enumerate(self._columns):
             site = self._sites[position]
             for choice in site.choices:
-                table[site.name][choice] += float(self._scales[column] * self._features[column, choice])
+                table[site.name][choice] += float(self._scales[column]) * self._features[column, choice]
         return table
 
     def _feature(self, column: int, choice: Choice, damages: Damages) -> float:
         position, technique, k = self._columns[column]
         site = self._sites[position]
         # A group of coupled layers loses the channel in each of them.
-        return len(site.layers) ** (technique == "prune") * damages[site.name][choice] ** POWERS[technique][k]
+        n_layers = len(site.layers) if technique == "prune" else 1
+        return n_layers * math.pow(damages[site.name][choice], POWERS[technique][k])
 
     def _row(self, choices: Mapping[str, Choice]) -> NDArray[np.float64]:
         chosen = [choices.get(site.name, site.neutral) for site in self._sites]

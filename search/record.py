@@ -12,10 +12,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal, TypeAlias
 
 import optuna
-from optuna.distributions import CategoricalDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -25,9 +25,10 @@ from ..spaces import SearchSpace
 from .run_directory import RunDirectory
 from .trial import State, Trial
 
+Direction: TypeAlias = Literal["maximize", "minimize"]
 STUDY = "parefront"
 OBJECTIVES = ("accuracy", "latency_ms", "size_bytes")
-DIRECTIONS = ("maximize", "minimize", "minimize")
+DIRECTIONS: tuple[Direction, ...] = ("maximize", "minimize", "minimize")
 _TRIAL = "parefront:trial"
 
 
@@ -63,7 +64,9 @@ class Record:
         self._study = optuna.create_study(
             storage=_storage(directory.journal), study_name=STUDY, directions=DIRECTIONS, load_if_exists=True
         )
-        self._distributions = {site.name: CategoricalDistribution(site.choices) for site in space.sites}
+        self._distributions: dict[str, BaseDistribution] = {
+            site.name: CategoricalDistribution(site.choices) for site in space.sites
+        }
         self._neutral = {site.name: site.neutral for site in space.sites}
         self.trials: list[Trial] = [_trial(frozen) for frozen in self._study.get_trials(deepcopy=False)]
 

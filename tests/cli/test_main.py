@@ -1,0 +1,204 @@
+"""The command line as a user meets it: the installed program, in processes of its own."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import yaml
+
+from parefront.search import RunDirectory, read_trials
+
+Parefront = Callable[..., subprocess.CompletedProcess[str]]
+TESTS = Path(__file__).parent.parent
+TINY_TASK, FAST_PROFILE = TESTS / "tiny_task.py", TESTS / "fast.yaml"
+
+
+def error_line(done: subprocess.CompletedProcess[str]) -> str:
+    """The one line that a refused command leaves on the error stream."""
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("error: ")
+    return lines[0]
+
+
+def test_help_is_quick_and_lists_the_commands(parefront: Parefront) -> None:
+    parefront("--help")  # the first one may have to read everything from the disk
+    started = time.perf_counter()
+    done = parefront("--help")
+    assert time.perf_counter() - started < 2
+    assert done.returncode == 0
+    for command in ("search", "front", "export", "report", "inspect", "hardware"):
+        assert command in done.stdout
+
+
+def test_the_version_is_the_package_s(parefront: Parefront) -> None:
+    from importlib.metadata import version
+
+    assert parefront("--version").stdout == f"parefront {version('parefront')}\n"
+
+
+# --- bad input: one line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("search", "digit"), "unknown task 'digit': known tasks are digits, "),
+        (("inspect", "missing.py"), "a task file must exist, got 'missing.py'"),
+        (("inspect", "digits", "--hardware", "cpu-ort-1"), "unknown profile 'cpu-ort-1': known profiles are cpu-ort-1t"),
+        (("hardware", "show", "cpu-ort-3t"), "unknown profile 'cpu-ort-3t': known profiles are "),
+        (("front", "nowhere"), "a run directory must hold run.json, got 'nowhere'"),
+    ],
+    ids=["task", "task file", "profile", "shown profile", "run"],
+)
+def test_an_unknown_name_is_one_line(
+    parefront: Parefront, tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    assert message in error_line(parefront(*arguments, cwd=tmp_path))
+
+
+def test_an_unknown_sampler_is_refused_at_once(parefront: Parefront, tmp_path: Path) -> None:
+    command = ("search", TINY_TASK, "--hardware", FAST_PROFILE, "--sampler", "nsga3", "--out", tmp_path / "x")
+    line = error_line(parefront(*command))
+    assert "unknown sampler 'nsga3': known samplers are nsga2, " in line
+    assert "tables" in line
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_mistake_in_the_task_s_own_code_is_one_line_with_its_place(parefront: Parefront) -> None:
+    line_number = 1 + next(i for i, line in enumerate(TINY_TASK.read_text().splitlines()) if "no such folder" in line)
+    line = error_line(parefront("inspect", f"{TINY_TASK}:broken_data"))
+    assert "FileNotFoundError: no such folder: /data/mine" in line
+    assert f"{TINY_TASK}:{line_number}" in line
+
+
+# --- hardware and inspect
+
+
+def test_profiles_are_listed_and_shown(parefront: Parefront) -> None:
+    listed = parefront("hardware", "list")
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == ["cpu-ort-1t", "cpu-ort-2t"]
+    shown = yaml.safe_load(parefront("hardware", "show", FAST_PROFILE).stdout)
+    assert shown["name"] == "fast"
+    assert shown["protocol"]["burst_ms"] == 2.0
+
+
+def test_inspect_lists_the_sites(parefront: Parefront, tmp_path: Path) -> None:
+    done = parefront("inspect", TINY_TASK, "--hardware", FAST_PROFILE, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for text in ("prune", "bits", "rank", "fold", "block.conv1", "hidden", "left alone because"):
+        assert text in done.stdout
+    assert done.stdout.startswith("5 layers, 0.3 M MACs")  # 312,448 by hand, see test_workbench
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- search, front, export, report
+
+
+def test_search_prints_the_summary_first_then_the_front_and_the_report(finished_run: Any) -> None:
+    lines = [line for line in finished_run.output.splitlines() if line.strip()]
+    assert "of accuracy" in lines[0]
+    assert "smaller" in lines[0]
+    assert "accuracy %" in lines[1]
+    assert "baseline" in finished_run.output
+    assert lines[-1] == f"Report: {finished_run.directory.root / 'report.html'}"
+    assert (finished_run.directory.root / "report.html").stat().st_size > 10_000
+    # Plain lines, where the output is no terminal: one per trial.
+    assert sum(line.startswith(("[search ", "[final members ")) for line in finished_run.progress.splitlines()) == 10
+
+
+def test_run_again_it_is_quick_and_says_the_same(parefront: Parefront, finished_run: Any, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(finished_run.directory.root, tmp_path / "copy"))
+    started = time.perf_counter()
+    again = parefront(*finished_run.command[:-1], copy)
+    assert time.perf_counter() - started < 15
+    assert again.returncode == 0, again.stderr
+    assert read_trials(copy / "journal.log") == read_trials(finished_run.directory.journal)
+    before, after = (text.strip().splitlines() for text in (finished_run.output, again.stdout))
+    n_same = next(i for i, line in enumerate(before) if line.startswith("Time "))
+    assert after[:n_same] == before[:n_same]
+    assert "[search" not in again.stderr  # nothing was evaluated
+
+
+def test_front_as_a_table_and_as_json(parefront: Parefront, finished_run: Any) -> None:
+    root = finished_run.directory.root
+    table = parefront("front", root).stdout
+    assert table.splitlines()[0] == finished_run.output.strip().splitlines()[0]
+    records = json.loads(parefront("front", root, "--json").stdout)
+    assert records[0]["is_baseline"] is True
+    trials = {trial.number: trial for trial in read_trials(finished_run.directory.journal)}
+    for record in records:
+        trial = trials[record["number"]]
+        assert record["accuracy"]["value"] == trial.value("accuracy")
+        assert record["size_bytes"] == trial.value("size_bytes")
+        assert record["artefact"] == trial.artefact
+
+
+@pytest.mark.parametrize("pick", ["knee", "number", "accuracy_drop<=100pt"])
+def test_export_writes_a_file_that_runs(parefront: Parefront, finished_run: Any, tmp_path: Path, pick: str) -> None:
+    if pick == "number":
+        final = next(t for t in read_trials(finished_run.directory.journal) if t.parent is not None)
+        pick = str(final.number)
+    target = tmp_path / "model.onnx"
+    done = parefront("export", finished_run.directory.root, "--pick", pick, "--to", target)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{target}: #")
+    session = onnxruntime.InferenceSession(str(target), providers=["CPUExecutionProvider"])
+    (outputs,) = session.run(None, {session.get_inputs()[0].name: np.ones((1, 1, 8, 8), np.float32)})
+    assert outputs.shape == (1, 4)
+
+
+def test_a_bad_pick_is_one_line(parefront: Parefront, finished_run: Any, tmp_path: Path) -> None:
+    target = tmp_path / "model.onnx"
+    line = error_line(parefront("export", finished_run.directory.root, "--pick", "best", "--to", target))
+    assert '--pick must be knee, a trial number or "accuracy_drop<=1pt", got \'best\'' in line
+    assert not target.exists()
+
+
+def test_report_writes_html(parefront: Parefront, finished_run: Any, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    done = parefront("report", finished_run.directory.root, "--out", page)
+    assert done.stdout == f"Report: {page}\n"
+    text = page.read_text()
+    assert text.lstrip().lower().startswith("<!doctype html>")
+    assert "tiny" in text
+
+
+def test_another_seed_on_the_same_run_is_one_line(parefront: Parefront, finished_run: Any) -> None:
+    done = parefront(*finished_run.command, "--seed", "1")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "the seed of" in done.stderr
+    assert "was 0, now 1: choose another --out" in done.stderr
+
+
+def test_ctrl_c_keeps_the_trials_and_says_how_to_go_on(program: str, finished_run: Any, tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    command = [program, *finished_run.command[:-1], str(directory.root)]
+    # A group of its own, because a terminal sends the signal to everything that the command started.
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        if directory.journal.is_file() and len(directory.journal.read_bytes().splitlines()) >= 4:
+            break
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in errors + output
+    assert errors.splitlines()[-1] == "Stopped. Every ended trial is kept; the same command goes on from here."
+    assert len(read_trials(directory.journal)) >= 3
+    manifest = directory.read_manifest()
+    assert manifest is not None
+    assert manifest["status"] == "stopped"

@@ -1,0 +1,154 @@
+"""One configuration on a real network: every score against what the files themselves say."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from parefront.evaluators import CostTables, Workbench
+from parefront.evaluators import workbench as module
+from parefront.evaluators.deploy import Parity
+from parefront.hardware_profiles import ExecutedPrecision, ExportError, HardwareProfile
+from parefront.spaces import Configuration
+from parefront.tasks import Task, load_task
+from parefront.training import Split
+
+TINY_TASK = Path(__file__).parent.parent / "tiny_task.py"
+
+
+@pytest.fixture(scope="module")
+def bench(
+    tiny_task: Task, fast_profile: HardwareProfile, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Workbench]:
+    bench = Workbench(tiny_task, fast_profile, tmp_path_factory.mktemp("artefacts"), seed=0)
+    bench.anchor()
+    baseline = bench.baseline("baseline.onnx")
+    assert baseline.samples is not None
+    assert baseline.test_samples is not None
+    bench.set_reference(baseline.samples, baseline.test_samples)
+    yield bench
+    bench.close()
+
+
+def all_int8(bench: Workbench) -> Configuration:
+    return bench.space.canonical({site.name: 8 for site in bench.space.sites if site.technique == "bits"})
+
+
+def hits(path: Path, split: Split) -> float:
+    """Accuracy in percent of a file, sample by sample, in ONNX Runtime."""
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    found = [int(session.run(None, {name: image[None]})[0].argmax()) for image in split.inputs.numpy()]
+    return 100 * float(np.mean(np.array(found) == split.targets.numpy()))
+
+
+def test_the_structure_is_measured_without_training(bench: Workbench) -> None:
+    found = bench.structure(Configuration(), "structure.onnx")
+    assert set(found.scores) == {"latency_ms", "size_bytes", "macs"}
+    assert found.scores["size_bytes"].value == found.artefact.stat().st_size
+    # 8 x 8 pixels: 16 * 9 + 2 * 16 * 16 * 9 weights; then 256 * 32 and 32 * 4.
+    assert found.scores["macs"].value == 64 * (16 * 9 + 2 * 16 * 16 * 9) + 256 * 32 + 32 * 4
+    latency = found.scores["latency_ms"]
+    assert latency.low is not None
+    assert latency.high is not None
+    assert 0 < latency.low <= latency.value <= latency.high
+    assert set(found.seconds) == {"prepare", "export", "measure"}
+    assert {time.layer for time in found.operator_times} >= {"stem", "block.conv1", "hidden", "classifier"}
+    assert found.is_verified is None
+
+
+def test_planned_int8_layers_are_executed_in_int8(bench: Workbench) -> None:
+    found = bench.structure(all_int8(bench), "int8.onnx")
+    assert (found.details["planned_int8"], found.details["executed_int8"]) == (5, 5)
+    assert found.reason == ""
+
+
+def test_a_layer_that_falls_back_to_float_is_the_reason(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    executed = ExecutedPrecision(int8_layers=("stem", "hidden", "classifier"), float_layers=())
+    monkeypatch.setattr(module, "executed_precision", lambda times: executed)
+    found = bench.structure(all_int8(bench), "fallen.onnx")
+    assert found.reason == "2 layers did not execute in int8: block.conv1, block.conv2"
+    assert (found.details["planned_int8"], found.details["executed_int8"]) == (5, 3)
+
+
+def test_the_short_accuracy_is_that_of_the_file(bench: Workbench) -> None:
+    configuration = bench.space.canonical({**all_int8(bench), "fold/block.conv1": "on"})
+    structure = bench.structure(configuration, "short.onnx")
+    found = bench.short(configuration, structure)
+    assert found.scores["accuracy"].value == pytest.approx(hits(found.artefact, bench.data.validation))
+    assert found.scores["latency_ms"] == structure.scores["latency_ms"]
+    assert {"train", "evaluate"} <= set(found.seconds)
+    assert found.seconds["export"] > structure.seconds["export"]  # exported twice
+    baseline = hits(bench.latency.references.fp32, bench.data.validation) if bench.latency else 0.0
+    assert found.scores["accuracy_drop"].value == pytest.approx(baseline - found.scores["accuracy"].value)
+
+
+def test_a_final_member_is_verified_and_tested(bench: Workbench) -> None:
+    found = bench.full(all_int8(bench), "final.onnx")
+    assert found.is_verified is True
+    assert found.reason == ""
+    assert found.scores["accuracy"].value == pytest.approx(hits(found.artefact, bench.data.validation))
+    assert found.scores["test_accuracy"].value == pytest.approx(hits(found.artefact, bench.data.test))
+    assert found.scores["size_bytes"].value == found.artefact.stat().st_size
+    weights = torch.load(found.artefact.with_suffix(".pt"), weights_only=True)
+    assert weights["stem.weight"].shape == (16, 1, 3, 3)
+
+
+def test_one_that_fails_parity_is_not_verified(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "check_parity", lambda finished, session, inputs: Parity(0.3, 0.1))
+    found = bench.baseline("parity.onnx")
+    assert found.is_verified is False
+    assert found.reason == "the export must agree with torch within 0.1 of the outputs' deviation, got 0.3"
+
+
+def test_the_baseline_loses_nothing_against_itself(bench: Workbench) -> None:
+    found = bench.baseline("again.onnx")
+    drop = found.scores["accuracy_drop"]
+    assert (drop.value, drop.low, drop.high) == (0, 0, 0)
+    assert found.scores["test_drop"].value == 0
+
+
+def test_the_same_seed_gives_the_same_network(bench: Workbench) -> None:
+    configuration = bench.space.canonical({"prune/stem": 8})
+    structure = bench.structure(configuration, "a.onnx")
+    first = bench.short(configuration, structure)
+    contents = first.artefact.read_bytes()
+    second = bench.short(configuration, structure)
+    assert second.artefact.read_bytes() == contents
+    assert first.samples is not None
+    assert second.samples is not None
+    assert (first.samples == second.samples).all()
+
+
+def test_a_failing_export_names_its_cause(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object) -> None:
+        raise RuntimeError("no such operator")
+
+    monkeypatch.setattr(type(bench._runtime), "export", fail)
+    with pytest.raises(ExportError, match="could not be exported: RuntimeError: no such operator"):
+        bench.structure(Configuration(), "x.onnx")
+
+
+def test_the_tables_predict_the_size_of_a_real_file(bench: Workbench) -> None:
+    tables = CostTables(bench.space)
+    for choices in ({}, all_int8(bench)):
+        seen = bench.structure(bench.space.canonical(choices), "seen.onnx")
+        tables.observe(choices, seen.operator_times, seen.scores["latency_ms"].value, seen.scores["size_bytes"].value)
+    unseen = bench.space.canonical({"prune/stem": 8, "prune/hidden": 16})
+    actual = bench.structure(unseen, "unseen.onnx").scores["size_bytes"].value
+    assert tables.size_bytes(unseen) == pytest.approx(actual, rel=0.1)
+
+
+def test_the_key_tells_tasks_apart(bench: Workbench, fast_profile: HardwareProfile, tmp_path: Path) -> None:
+    def key(task: Task) -> str:
+        return Workbench(task, fast_profile, tmp_path, seed=0).key()
+
+    assert key(load_task(str(TINY_TASK))) == bench.key()
+    assert key(load_task(f"{TINY_TASK}:other_recipe")) != bench.key()
+    data = bench.data
+    fewer = dataclasses.replace(data, test=Split(data.test.inputs[1:], data.test.targets[1:]))
+    assert key(dataclasses.replace(bench.task, load_data=lambda: fewer)) != bench.key()

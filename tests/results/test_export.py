@@ -1,0 +1,102 @@
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from parefront.results import Run, load
+from parefront.results.export import choose, export_member, knee
+from parefront.results.load import ResultsError
+from parefront.search.trial import Fidelity, Trial
+
+MakeTrial = Callable[..., Trial]
+
+# The front of `trials`, over a baseline (#4) of 2 ms and 1 MB: #5 0.25 pt, 0.5 ms, 250 kB; #6 0.75 pt, 0.2 ms, 62.5 kB;
+# #7 3 pt, 0.1 ms, 31 kB. #8 would dominate them, but failed verification.
+
+
+@pytest.mark.parametrize(
+    ("pick", "number"),
+    [
+        ("accuracy_drop<=1pt", 6),
+        ("accuracy_drop<=0.5pt", 5),
+        ("accuracy_drop <= 3", 7),
+        ("accuracy_drop<=2.99 %", 6),
+        ("5", 5),
+        ("6", 6),
+    ],
+)
+def test_a_member_is_picked(run: Run, pick: str, number: int) -> None:
+    assert choose(run, pick).number == number
+
+
+@pytest.mark.parametrize(
+    ("pick", "message"),
+    [
+        ("accuracy_drop<=0.1pt", r"no member loses at most 0\.1 pt: the least is 0\.25 pt"),
+        ("accuracy<=1", '--pick must be knee, a trial number or "accuracy_drop<=1pt", got '),
+        ("", "--pick must be knee"),
+        ("-1", "--pick must be knee"),
+        ("99", "#99 has no exported file; the front's members are 5, 6, 7"),
+        ("3", "#3 has no exported file"),
+    ],
+)
+def test_what_is_no_member_is_refused(run: Run, pick: str, message: str) -> None:
+    with pytest.raises(ResultsError, match=message):
+        choose(run, pick)
+
+
+def test_a_member_that_failed_its_check_is_not_handed_out(run: Run) -> None:
+    trials = tuple(dataclasses.replace(t, artefact="8.onnx") if t.number == 8 else t for t in run.trials)
+    with pytest.raises(ResultsError, match="#8 failed its check and is not handed out: ExportError: parity is 71 %"):
+        choose(dataclasses.replace(run, trials=trials), "8")
+
+
+def test_without_a_compressed_member_there_is_nothing_to_pick(run: Run, make_trial: MakeTrial) -> None:
+    baseline = (make_trial(0, 0.0, fidelity=Fidelity.SHORT, origin="baseline"),)
+    with pytest.raises(ResultsError, match="the front must have a compressed member, but has none yet: "):
+        choose(dataclasses.replace(run, trials=baseline), "knee")
+
+
+def test_the_knee_is_nearest_to_the_ideal_corner(make_trial: MakeTrial) -> None:
+    baseline = make_trial(0, 0.0)
+    # Normalised (drop, latency, size), latency and size in logarithms: a (0, 1, 1), b (.2, .25, .25), c (1, 0, 0).
+    members = [
+        make_trial(1, 0.0, 1.6, 160_000, {"bits/a": 8}),
+        make_trial(2, 1.0, 0.2, 20_000, {"bits/b": 8}),
+        make_trial(3, 5.0, 0.1, 10_000, {"prune/a": 8}),
+    ]
+    assert knee(members, baseline).number == 2
+    assert knee(members[:1], baseline).number == 1
+
+
+def test_the_file_is_copied_and_runs(finished_run: Any, tmp_path: Path) -> None:
+    run = load(finished_run.directory.root)
+    target = tmp_path / "new" / "model.onnx"
+    line = export_member(run, "knee", target)
+    member = choose(run, "knee")
+    source = run.artefact(member)
+    assert source is not None
+    assert target.read_bytes() == source.read_bytes()
+    assert line.startswith(f"{target}: #{member.number}, ")
+    assert line.endswith("; reloaded and checked")
+    session = onnxruntime.InferenceSession(str(target), providers=["CPUExecutionProvider"])
+    (outputs,) = session.run(None, {session.get_inputs()[0].name: np.zeros((1, 1, 8, 8), np.float32)})
+    assert outputs.shape == (1, 4)
+    assert [path.name for path in target.parent.iterdir()] == ["model.onnx"]
+
+
+def test_a_missing_file_is_said(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(ResultsError, match="#5 must have its file in .* but it is gone: search again"):
+        export_member(run, "5", tmp_path / "x.onnx")
+
+
+def test_a_file_that_does_not_run_is_not_handed_out(run: Run, tmp_path: Path) -> None:
+    target = tmp_path / "x.onnx"
+    with pytest.raises(Exception, match=r"6|onnx"):
+        export_member(run, "6", target)  # its content is "model"
+    assert not target.exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]  # nor is half of it left
