@@ -21,7 +21,7 @@ from parefront.tasks import Task, load_task
 
 TINY_TASK = Path(__file__).parent / "tiny_task.py"
 FAST_PROFILE = Path(__file__).parent / "fast.yaml"
-N_TRIALS, N_FINALS = 8, 2
+N_TRIALS, N_FINALS = 7, 2
 
 
 class BasicBlock(nn.Module):

@@ -102,7 +102,8 @@ def test_one_that_fails_parity_is_not_verified(bench: Workbench, monkeypatch: py
     monkeypatch.setattr(module, "check_parity", lambda finished, session, inputs: Parity(0.3, 0.1))
     found = bench.baseline("parity.onnx")
     assert found.is_verified is False
-    assert found.reason == "the export must agree with torch within 0.1 of the outputs' deviation, got 0.3"
+    assert "must agree with torch" in found.reason
+    assert "got 0.3" in found.reason
 
 
 def test_the_baseline_loses_nothing_against_itself(bench: Workbench) -> None:
@@ -134,13 +135,15 @@ def test_a_failing_export_names_its_cause(bench: Workbench, monkeypatch: pytest.
 
 
 def test_the_tables_predict_the_size_of_a_real_file(bench: Workbench) -> None:
-    tables = CostTables(bench.space)
-    for choices in ({}, all_int8(bench)):
-        seen = bench.structure(bench.space.canonical(choices), "seen.onnx")
-        tables.observe(choices, seen.operator_times, seen.scores["latency_ms"].value, seen.scores["size_bytes"].value)
-    unseen = bench.space.canonical({"prune/stem": 8, "prune/hidden": 16})
-    actual = bench.structure(unseen, "unseen.onnx").scores["size_bytes"].value
-    assert tables.size_bytes(unseen) == pytest.approx(actual, rel=0.1)
+    # One precision each: the nodes that convert between them are counted per layer, whatever its bits.
+    for start in ({}, all_int8(bench)):
+        tables = CostTables(bench.space)
+        seen = bench.structure(bench.space.canonical(start), "seen.onnx")
+        tables.observe(start, seen.operator_times, seen.scores["latency_ms"].value, seen.scores["size_bytes"].value)
+        unseen = bench.space.canonical({**start, "prune/stem": 8, "prune/hidden": 16})
+        actual = bench.structure(unseen, "unseen.onnx").scores["size_bytes"].value
+        assert actual < 0.75 * seen.scores["size_bytes"].value
+        assert tables.size_bytes(unseen) == pytest.approx(actual, rel=0.02)
 
 
 def test_the_key_tells_tasks_apart(bench: Workbench, fast_profile: HardwareProfile, tmp_path: Path) -> None:

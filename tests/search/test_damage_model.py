@@ -16,7 +16,7 @@ DAMAGES = {
 
 
 def truth(choices: Mapping[str, Choice]) -> float:
-    """A linear law: 0.5 points for the fine-tune, 4 d² + 8 d⁶ for pruning, 5 d for ranks, 1.5 per fold, 20 d for bits."""
+    """Linear: 0.5 points for the fine-tune, 4 d² + 8 d⁶ for pruning, 5 d for ranks, 1.5 per fold, 20 d for bits."""
     damage = {name: DAMAGES[name][choice] for name, choice in choices.items()}  # type: ignore[index]
     bits = damage.get("bits/a", 0.0) + damage.get("bits/b", 0.0)
     pruned, ranks, folds = damage.get("prune/a", 0.0), damage.get("rank/b", 0.0), damage.get("fold/a", 0.0)

@@ -187,7 +187,7 @@ def configurations(n: int) -> list[Configuration]:
 def test_when_all_first_ten_fail_the_search_stops_and_says_why(bench: Bench) -> None:
     candidates = configurations(15)
     failures = {(configuration, Stage.STRUCTURE): "MeasurementError: no core is free" for configuration in candidates}
-    with pytest.raises(SearchError, match="the first 10 trials all failed; the last one: .*no core is free"):
+    with pytest.raises(SearchError, match=r"the first 10 trials all failed; the last one: .*no core is free"):
         bench.search(candidates, 15, failures=failures)
     assert sum(t.state is State.FAILED for t in read_trials(bench.directory.journal)) == 10
     # Started again it does not go on failing to the end.

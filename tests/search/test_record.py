@@ -145,7 +145,7 @@ def test_what_is_no_journal_is_refused(tmp_path: Path) -> None:
 def test_one_process_owns_a_run(directory: RunDirectory) -> None:
     with (
         owned(directory),
-        pytest.raises(SearchError, match="another one owns .*choose another --out"),
+        pytest.raises(SearchError, match=r"another one owns .*choose another --out"),
         owned(directory),
     ):
         pass

@@ -23,7 +23,7 @@ from parefront.search.session import SearchSettings, overhead_fraction, run_sear
 from parefront.tasks import Task, load_task
 
 TINY_TASK = Path(__file__).parent.parent / "tiny_task.py"
-N_TRIALS, N_FINALS = 8, 2  # of `finished_run`
+N_TRIALS, N_FINALS = 7, 2  # of `finished_run`
 
 
 @pytest.fixture
@@ -169,9 +169,7 @@ def test_a_run_of_another_version_or_machine_is_refused(
         search(copy)
 
 
-def test_an_unusable_baseline_is_refused_before_the_search(
-    search: Callable[..., list[Trial]], tmp_path: Path
-) -> None:
+def test_an_unusable_baseline_is_refused_before_the_search(search: Callable[..., list[Trial]], tmp_path: Path) -> None:
     directory = RunDirectory(tmp_path / "run")
     with pytest.raises(SearchError, match=r"accuracy must be at least 100\.5 %, got .* %: train it better"):
         search(directory, task=load_task(f"{TINY_TASK}:demanding"))
@@ -179,9 +177,7 @@ def test_an_unusable_baseline_is_refused_before_the_search(
     assert directory.read_manifest() is None  # so that the mended task may use the directory
 
 
-def test_a_second_search_on_the_same_run_is_refused(
-    finished: RunDirectory, search: Callable[..., list[Trial]]
-) -> None:
+def test_a_second_search_on_the_same_run_is_refused(finished: RunDirectory, search: Callable[..., list[Trial]]) -> None:
     with owned(finished), pytest.raises(SearchError, match="another one owns"):
         search(finished)
 
@@ -197,9 +193,7 @@ def test_settings_are_checked() -> None:
     SearchSettings(1, sampler="tpe")
 
 
-def test_a_lost_baseline_is_refused(
-    finished: RunDirectory, search: Callable[..., list[Trial]], tmp_path: Path
-) -> None:
+def test_a_lost_baseline_is_refused(finished: RunDirectory, search: Callable[..., list[Trial]], tmp_path: Path) -> None:
     copy = copied(finished, tmp_path)
     (copy.artefacts / "baseline.npz").unlink()
     with pytest.raises(SearchError, match=r"baseline\.npz is gone: restore it or choose another --out"):
