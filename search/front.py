@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from .pareto import Point, hypervolume, non_dominated
 from .trial import Fidelity, State, Trial
 
-MAX_DROP = 10.0
+MAX_DROP = 5.0
 """Percentage points of accuracy below the baseline at which a candidate is worth nothing."""
 MAX_RATIO = 64.0
 """Speed-up and size ratio that fill the hypervolume's box."""
@@ -38,7 +38,7 @@ def point(drop: float, latency_ratio: float, size_ratio: float) -> Point:
 
 
 REFERENCE: Point = (1.0, 0.0, 0.0)
-"""The worst corner: ten points lost, as slow and as large as the baseline."""
+"""The worst corner: five points lost, as slow and as large as the baseline."""
 
 
 def complete(trials: Iterable[Trial], fidelity: Fidelity) -> list[Trial]:
@@ -64,7 +64,7 @@ def reported_fidelity(trials: Iterable[Trial]) -> Fidelity:
 
 
 def front_hypervolume(trials: Sequence[Trial], fidelity: Fidelity) -> float:
-    """Share of the box (ten points, 64x faster, 64x smaller) that the front dominates, between 0 and 1."""
+    """Share of the box (five points, 64x faster, 64x smaller) that the front dominates, between 0 and 1."""
     points = [objectives(trial, trials[0]) for trial in complete(trials, fidelity)]
     # The box reaches from the reference down to (0, -1, -1): a point better than that counts as on its face.
     clipped = [tuple(max(lowest, x) for lowest, x in zip((0.0, -1.0, -1.0), point, strict=True)) for point in points]

@@ -21,7 +21,7 @@ from .trial import Fidelity, Trial
 
 SWEEP_DROPS = (2.5, 5.0, 1.0, 7.0)
 """Percentage points that the sweeps aim at, beyond what the fine-tune's own offset costs."""
-N_LADDER = 10
+N_LADDER = 8
 N_CANDIDATES = 96
 """Moves screened per proposal."""
 MAX_TRIES = 100

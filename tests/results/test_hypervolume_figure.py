@@ -12,8 +12,8 @@ INT8 = {"bits/conv1": 8}
 
 
 def test_the_hypervolume_rises_only_where_a_trial_helps(make_trial: MakeTrial) -> None:
-    # The box: 10 points, 64x faster, 64x smaller. 8x is half a side in logarithms, so the first network takes
-    # (1 - 0.2) / 4 of it; the second is dominated by it, and the third is 64x faster, a whole side.
+    # The box: 5 points, 64x faster, 64x smaller. 8x is half a side in logarithms, so the first network takes
+    # (1 - 0.4) / 4 of it; the second is dominated by it, and the third is 64x faster, a whole side.
     trials = [
         make_trial(0, 0.0, 2.0, 1_000_000),
         make_trial(1, 2.0, 2.0 / 8, 125_000, INT8, origin="first"),
@@ -24,7 +24,7 @@ def test_the_hypervolume_rises_only_where_a_trial_helps(make_trial: MakeTrial) -
     (series,) = hypervolume_data(trials).series
     assert series.fidelity is Fidelity.FULL
     assert series.numbers == (0, 1, 3, 4)
-    assert series.shares == pytest.approx((0.0, 0.8 * 0.5 * 0.5, 0.8 * 1.0 * 0.5, 0.8 * 1.0 * 0.5))
+    assert series.shares == pytest.approx((0.0, 0.6 * 0.5 * 0.5, 0.6 * 1.0 * 0.5, 0.6 * 1.0 * 0.5))
     assert series.origins[1:3] == ("first", "faster")
 
 
@@ -32,7 +32,7 @@ def test_each_fidelity_has_its_own_series(trials: list[Trial]) -> None:
     short, full = hypervolume_data(trials).series
     assert (short.fidelity, full.fidelity) == (Fidelity.SHORT, Fidelity.FULL)
     assert short.numbers == (0, 1, 8)
-    assert short.shares[-1] == pytest.approx((1 - 0.15) * (math.log(4) / math.log(64)) ** 2)
+    assert short.shares[-1] == pytest.approx((1 - 0.3) * (math.log(4) / math.log(64)) ** 2)
     assert full.shares[-1] == pytest.approx(front_hypervolume(trials, Fidelity.FULL))
 
 
