@@ -19,7 +19,7 @@ from .pareto import Point, hypervolume_gain
 from .seeds import DIRECTIONS, Direction, LagrangeSweep, uniform_ladder
 from .trial import Fidelity, Trial
 
-SWEEP_DROPS = (2.5, 5.0, 1.0, 7.0)
+SWEEP_DROPS = (2.5, 5.0)
 """Percentage points that the sweeps aim at, beyond what the fine-tune's own offset costs."""
 N_LADDER = 8
 N_CANDIDATES = 96

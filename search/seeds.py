@@ -11,7 +11,7 @@ from ..spaces import Choice, Configuration, SearchSpace, Site
 
 LADDER = (
     # (pruned share, folds on, rank level 0..1 or None); all in the smallest bits
-    (0.0, False, None),
+    (0.25, False, None),
     (0.5, False, None),
     (0.5, True, None),
     (0.75, False, None),
@@ -21,7 +21,7 @@ LADDER = (
     (0.25, True, None),
     (0.625, True, None),
     (0.25, False, 0.5),
-    (0.25, False, None),
+    (0.0, False, None),
     (0.375, True, None),
     (0.375, False, None),
     (0.0, True, None),

@@ -67,7 +67,7 @@ def test_proposals_are_canonical_and_never_repeated(
     assert len({trial.configuration for trial in trials}) == 40
     assert all(tiny_space.canonical(trial.configuration) == trial.configuration for trial in trials)
     origins = [trial.origin for trial in trials[1:]]
-    assert origins[0] == "uniform prune 0%"
+    assert origins[0] == "uniform prune 25%"
     assert sum(origin.startswith("uniform") for origin in origins) <= 10
     sweeps = [origin for origin in origins if origin.startswith("sweep")]
     assert len(set(sweeps)) == len(sweeps) == len(SWEEP_DROPS) * len(DIRECTIONS)
