@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -205,7 +206,7 @@ class Workbench:
     def score_artefact(self, path: Path, *, is_quantized: bool, is_final: bool) -> dict[str, Score]:
         """Scores of a file of any origin by the same measures: latency, size, accuracy and drops on both splits."""
         assert self.latency is not None, "anchor() comes first"
-        session = self._runtime.open_session(path, self.profile.runtime.threads)
+        session = self._session(path)
         measured = self.latency.measure(path, is_quantized=is_quantized, is_final=is_final)
         return {
             **{score.name: score for score in (latency_score(measured), size_score(path))},
@@ -216,7 +217,7 @@ class Workbench:
     def _score_final(self, finished: Finished, file_name: str, watch: Stopwatch) -> Evaluation:
         structure = self._score_structure(finished, file_name, watch, is_final=True)
         with watch("evaluate"):
-            session = self._runtime.open_session(structure.artefact, self.profile.runtime.threads)
+            session = self._session(structure.artefact)
             samples = self._samples(session, self.data.validation)
             test_samples = self._samples(session, self.data.test)
             parity = check_parity(finished, session, self.data.validation.inputs[:N_PARITY])
@@ -284,7 +285,11 @@ class Workbench:
     def _exported_session(self, finished: Finished, path: Path, watch: Stopwatch) -> Session:
         with watch("export"), one_thread():
             self._export(finished, path)
-            return self._runtime.open_session(path, self.profile.runtime.threads)
+            return self._session(path)
+
+    def _session(self, path: Path) -> Session:
+        """For accuracy, on all cores: what a network answers does not depend on the profile's threads, its time does."""
+        return self._runtime.open_session(path, len(os.sched_getaffinity(0)))
 
     def _export(self, finished: Finished, path: Path) -> None:
         try:

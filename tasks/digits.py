@@ -40,9 +40,9 @@ def cluttered_digits() -> Task:
         name="cluttered-digits",
         build_network=lambda: _seeded(lambda: FusedResNet(48, (3, 4, 3))),
         load_data=_cluttered_data,
-        baseline_recipe=TrainingRecipe(n_samples=28_000, learning_rate=0.1),
+        baseline_recipe=TrainingRecipe(n_samples=24_000, learning_rate=0.1),
         short_recipe=TrainingRecipe(n_samples=4_000, learning_rate=0.05, distillation_weight=0.5, linearisation=0.3),
-        full_recipe=TrainingRecipe(n_samples=12_000, learning_rate=0.05, distillation_weight=0.5, linearisation=0.3),
+        full_recipe=TrainingRecipe(n_samples=20_000, learning_rate=0.05, distillation_weight=0.5, linearisation=0.3),
     )
 
 
