@@ -288,7 +288,7 @@ class Workbench:
             return self._session(path)
 
     def _session(self, path: Path) -> Session:
-        """For accuracy, on all cores: what a network answers does not depend on the profile's threads, its time does."""
+        """For accuracy, on all cores: only the time a network takes depends on the profile's threads."""
         return self._runtime.open_session(path, len(os.sched_getaffinity(0)))
 
     def _export(self, finished: Finished, path: Path) -> None:
