@@ -18,7 +18,7 @@ help:
 	@echo 'PYTHON=... picks the interpreter (3.11 or newer) that the environment is made with.'
 
 demo: $(VENV)/.installed
-	$(BIN)/parefront search cluttered-digits --hardware cpu-ort-1t --trials 26 --finals 6 --out runs/demo
+	$(BIN)/parefront search cluttered-digits --hardware cpu-ort-1t --trials 24 --finals 5 --out runs/demo
 
 test: check
 	$(BIN)/pytest

@@ -240,7 +240,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=None)
     options = parser.parse_args()
     logging.disable(logging.WARNING)
-    name, trials, finals, ratios = ("digits", 6, 2, (0.5,)) if options.quick else ("cluttered-digits", 26, 6, RATIOS)
+    name, trials, finals, ratios = ("digits", 6, 2, (0.5,)) if options.quick else ("cluttered-digits", 24, 5, RATIOS)
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder)
         run, seconds = run_ours(name, options.trials or trials, finals, directory)
