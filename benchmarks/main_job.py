@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import dataclasses
 import importlib.metadata
 import json
 import logging
@@ -228,7 +229,7 @@ def figures(
             name: importlib.metadata.version(name)
             for name in ("parefront", "torch", "onnxruntime", "torch-pruning", "optuna")
         },
-        "machine": machine.to_json(),
+        "machine": dataclasses.asdict(machine),
     }
 
 

@@ -27,7 +27,7 @@ FRONT_HEAD = (
     "int8 run",
     "verified",
 )
-_STAGES = ("prepare", "export", "measure", "train", "evaluate", "baseline", "overhead")
+_STAGES = ("export", "measure", "train", "evaluate", "baseline", "overhead")
 _VERIFIED = {True: "yes", False: "failed", None: "not yet"}
 
 

@@ -235,8 +235,8 @@ def _time_spent(trials: list[Trial], baseline_s: float, total: float) -> dict[st
     """Wall seconds by stage; what no stage accounts for is overhead, and so is `prepare`, which is our own code."""
     seconds = {"baseline": baseline_s, "total": total}
     for trial in trials:
-        for stage, spent in trial.seconds.items():
-            seconds[stage] = seconds.get(stage, 0.0) + spent
+        for stage in set(WORK_STAGES) & set(trial.seconds):
+            seconds[stage] = seconds.get(stage, 0.0) + trial.seconds[stage]
     seconds["overhead"] = max(0.0, total - sum(seconds.get(stage, 0.0) for stage in WORK_STAGES))
     return seconds
 
