@@ -35,7 +35,11 @@ def digits() -> Task:
 
 
 def cluttered_digits() -> Task:
-    """The digits rotated, scaled, shifted, noisy and partly hidden by strokes: the demo's task."""
+    """The digits rotated, scaled, shifted, noisy and partly hidden by strokes: the demo's task.
+
+    Hard enough that pruning is not free: the baseline reaches 93.5 %, and pruned uniformly by 75 % with the short
+    fine-tune it loses 3.3 points (`benchmarks/main_job.py`).
+    """
     return Task(
         name="cluttered-digits",
         build_network=lambda: _seeded(lambda: FusedResNet(48, (3, 4, 3))),
