@@ -1,7 +1,8 @@
 """What a candidate is worth."""
 
 from .cost_tables import CostTables
+from .evaluation import Evaluation
 from .evaluator import Score
-from .workbench import Evaluation, Workbench
+from .workbench import Workbench
 
 __all__ = ["CostTables", "Evaluation", "Score", "Workbench"]

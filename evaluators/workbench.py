@@ -5,12 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,16 +18,18 @@ from torch import Tensor
 from ..hardware_profiles.errors import ExportError
 from ..hardware_profiles.meter import Meter
 from ..hardware_profiles.profile import HardwareProfile
-from ..hardware_profiles.runtimes import OperatorTime, Session, executed_precision, get_runtime
+from ..hardware_profiles.runtimes import Session, executed_precision, get_runtime
 from ..spaces import Configuration, Finished, SearchSpace, find_space, finish, prepare, trace
 from ..tasks import Task, digest, trained_network
 from ..training import Split, TrainingRecipe, finetune, predict
 from .accuracy import accuracy_score, drop_score, runtime_outputs, sample_scores
 from .deploy import check_parity, missing_int8_layers
+from .evaluation import Evaluation
 from .evaluator import Score
 from .latency import LatencyEvaluator, References, latency_score
 from .macs import macs_score
 from .size import size_score
+from .stopwatch import Stopwatch
 
 N_CALIBRATION = 256
 """Training samples for calibrating ranges."""
@@ -39,49 +39,6 @@ PROFILE_REPEATS = 20
 
 Progress = Callable[[str, int, int], None]
 """Called with (what is being done, steps done, steps in all)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """What came out of one evaluation.
-
-    Attributes:
-        scores: By name.
-        seconds: Wall time by stage.
-        artefact: Path of the exported file.
-        operator_times: The runtime's own time per operator.
-        is_verified: Whether the reloaded export passed parity; None where not checked.
-        reason: Why it is not verified.
-        details: Facts for people.
-        samples: Score per validation sample, shape (n,), where accuracy was measured.
-        test_samples: The same on the test split, for final members.
-    """
-
-    scores: Mapping[str, Score]
-    seconds: Mapping[str, float]
-    artefact: Path
-    operator_times: tuple[OperatorTime, ...] = ()
-    is_verified: bool | None = None
-    reason: str = ""
-    details: Mapping[str, Any] = field(default_factory=dict)
-    samples: NDArray[np.float64] | None = None
-    test_samples: NDArray[np.float64] | None = None
-
-
-class Stopwatch:
-    """Adds up wall seconds by stage."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        """Counts the time inside the block to a stage."""
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - started
 
 
 @contextmanager
