@@ -24,7 +24,7 @@ def print_front(run: Run) -> None:
     rows = front_rows(run.trials)
     has_test = any(row.test_accuracy is not None for row in rows)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("trial", "accuracy %", "drop pt", "latency ms", "faster", "size", "smaller"):
+    for heading in ("trial", "accuracy %", "drop pt", "latency ms", "faster", "size", "smaller", "MACs"):
         table.add_column(heading, justify="right", no_wrap=True)
     if has_test:
         table.add_column("test drop", justify="right", no_wrap=True)
@@ -38,6 +38,7 @@ def print_front(run: Run) -> None:
             word_ratio(row.speedup),
             word_bytes(row.size_bytes),
             word_ratio(row.size_ratio),
+            "" if row.macs is None else f"{row.macs.value / 1e6:.1f} M",
         ]
         if has_test:
             cells.append("" if row.test_drop is None else f"{row.test_drop.value:.2f}")

@@ -28,6 +28,7 @@ class FrontRow:
         speedup: Latency of the baseline over its own.
         size_bytes: Of the file that the runtime loads.
         size_ratio: Size of the baseline over its own.
+        macs: Per sample, for information; None where not counted.
         test_accuracy: %, of the exported file; None before the end.
         test_drop: Percentage points; None before the end.
         parity_error: Of torch's and the runtime's outputs, over their deviation; None before the end.
@@ -47,6 +48,7 @@ class FrontRow:
     speedup: float
     size_bytes: int
     size_ratio: float
+    macs: Score | None
     test_accuracy: Score | None
     test_drop: Score | None
     parity_error: Score | None
@@ -119,6 +121,7 @@ def _front_row(trial: Trial, baseline: Trial, *, is_pick: bool) -> FrontRow:
         speedup=baseline.value("latency_ms") / trial.value("latency_ms"),
         size_bytes=int(trial.value("size_bytes")),
         size_ratio=baseline.value("size_bytes") / trial.value("size_bytes"),
+        macs=trial.scores.get("macs"),
         test_accuracy=trial.scores.get("test_accuracy"),
         test_drop=trial.scores.get("test_drop"),
         parity_error=trial.scores.get("parity_error"),
