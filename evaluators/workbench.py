@@ -59,6 +59,7 @@ class Workbench:
         network: The traced baseline.
         space: What may be chosen.
         latency: Set by `anchor`.
+        setup_s: Seconds that loading the data, tracing and finding the space took: no part of training or measuring.
     """
 
     def __init__(
@@ -79,10 +80,14 @@ class Workbench:
         self._artefacts = artefacts
         self._progress = progress
         artefacts.mkdir(parents=True, exist_ok=True)
-        self.data = task.load_data()
+        watch = Stopwatch()
+        with watch("setup"):
+            self.data = task.load_data()
         self._baseline = trained_network(task, self.data.train, on_step=self._on_step("training the baseline"))
-        self.network = trace(self._baseline, self.data.train.inputs[:2])
-        self.space: SearchSpace = find_space(self.network, profile.capabilities)
+        with watch("setup"):
+            self.network = trace(self._baseline, self.data.train.inputs[:2])
+            self.space: SearchSpace = find_space(self.network, profile.capabilities)
+        self.setup_s = watch.seconds["setup"]
         order = torch.randperm(len(self.data.train), generator=torch.Generator().manual_seed(seed))
         self._calibration = self.data.train.inputs[order[:N_CALIBRATION]]
         self._runtime = get_runtime(profile.runtime.name)
