@@ -103,7 +103,7 @@ def run_expert(
     bench: Workbench, ratio: float, recipe: TrainingRecipe, directory: Path, *, is_final: bool = True
 ) -> Uniform:
     """Uniform pruning, the same training, ONNX Runtime's own quantizer."""
-    network = prune_uniformly(bench.network.module, bench.network.example_input, ratio)
+    network = prune_uniformly(bench.network.module, bench.network.example_inputs[0], ratio)
     teacher = predict(bench.network.module, bench.data.train) if recipe.distillation_weight else None
     finetune(network, bench.data.train, recipe, bench.task.loss, seed=bench.seed, teacher_outputs=teacher)
     path = quantize_by_onnxruntime(network, bench, directory / f"uniform-{ratio}.onnx")
@@ -132,7 +132,7 @@ def quantize_by_onnxruntime(network: nn.Module, bench: Workbench, path: Path) ->
         warnings.simplefilter("ignore")
         torch.onnx.export(
             network.eval(),
-            (bench.network.example_input,),
+            bench.network.example_inputs,
             str(plain),
             input_names=["input"],
             output_names=["output"],

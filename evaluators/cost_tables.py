@@ -150,10 +150,10 @@ class CostTables:
         rank = str(choices.get(f"rank/{layer}", "full"))
         if rank == "full":
             weights = inner * outer * math.prod(kernel) // widths.layer.groups
-            return Form(layer, PLAIN, bits, weights, widths.layer.output_positions, outer, (inner, outer))
+            return Form(layer, PLAIN, bits, weights, widths.layer.n_positions, outer, (inner, outer))
         scheme, size = parse_rank(rank)
         weights = factor_weights(rank, inner, outer, kernel)
-        return Form(layer, scheme, bits, weights, widths.layer.output_positions, outer, (inner, outer, size))
+        return Form(layer, scheme, bits, weights, widths.layer.n_positions, outer, (inner, outer, size))
 
     def _merged_form(self, fold: Site, bits: int, choices: Mapping[str, Choice]) -> Form:
         first, second = self._space.widths[fold.layers[0]], self._space.widths[fold.layers[1]]
@@ -162,7 +162,7 @@ class CostTables:
             first.layer.kernel_size[axis] + first.layer.stride[axis] * (second.layer.kernel_size[axis] - 1)
             for axis in (0, 1)
         ]
-        weights, positions = inner * outer * math.prod(sizes), second.layer.output_positions
+        weights, positions = inner * outer * math.prod(sizes), second.layer.n_positions
         return Form(fold.layers[0], MERGED, bits, weights, positions, outer, (inner, outer))
 
     def _time(self, form: Form) -> float:

@@ -205,7 +205,7 @@ class Workbench:
         path = self._artefacts / file_name
         with watch("export"), one_thread():
             self._export(finished, path)
-            macs = macs_score(finished.module, self.network.example_input)
+            macs = macs_score(finished.module, self.network.example_inputs)
         with watch("measure"):
             inputs = self.data.validation.inputs[: self.profile.workload.batch_size].numpy()
             times = self._runtime.profile_operators(path, inputs, self.profile.runtime.threads, PROFILE_REPEATS)
@@ -256,7 +256,8 @@ class Workbench:
     def _export(self, finished: Finished, path: Path) -> None:
         try:
             # Two samples: with one, an exporter may take the batch for a constant.
-            self._runtime.export(finished.module, self.network.example_input[:2], finished.plan, path)
+            inputs = tuple(each[:2] for each in self.network.example_inputs)
+            self._runtime.export(finished.module, inputs, finished.plan, path)
         except ExportError:
             raise
         except Exception as error:

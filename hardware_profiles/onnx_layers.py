@@ -65,12 +65,12 @@ class GraphIndex:
         return readers[0] if len(readers) == 1 and tensor not in self.outputs else None
 
 
-def trace(module: nn.Module, example_input: Tensor) -> ModelProto:
+def trace(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> ModelProto:
     """Traces a module, in evaluation mode, to an ONNX model with input "input", output "output" and a free batch.
 
     Args:
         module: The network; it is left as it is.
-        example_input: One batch, of any size.
+        example_inputs: One batch of every input, of any size.
 
     Raises:
         ExportError: The exporter fails, or there is not exactly one output.
@@ -83,7 +83,7 @@ def trace(module: nn.Module, example_input: Tensor) -> ModelProto:
             warnings.simplefilter("ignore")
             torch.onnx.export(
                 copy.deepcopy(module).eval().cpu(),
-                (example_input.detach().cpu(),),
+                tuple(each.detach().cpu() for each in example_inputs),
                 buffer,  # type: ignore[arg-type]  # This exporter writes to buffers too, undeclared.
                 dynamo=False,
                 opset_version=_OPSET,

@@ -30,7 +30,7 @@ _RESHAPES = frozenset({"Flatten", "Reshape", "Squeeze"})
 _LARGEST_BIAS = 2**30
 
 
-def export_onnx(module: nn.Module, example_input: Tensor, plan: PrecisionPlan, path: Path) -> None:
+def export_onnx(module: nn.Module, example_inputs: tuple[Tensor, ...], plan: PrecisionPlan, path: Path) -> None:
     """Writes a network as an ONNX file, the planned tensors in 8 bits.
 
     The input is named "input", the output "output"; both are float32 and the batch is free. Nodes and tensors are named
@@ -38,14 +38,14 @@ def export_onnx(module: nn.Module, example_input: Tensor, plan: PrecisionPlan, p
 
     Args:
         module: A finished network (BN folded), one tensor in and one out; it is left as it is.
-        example_input: One batch, of any size, shape (n, ...).
+        example_inputs: One batch of every input, of any size, shape (n, ...).
         plan: The tensors to quantise, by the names of `precision`.
         path: Where to write; its folder must exist.
 
     Raises:
         ExportError: The network cannot be traced, or the plan names what is not there or cannot execute in 8 bits.
     """
-    model = trace(module, example_input)
+    model = trace(module, example_inputs)
     layers = name_layers(model.graph, module)
     check_plan(plan, layers)
     _quantize(model.graph, plan, layers)

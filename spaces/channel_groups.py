@@ -38,7 +38,7 @@ class ChannelGroup:
 def find_channel_groups(network: Network) -> tuple[ChannelGroup, ...]:
     """The groups of a network whose width may change; the model's outputs and inputs are never part of one."""
     module = copy.deepcopy(network.module)
-    graph = _dependency_graph(module, network.example_input)
+    graph = _dependency_graph(module, network.example_inputs)
     names = {submodule: name for name, submodule in module.named_modules()}
     order = {layer.name: position for position, layer in enumerate(network.layers)}
     called_once = {layer.name for layer in network.layers if layer.n_calls == 1}
@@ -59,7 +59,7 @@ def find_channel_groups(network: Network) -> tuple[ChannelGroup, ...]:
 
 
 def prune_channels(
-    module: nn.Module, example_input: Tensor, roots: Mapping[str, int], p_norm: int = 2
+    module: nn.Module, example_inputs: tuple[Tensor, ...], roots: Mapping[str, int], p_norm: int = 2
 ) -> dict[str, list[int]]:
     """Removes the least important channels, in place, until each root layer has its width.
 
@@ -68,7 +68,7 @@ def prune_channels(
 
     Args:
         module: The network; edited.
-        example_input: A batch for tracing the dependencies, shape (n, ...).
+        example_inputs: A batch for tracing the dependencies, each of shape (n, ...).
         roots: Width to reach by name of a layer whose output channels belong to the group.
         p_norm: Order of the norm.
 
@@ -78,7 +78,7 @@ def prune_channels(
     Raises:
         SpaceError: A width is not between 1 and the present one.
     """
-    graph = _dependency_graph(module, example_input)
+    graph = _dependency_graph(module, example_inputs)
     importance = torch_pruning.importance.GroupMagnitudeImportance(p=p_norm)
     removed: dict[str, list[int]] = {}
     for name, width in roots.items():
@@ -100,7 +100,7 @@ def prune_channels(
 def channel_importances(network: Network, groups: Iterable[ChannelGroup]) -> dict[str, Tensor]:
     """Importance of each channel in the uncompressed network, shape (width,), by name of the group."""
     module = copy.deepcopy(network.module)
-    graph = _dependency_graph(module, network.example_input)
+    graph = _dependency_graph(module, network.example_inputs)
     importance = torch_pruning.importance.GroupMagnitudeImportance(p=2)
     scores: dict[str, Tensor] = {}
     for group in groups:
@@ -110,13 +110,13 @@ def channel_importances(network: Network, groups: Iterable[ChannelGroup]) -> dic
     return scores
 
 
-def _dependency_graph(module: nn.Module, example_input: Tensor) -> torch_pruning.DependencyGraph:
+def _dependency_graph(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> torch_pruning.DependencyGraph:
     # torch-pruning follows the autograd graph, so every parameter must take part in it.
     for parameter in module.parameters():
         parameter.requires_grad_(True)
     with torch.enable_grad():
         # In a tuple: torch-pruning unpacks the inputs, and would trace the first sample of a bare batch on its own.
-        return torch_pruning.DependencyGraph().build_dependency(module, (example_input[:1],), verbose=False)
+        return torch_pruning.DependencyGraph().build_dependency(module, tuple(each[:1] for each in example_inputs), verbose=False)
 
 
 def _members(

@@ -43,7 +43,7 @@ def prepare(network: Network, configuration: Configuration) -> fx.GraphModule:
     """
     module = copy.deepcopy(network.module)
     for technique in TECHNIQUES:
-        technique.prepare(module, _decisions(configuration, technique.name), network.example_input)
+        technique.prepare(module, _decisions(configuration, technique.name), network)
     return module.eval()
 
 

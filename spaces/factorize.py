@@ -72,7 +72,7 @@ class Factorize:
                 left_alone.append(LeftAlone(self.name, layer.name, reason))
         return Found(tuple(sites), tuple(left_alone))
 
-    def prepare(self, module: fx.GraphModule, decisions: Decisions, example_input: Tensor) -> None:
+    def prepare(self, module: fx.GraphModule, decisions: Decisions, network: Network) -> None:
         """Replaces each decided layer by a sequence of its two factors, as two nodes of the graph."""
         for name, choice in decisions.items():
             factorize_layer(module, name, str(choice))

@@ -86,7 +86,7 @@ class Fold:
             )
         return Found(tuple(sites), tuple(left_alone))
 
-    def prepare(self, module: fx.GraphModule, decisions: Decisions, example_input: Tensor) -> None:
+    def prepare(self, module: fx.GraphModule, decisions: Decisions, network: Network) -> None:
         """Makes the activation linearisable and moves the padding of both layers to the first."""
         for chain in _chains_of(module, decisions):
             activation = module.get_submodule(str(chain.activation.target))

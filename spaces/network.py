@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import math
 import operator
 import traceback
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from contextlib import redirect_stderr
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, TypeGuard
 
 import torch
 from torch import Tensor, fx, nn
@@ -31,6 +32,9 @@ _FUNCTIONAL_ACTIVATIONS: dict[Any, Callable[..., nn.Module]] = {
     "relu": nn.ReLU,
     "relu_": partial(nn.ReLU, inplace=True),
 }
+Convolution: TypeAlias = nn.Conv1d | nn.Conv2d | nn.Conv3d
+TransposedConvolution: TypeAlias = nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
+LayerModule: TypeAlias = Convolution | TransposedConvolution | nn.Linear
 _ADDITIONS: frozenset[Any] = frozenset({operator.add, operator.iadd, torch.add, "add", "add_"})
 _RESHAPES: frozenset[Any] = frozenset({torch.reshape, "view", "reshape"})
 _NOT_THE_USERS = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
@@ -42,9 +46,11 @@ class Layer:
 
     Attributes:
         name: Dotted module name.
-        kind: `conv` or `linear`.
-        kernel_size: Height and width; (1, 1) for a linear layer.
-        output_positions: Output pixels per channel and sample, over all calls; 1 for a linear layer on vectors.
+        kind: `conv`, `transposed` (convolution) or `linear`.
+        kernel_size: One number per spatial dimension (1 to 3); (1, 1) for a linear layer.
+        stride: Likewise.
+        n_positions: Places per sample at which the kernel is applied, over all calls: output pixels, for a transposed
+            convolution input pixels; 1 for a linear layer on vectors.
         n_calls: How often one forward calls the layer. Techniques leave a layer alone that is called several times:
             its calls stand in different places and could not be changed independently.
     """
@@ -53,17 +59,16 @@ class Layer:
     kind: str
     in_channels: int
     out_channels: int
-    kernel_size: tuple[int, int]
-    stride: tuple[int, int]
+    kernel_size: tuple[int, ...]
+    stride: tuple[int, ...]
     groups: int
-    output_positions: int
+    n_positions: int
     n_calls: int = 1
 
     @property
     def macs(self) -> int:
         """Multiply-accumulate operations for one sample."""
-        kernel = self.kernel_size[0] * self.kernel_size[1]
-        return self.output_positions * kernel * self.in_channels // self.groups * self.out_channels
+        return self.n_positions * math.prod(self.kernel_size) * self.in_channels // self.groups * self.out_channels
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +77,13 @@ class Network:
 
     Attributes:
         module: The model as a graph in evaluation mode, each activation call a module of its own. Never edited.
-        example_input: One input batch, shape (n, ...).
+        example_inputs: One batch of every input, each of shape (n, ...).
         layers: Convolutions and linear layers in the order in which they run.
         output_layers: Names of the layers whose outputs are the model's outputs; their widths are never changed.
     """
 
     module: fx.GraphModule
-    example_input: Tensor
+    example_inputs: tuple[Tensor, ...]
     layers: tuple[Layer, ...]
     output_layers: frozenset[str]
 
@@ -116,16 +121,17 @@ class _NamingShapeProp(ShapeProp):
         return super().run_node(n)
 
 
-def trace(model: nn.Module, example_input: Tensor) -> Network:
+def trace(model: nn.Module, example_inputs: Tensor | tuple[Tensor, ...]) -> Network:
     """Traces a model once for all techniques; the model itself is not touched.
 
     Args:
-        model: Any module whose forward takes one tensor.
-        example_input: A batch, shape (n, ...).
+        model: Any module whose forward takes tensors.
+        example_inputs: A batch, shape (n, ...), or one of every input.
 
     Raises:
         SpaceError: The forward cannot be traced or does not run; names the module and the line.
     """
+    inputs = example_inputs if isinstance(example_inputs, tuple) else (example_inputs,)
     model = copy.deepcopy(model).eval()
     tracer = _NamingTracer()
     try:
@@ -139,12 +145,12 @@ def trace(model: nn.Module, example_input: Tensor) -> Network:
         ) from error
     _drop_identities(module)
     _give_each_activation_a_module(module)
-    propagate_shapes(module, example_input)
+    propagate_shapes(module, inputs)
     _free_flattening_of_sizes(module)
-    return Network(module, example_input, _layers(module), _output_layers(module))
+    return Network(module, inputs, _layers(module), _output_layers(module))
 
 
-def propagate_shapes(module: fx.GraphModule, example_input: Tensor) -> None:
+def propagate_shapes(module: fx.GraphModule, example_inputs: tuple[Tensor, ...]) -> None:
     """Annotates the nodes of the graph with tensor shapes by one run without gradients.
 
     Raises:
@@ -153,10 +159,10 @@ def propagate_shapes(module: fx.GraphModule, example_input: Tensor) -> None:
     run = _NamingShapeProp(module)
     try:
         with torch.no_grad(), redirect_stderr(io.StringIO()):  # ShapeProp prints a traceback of its own
-            run.propagate(example_input)
+            run.propagate(*example_inputs)
     except Exception as error:
         raise SpaceError(
-            f"the network must run on an input of shape {tuple(example_input.shape)}, but {run.current!r} failed: "
+            f"the network must run on an input of shape {_shapes(example_inputs)}, but {run.current!r} failed: "
             f"{_one_line(error.__cause__ or error)}"
         ) from error
 
@@ -195,9 +201,9 @@ def n_calls(module: fx.GraphModule, node: fx.Node) -> int:
     return sum(other.op == "call_module" and other.target == node.target for other in module.graph.nodes)
 
 
-def is_layer(module: nn.Module | None) -> bool:
+def is_layer(module: nn.Module | None) -> TypeGuard[LayerModule]:
     """Whether a module is one of the layers that techniques work on."""
-    return isinstance(module, nn.Conv2d | nn.Linear)
+    return isinstance(module, LayerModule)
 
 
 def _drop_identities(module: fx.GraphModule) -> None:
@@ -245,6 +251,10 @@ def _free_flattening_of_sizes(module: fx.GraphModule) -> None:
     module.recompile()
 
 
+def _shapes(inputs: tuple[Tensor, ...]) -> str:
+    return " and ".join(str(tuple(each.shape)) for each in inputs)
+
+
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
@@ -257,23 +267,40 @@ def _free_name(module: nn.Module, name: str) -> str:
 def _layers(module: fx.GraphModule) -> tuple[Layer, ...]:
     layers: dict[str, Layer] = {}
     for node in module.graph.nodes:
-        submodule = module_of(module, node)
-        if isinstance(submodule, nn.Conv2d | nn.Linear):
-            call = describe_layer(str(node.target), submodule, node.meta["tensor_meta"].shape)
+        if is_layer(module_of(module, node)):
+            call = describe_layer(module, node)
             first = layers.get(call.name)
-            positions = call.output_positions + (first.output_positions if first else 0)
-            layers[call.name] = replace(call, output_positions=positions, n_calls=first.n_calls + 1 if first else 1)
+            positions = call.n_positions + (first.n_positions if first else 0)
+            layers[call.name] = replace(call, n_positions=positions, n_calls=first.n_calls + 1 if first else 1)
     return tuple(layers.values())
 
 
-def describe_layer(name: str, module: nn.Conv2d | nn.Linear, output_shape: torch.Size) -> Layer:
-    """The facts about one layer, given the shape (n, ...) of its output."""
-    if isinstance(module, nn.Linear):
-        positions = int(output_shape[1:-1].numel())
-        return Layer(name, "linear", module.in_features, module.out_features, (1, 1), (1, 1), 1, positions)
-    kernel, stride = (module.kernel_size[0], module.kernel_size[1]), (module.stride[0], module.stride[1])
-    positions = int(output_shape[2:].numel())
-    return Layer(name, "conv", module.in_channels, module.out_channels, kernel, stride, module.groups, positions)
+def describe_layer(module: fx.GraphModule, node: fx.Node) -> Layer:
+    """The facts about the layer that a node calls; the graph's shapes must be known (`propagate_shapes`)."""
+    layer = module_of(module, node)
+    assert is_layer(layer)
+    name = str(node.target)
+    if isinstance(layer, nn.Linear):
+        positions = int(shape_of(node)[1:-1].numel())
+        return Layer(name, "linear", layer.in_features, layer.out_features, (1, 1), (1, 1), 1, positions)
+    is_transposed = isinstance(layer, TransposedConvolution)
+    positions = shape_of(node.all_input_nodes[0] if is_transposed else node)[2:].numel()
+    return Layer(
+        name,
+        "transposed" if is_transposed else "conv",
+        layer.in_channels,
+        layer.out_channels,
+        tuple(layer.kernel_size),
+        tuple(layer.stride),
+        layer.groups,
+        positions,
+    )
+
+
+def shape_of(node: fx.Node) -> torch.Size:
+    """The shape (n, ...) of a node's tensor, as the last `propagate_shapes` found it."""
+    shape: torch.Size = node.meta["tensor_meta"].shape
+    return shape
 
 
 def _output_layers(module: fx.GraphModule) -> frozenset[str]:

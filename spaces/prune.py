@@ -51,11 +51,11 @@ class Prune:
                 )
         return Found(tuple(sites), tuple(left_alone))
 
-    def prepare(self, module: fx.GraphModule, decisions: Decisions, example_input: Tensor) -> None:
+    def prepare(self, module: fx.GraphModule, decisions: Decisions, network: Network) -> None:
         """Removes the least important channels of each decided group."""
         if decisions:
             roots = {last_factor(module, name): int(width) for name, width in decisions.items()}
-            prune_channels(module, example_input, roots)
+            prune_channels(module, network.example_inputs, roots)
 
     def finish(self, module: fx.GraphModule, decisions: Decisions) -> None:
         """Nothing is left to do: the channels are gone already."""
@@ -75,9 +75,9 @@ def _failure(network: Network, sites: list[Site]) -> str:
     module = copy.deepcopy(network.module)
     try:
         with torch.no_grad():
-            expected = module(network.example_input).shape
-            prune_channels(module, network.example_input, {site.layer: int(site.choices[-1]) for site in sites})
-            actual = module(network.example_input).shape
+            expected = module(*network.example_inputs).shape
+            prune_channels(module, network.example_inputs, {site.layer: int(site.choices[-1]) for site in sites})
+            actual = module(*network.example_inputs).shape
     except Exception as error:  # whatever breaks here would break every trial
         return " ".join(str(error).split())
     return "" if actual == expected else f"the outputs' shape becomes {tuple(actual)}"

@@ -42,7 +42,7 @@ class Quantize:
             tuple(LeftAlone(self.name, name, "it is called in several places") for name in shared),
         )
 
-    def prepare(self, module: fx.GraphModule, decisions: Decisions, example_input: Tensor) -> None:
+    def prepare(self, module: fx.GraphModule, decisions: Decisions, network: Network) -> None:
         """Nothing to do: ranges are calibrated on the finished network."""
 
     def finish(self, module: fx.GraphModule, decisions: Decisions) -> None:

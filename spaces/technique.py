@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from torch import Tensor, fx
+from torch import fx
 
 from ..hardware_profiles.profile import Capabilities
 from .network import Network
@@ -39,8 +39,8 @@ class Technique(Protocol):
         """The sites of this technique in a network, under what the hardware executes."""
         ...
 
-    def prepare(self, module: fx.GraphModule, decisions: Decisions, example_input: Tensor) -> None:
-        """Brings the module into its trainable compressed form."""
+    def prepare(self, module: fx.GraphModule, decisions: Decisions, network: Network) -> None:
+        """Brings the module into its trainable compressed form; `network` holds the facts about the original."""
         ...
 
     def finish(self, module: fx.GraphModule, decisions: Decisions) -> None:

@@ -39,11 +39,11 @@ class OnnxRuntimeCpu:
         """The installed version of ONNX Runtime."""
         return str(onnxruntime.__version__)
 
-    def export(self, module: nn.Module, example_input: Tensor, plan: PrecisionPlan, path: Path) -> None:
+    def export(self, module: nn.Module, example_inputs: tuple[Tensor, ...], plan: PrecisionPlan, path: Path) -> None:
         """Writes the network as an ONNX file, see `qdq.export_onnx`."""
         from ..qdq import export_onnx  # Here, because it imports torch, which the measuring process must not.
 
-        export_onnx(module, example_input, plan, path)
+        export_onnx(module, example_inputs, plan, path)
 
     def open_session(self, path: Path, threads: int) -> OnnxSession:
         """Loads an ONNX file.

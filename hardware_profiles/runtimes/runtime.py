@@ -93,7 +93,7 @@ class Runtime(Protocol):
     def version(self) -> str:
         """The installed version: part of the fingerprint of a measurement."""
 
-    def export(self, module: nn.Module, example_input: Tensor, plan: PrecisionPlan, path: Path) -> None:
+    def export(self, module: nn.Module, example_inputs: tuple[Tensor, ...], plan: PrecisionPlan, path: Path) -> None:
         """Writes a finished network in the given precision.
 
         Raises:

@@ -182,7 +182,7 @@ def test_a_real_measurement_orders_two_networks(profile: HardwareProfile, tmp_pa
     for name, width in (("candidate", 8), ("reference", 64)):
         module = nn.Sequential(nn.Conv2d(3, width, 3), nn.ReLU(), nn.Conv2d(width, width, 3))
         files.append(tmp_path / f"{name}.onnx")
-        export_onnx(module, torch.zeros(1, 3, 24, 24), PrecisionPlan.none(), files[-1])
+        export_onnx(module, (torch.zeros(1, 3, 24, 24),), PrecisionPlan.none(), files[-1])
     protocol = profile.protocol.model_copy(update={"burst_ms": 10.0, "warmup_ms": 5.0, "max_pairs": 10})
 
     with Meter(profile.model_copy(update={"protocol": protocol})) as meter:

@@ -102,7 +102,7 @@ def simulated(module: nn.Module, x: Tensor, plan: PrecisionPlan) -> Tensor:
 
 def exported(module: nn.Module, plan: PrecisionPlan, tmp_path: Path) -> Path:
     path = tmp_path / "model.onnx"
-    export_onnx(module, torch.zeros(1, 3, 16, 16), plan, path)
+    export_onnx(module, (torch.zeros(1, 3, 16, 16),), plan, path)
     return path
 
 
@@ -183,7 +183,7 @@ def test_integers_take_a_quarter_of_the_space(tmp_path: Path) -> None:
     plan = PrecisionPlan({"0.weight": weights_of(module, "0"), "0.input": unsigned(1.0), "0.output": unsigned(1.0)})
     sizes = []
     for some_plan in (PrecisionPlan.none(), plan):
-        export_onnx(module, torch.zeros(1, 64, 8, 8), some_plan, tmp_path / "model.onnx")
+        export_onnx(module, (torch.zeros(1, 64, 8, 8),), some_plan, tmp_path / "model.onnx")
         sizes.append((tmp_path / "model.onnx").stat().st_size)
 
     # 64 * 64 * 9 weights save 3 bytes each; scales, zero points and nodes add a little.
@@ -202,7 +202,7 @@ def test_equal_parameters_of_two_layers_stay_apart(tmp_path: Path) -> None:
     tensors = {f"{name}.weight": weights_of(twins, name) for name in names}
     tensors |= {"0.input": unsigned(1.0, -1.0), "0.output": unsigned(1.0), "2.input": unsigned(1.0)}
     tensors |= {"2.output": unsigned(2.0), "4.input": unsigned(2.0), "4.output": unsigned(1.0, -1.0)}
-    export_onnx(twins, torch.zeros(1, 3, 16, 16), PrecisionPlan(tensors), tmp_path / "model.onnx")
+    export_onnx(twins, (torch.zeros(1, 3, 16, 16),), PrecisionPlan(tensors), tmp_path / "model.onnx")
 
     assert operators(tmp_path / "model.onnx").count("QLinearConv") == 3
 
@@ -211,8 +211,8 @@ def test_a_linear_without_bias_or_on_more_dimensions_is_found(tmp_path: Path) ->
     module = nn.Sequential(nn.Linear(16, 8, bias=False), nn.ReLU(), nn.Linear(8, 8), nn.ReLU())
     tensors = {f"{name}.weight": weights_of(module, name) for name in ("0", "2")}
     tensors |= {"0.input": unsigned(1.0, -1.0), "0.output": unsigned(1.0), "2.input": unsigned(1.0)}
-    export_onnx(module, torch.zeros(1, 16), PrecisionPlan(tensors), tmp_path / "flat.onnx")
-    export_onnx(module, torch.zeros(1, 4, 16), PrecisionPlan(tensors), tmp_path / "deep.onnx")
+    export_onnx(module, (torch.zeros(1, 16),), PrecisionPlan(tensors), tmp_path / "flat.onnx")
+    export_onnx(module, (torch.zeros(1, 4, 16),), PrecisionPlan(tensors), tmp_path / "deep.onnx")
 
     for name, shape in (("flat", (1, 16)), ("deep", (1, 4, 16))):
         inputs = np.full(shape, 0.5, np.float32)
@@ -229,7 +229,7 @@ def test_a_bias_that_would_overflow_int32_keeps_its_value(tmp_path: Path) -> Non
         module.get_parameter("0.bias").fill_(0.5)
     weight = TensorQuantization(8, (1e-12,) * 4, (0,) * 4, axis=0, is_signed=True)
     plan = PrecisionPlan({"0.weight": weight, "0.input": unsigned(1.0), "0.output": unsigned(1.0)})
-    export_onnx(module, torch.zeros(1, 4, 8, 8), plan, tmp_path / "model.onnx")
+    export_onnx(module, (torch.zeros(1, 4, 8, 8),), plan, tmp_path / "model.onnx")
 
     found = get_runtime("onnxruntime").open_session(tmp_path / "model.onnx", 1).run(np.ones((1, 4, 8, 8), np.float32))
 
@@ -291,7 +291,7 @@ def test_networks_that_cannot_be_exported_are_refused(tmp_path: Path) -> None:
             return x + 1, x * 2
 
     with pytest.raises(ExportError, match="must be exportable to ONNX"):
-        export_onnx(Unexportable(), torch.zeros(1, 3, 3), PrecisionPlan.none(), tmp_path / "model.onnx")
+        export_onnx(Unexportable(), (torch.zeros(1, 3, 3),), PrecisionPlan.none(), tmp_path / "model.onnx")
     with pytest.raises(ExportError, match="must return one tensor"):
-        export_onnx(TwoOutputs(), torch.zeros(1, 3), PrecisionPlan.none(), tmp_path / "model.onnx")
+        export_onnx(TwoOutputs(), (torch.zeros(1, 3),), PrecisionPlan.none(), tmp_path / "model.onnx")
     assert not (tmp_path / "model.onnx").exists()

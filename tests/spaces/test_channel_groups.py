@@ -80,7 +80,7 @@ def test_importance_is_the_groups_norm_over_its_mean() -> None:
 def test_pruning_is_zeroing_the_removed_channels(build: Callable[[str], nn.Module], images: Tensor) -> None:
     network = trace(build("residual"), images[:2])
     pruned, zeroed = copy.deepcopy(network.module), copy.deepcopy(network.module)
-    removed = prune_channels(pruned, network.example_input, {"conv1": 8, "layer2.0.conv1": 16})
+    removed = prune_channels(pruned, network.example_inputs, {"conv1": 8, "layer2.0.conv1": 16})
     assert [len(removed["conv1"]), len(removed["layer2.0.conv1"])] == [8, 16]
     members = {
         "conv1": [("conv1", "bn1"), ("layer1.0.conv2", "layer1.0.bn2")],  # coupled by the addition

@@ -70,7 +70,7 @@ def test_nothing_is_skipped_in_silence(technique: Technique, network: Network, s
 def test_no_decision_changes_nothing(technique: Technique, network: Network, images: Tensor) -> None:
     expected = outputs(network.module, images)
     module = copy.deepcopy(network.module)
-    technique.prepare(module, {}, network.example_input)
+    technique.prepare(module, {}, network)
     assert torch.equal(outputs(module, images), expected)
     technique.finish(module, {})
     assert torch.equal(outputs(module, images), expected)

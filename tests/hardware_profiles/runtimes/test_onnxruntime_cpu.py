@@ -15,7 +15,7 @@ RUNTIME = get_runtime("onnxruntime")
 def exported(tmp_path: Path) -> tuple[nn.Module, Path]:
     torch.manual_seed(0)
     module = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 6 * 6, 5), nn.ReLU()).eval()
-    RUNTIME.export(module, torch.zeros(2, 3, 8, 8), PrecisionPlan.none(), tmp_path / "model.onnx")
+    RUNTIME.export(module, (torch.zeros(2, 3, 8, 8),), PrecisionPlan.none(), tmp_path / "model.onnx")
     return module, tmp_path / "model.onnx"
 
 
