@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from .config import accept_config
+from .errors import EXIT_INTERRUPTED, run_program
 
 if TYPE_CHECKING:
     from ..results import Run
@@ -24,40 +25,20 @@ hardware_app = typer.Typer(help="Hardware profiles: what networks are measured o
 app.add_typer(hardware_app, name="hardware")
 
 TaskName = Annotated[
-    str, typer.Argument(metavar="TASK", help="A built-in task, or a Python file: my_task.py[:function].")
+    str,
+    typer.Argument(
+        metavar="TASK",
+        help="A built-in task; MODEL@cifar10, MODEL@cifar100 or MODEL@images:FOLDER with a torchvision model; "
+        "or a Python file: my_task.py[:function].",
+    ),
 ]
 Hardware = Annotated[str, typer.Option("--hardware", metavar="HW", help="A profile's name, or a YAML file.")]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="The directory of a run (--out of the search).")]
 
-EXIT_ERROR, EXIT_INTERRUPTED = 1, 130
-TRACE_VARIABLE = "PAREFRONT_TRACE"
-
 
 def main() -> None:
-    """Runs the program; what a person can mend is one line on the error stream, never a stack trace."""
-    try:
-        app()
-    except KeyboardInterrupt:
-        sys.exit(EXIT_INTERRUPTED)
-    except Exception as error:
-        if os.environ.get(TRACE_VARIABLE):
-            raise
-        typer.secho(f"error: {_one_line(error)}", fg=typer.colors.RED, err=True)
-        sys.exit(EXIT_ERROR)
-
-
-def _one_line(error: Exception) -> str:
-    """Our own errors as they are worded; any other with its place, the user's own code rather than a library's."""
-    from ..hardware_profiles.errors import ParefrontError
-
-    if isinstance(error, ParefrontError):
-        return str(error)
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = str(Path(__file__).resolve().parent.parent)
-    theirs = [f for f in frames if "site-packages" not in f.filename and not f.filename.startswith((ours, sys.prefix))]
-    last = (theirs or frames)[-1]
-    what = " ".join(f"{type(error).__name__}: {error}".split())
-    return f"{what} ({last.filename}:{last.lineno}); {TRACE_VARIABLE}=1 shows the stack trace"
+    """Runs the program."""
+    run_program(app)
 
 
 def _print_version(is_wanted: bool) -> None:
@@ -170,20 +151,79 @@ def report(
 
 
 @app.command()
-def inspect(task: TaskName, hardware: Hardware = "cpu-ort-1t") -> None:
-    """List what can be chosen in a network, and what is left alone and why. Nothing is trained."""
+def inspect(
+    task: TaskName,
+    hardware: Hardware = "cpu-ort-1t",
+    max_latency_ms: Annotated[
+        float | None, typer.Option("--max-latency-ms", metavar="MS", help="Say whether this latency can be met.")
+    ] = None,
+    min_speedup: Annotated[
+        float | None, typer.Option("--min-speedup", metavar="X", help="Say whether it can be made X times as fast.")
+    ] = None,
+    max_size: Annotated[
+        str | None,
+        typer.Option("--max-size", metavar="SIZE", help="Say whether this file size can be met: 200kB, 1MB."),
+    ] = None,
+    shows_all: Annotated[bool, typer.Option("--all", help="Name every layer instead of the first few.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+) -> None:
+    """Show what can be chosen, what it can reach at best, and what is left alone and why. Nothing is trained."""
+    from ..evaluators.estimate import Targets
     from ..hardware_profiles import load_profile
-    from ..spaces import find_space, trace
-    from ..tasks import available_network, load_task
-    from .tables import print_space
+    from ..tasks import load_task
+    from .inspection import inspect_task
+    from .inspection_tables import print_inspection
+    from .progress import open_display
+    from .quantities import parse_bytes
+
+    targets = Targets(max_latency_ms, min_speedup, None if max_size is None else parse_bytes(max_size))
+    profile, loaded_task = load_profile(hardware), load_task(task)
+    with open_display(f"inspecting {loaded_task.name} on {profile.name}") as display:
+        inspection = inspect_task(loaded_task, profile, targets, display.on_progress)
+    if as_json:
+        typer.echo(json.dumps(inspection.to_json(), indent=2))
+        return
+    if not inspection.is_trained:
+        typer.echo("The baseline is not trained yet: ranks are those of random weights, and will differ.", err=True)
+    print_inspection(inspection, shows_all=shows_all)
+
+
+@app.command()
+def compress(
+    task: TaskName,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="SITE=CHOICE",
+            help="Repeatable. SITE may be a pattern, CHOICE a share of the width: 'bits/*=8', 'prune/*=50%'.",
+        ),
+    ] = None,
+    start: Annotated[
+        Path | None, typer.Option("--from", metavar="FILE", help="A configuration (JSON) that --set changes.")
+    ] = None,
+    hardware: Hardware = "cpu-ort-1t",
+    fidelity: Annotated[
+        str, typer.Option(metavar="FIDELITY", help="structure (nothing is trained), or the fine-tune short or full.")
+    ] = "full",
+    to: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The ONNX file to write. [default: TASK.onnx]")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of training.")] = 0,
+) -> None:
+    """Compress a network as you say: train, export and verify it, and measure it against the original."""
+    from ..hardware_profiles import load_profile
+    from ..tasks import load_task
+    from .compression import Request, compress_task
+    from .compression_tables import print_outcome
+    from .progress import open_display
 
     loaded_task, profile = load_task(task), load_profile(hardware)
-    train = loaded_task.load_data().train
-    module, is_trained = available_network(loaded_task, train)
-    network = trace(module, train.inputs[:2])
-    if not is_trained:
-        typer.echo("The baseline is not trained yet: ranks are those of random weights, and will differ.", err=True)
-    print_space(network, find_space(network, profile.capabilities), profile.name)
+    target = to or Path(f"{loaded_task.name}.onnx")
+    request = Request(tuple(assignments or ()), start, fidelity, seed, target)
+    with open_display(f"compressing {loaded_task.name} for {profile.name}") as display:
+        outcome = compress_task(loaded_task, profile, request, display.on_progress)
+    print_outcome(outcome, fidelity, target)
 
 
 @hardware_app.command("list")
@@ -211,3 +251,9 @@ def _load(directory: Path) -> Run:
     from ..results import load
 
     return load(directory)
+
+
+for _commands in (app.registered_commands, hardware_app.registered_commands):
+    for _command in _commands:
+        assert _command.callback is not None
+        _command.callback = accept_config(_command.callback)

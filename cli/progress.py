@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
+from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -18,8 +20,8 @@ from ..search.engine import Status
 
 N_LAST = 5
 """Ended trials that stay visible."""
-PLAIN_EVERY_S = 5.0
-"""Seconds between lines of progress within one step, where the output is not a terminal."""
+PLAIN_FIRST_S, PLAIN_EVERY_S = 2.0, 5.0
+"""Seconds before the first line of progress within one step and between the others, where the output is no terminal."""
 
 
 class Display(Protocol):
@@ -46,34 +48,98 @@ def open_display(title: str) -> Display:
     return LiveDisplay(title, console) if console.is_terminal else PlainDisplay(title, console)
 
 
+class LogLines(logging.Handler):
+    """Shows what the packages log while a display is open: what is read, and what is left out."""
+
+    def __init__(self, show: Callable[[str], None]) -> None:
+        super().__init__(logging.INFO)
+        self._show = show
+        self._logger = logging.getLogger(__name__.partition(".")[0])
+        self._level_before = self._logger.level
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Shows one line."""
+        self._show(record.getMessage())
+
+    def start(self) -> None:
+        """Begins to show."""
+        self._level_before = self._logger.level
+        self._logger.setLevel(logging.INFO)
+        self._logger.addHandler(self)
+
+    def stop(self) -> None:
+        """Leaves everything as it was."""
+        self._logger.removeHandler(self)
+        self._logger.setLevel(self._level_before)
+
+
+class StepClock:
+    """How far one step of work is, and how long it will take at the pace so far."""
+
+    def __init__(self) -> None:
+        self._what = ""
+        self._done = self._total = self._began_at = 0
+        self._began = 0.0
+
+    def tick(self, what: str, step: int, total: int) -> None:
+        """Notes progress; another name, or a smaller number of steps, begins anew."""
+        if what != self._what or step < self._done:
+            self._what, self._began, self._began_at = what, time.monotonic(), step
+        self._done, self._total = step, total
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether all steps are done."""
+        return self._done >= self._total
+
+    def words(self) -> str:
+        """Such as `fine-tuning: step 40 of 200, 12.1 s left`."""
+        done = self._done - self._began_at
+        left = "" if done == 0 else f", {word_seconds(self._left_s(done))} left"
+        return f"{self._what}: step {self._done} of {self._total}{left}"
+
+    def _left_s(self, done: int) -> float:
+        return (time.monotonic() - self._began) / done * (self._total - self._done)
+
+
 class PlainDisplay:
     """One line per ended trial, and for long steps one every few seconds."""
 
     def __init__(self, title: str, console: Console) -> None:
         self._console = console
-        self._started = self._last_line = time.monotonic()
-        self._console.print(title, soft_wrap=True)
+        self._title = title
+        self._log = LogLines(self._say)
+        self._steps = StepClock()
+        self._next_line = time.monotonic() + PLAIN_FIRST_S
 
     def on_progress(self, what: str, step: int, total: int) -> None:
         """See `Display`; fine-tunes are short, so only what lasts is told."""
+        self._steps.tick(what, step, total)
         now = time.monotonic()
-        if now - self._last_line > PLAIN_EVERY_S:
-            self._last_line = now
-            self._console.print(f"{what}: {step} of {total} steps", soft_wrap=True)
+        if now >= self._next_line:
+            self._next_line = now + PLAIN_EVERY_S
+            self._say(self._steps.words())
 
     def on_status(self, status: Status) -> None:
         """See `Display`."""
-        self._last_line = time.monotonic()
-        self._console.print(f"[{status.phase} {status.n_done}/{status.n_total}] ", end="", markup=False)
-        self._console.print(f"{status.last} · {_numbers(status)}", soft_wrap=True, markup=False)
+        self._next_line = time.monotonic() + PLAIN_FIRST_S
+        self._say(f"[{status.phase} {status.n_done}/{status.n_total}] {status.last} · {_numbers(status)}")
 
     def __enter__(self) -> Self:
+        self._log.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        pass
+        self._log.stop()
+
+    def _say(self, line: str) -> None:
+        """Prints a line; before the first one the title, which alone would only stand between a user and an error."""
+        if self._title:
+            self._console.print(self._title, soft_wrap=True, markup=False)
+            self._title = ""
+        self._console.print(line, soft_wrap=True, markup=False)
 
 
 class LiveDisplay:
@@ -83,21 +149,23 @@ class LiveDisplay:
         self._title = title
         self._started = time.monotonic()
         self._status: Status | None = None
-        self._step: tuple[str, int, int, float] | None = None
+        self._steps: StepClock | None = None
         self._last: deque[str] = deque(maxlen=N_LAST)
+        self._log = LogLines(lambda line: console.print(line, soft_wrap=True, markup=False))
         self._live = Live(get_renderable=self._render, console=console, refresh_per_second=4, transient=True)
 
     def on_progress(self, what: str, step: int, total: int) -> None:
         """See `Display`."""
-        began = self._step[3] if self._step and self._step[0] == what and step > 1 else time.monotonic()
-        self._step = (what, step, total, began)
+        self._steps = self._steps or StepClock()
+        self._steps.tick(what, step, total)
 
     def on_status(self, status: Status) -> None:
         """See `Display`."""
-        self._status, self._step = status, None
+        self._status, self._steps = status, None
         self._last.append(status.last)
 
     def __enter__(self) -> Self:
+        self._log.start()
         self._live.start()
         return self
 
@@ -105,6 +173,7 @@ class LiveDisplay:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._live.stop()
+        self._log.stop()
 
     def _render(self) -> RenderableType:
         elapsed = word_seconds(time.monotonic() - self._started)
@@ -119,7 +188,8 @@ class LiveDisplay:
             )
             parts += [bar, Text(_numbers(status))]
         parts += [Text(f"  {line}", style="dim", no_wrap=True, overflow="ellipsis") for line in self._last]
-        parts.append(Text(_step(self._step), style="cyan"))
+        step = "preparing and measuring" if self._steps is None or self._steps.has_ended else self._steps.words()
+        parts.append(Text(step, style="cyan"))
         return Group(*parts)
 
 
@@ -127,11 +197,3 @@ def _numbers(status: Status) -> str:
     speedup = "none yet" if status.best_speedup is None else word_ratio(status.best_speedup)
     left = "" if status.eta_s is None else f" · {word_seconds(status.eta_s)} left"
     return f"front {status.n_front} · hypervolume {status.hypervolume:.3f} · best speed-up within 1 pt: {speedup}{left}"
-
-
-def _step(step: tuple[str, int, int, float] | None) -> str:
-    if step is None:
-        return "preparing and measuring"
-    what, done, total, began = step
-    left = (time.monotonic() - began) / max(1, done) * (total - done)
-    return f"{what}: step {done} of {total}, {word_seconds(left)} left"

@@ -1,8 +1,7 @@
-"""Tables for the terminal."""
+"""A run's front and times, as tables for the terminal."""
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 from rich import box
@@ -13,7 +12,6 @@ from ..evaluators.evaluator import Score
 from ..results import FrontRow, Run, front_rows
 from ..results.wording import word_bytes, word_ratio, word_seconds
 from ..search.session import WORK_STAGES
-from ..spaces import Network, SearchSpace
 
 MIN_WIDTH = 120
 """Columns assumed where the output is not a terminal, so that a file or a pipe holds whole rows."""
@@ -32,9 +30,9 @@ def print_front(run: Run) -> None:
     for row in rows:
         cells = [
             str(row.number),
-            _with_half_width(row.accuracy, 1),
+            with_half_width(row.accuracy, 1),
             f"{row.accuracy_drop.value:.2f}",
-            _with_half_width(row.latency_ms, 3),
+            with_half_width(row.latency_ms, 3),
             word_ratio(row.speedup),
             word_bytes(row.size_bytes),
             word_ratio(row.size_ratio),
@@ -43,7 +41,7 @@ def print_front(run: Run) -> None:
         if has_test:
             cells.append("" if row.test_drop is None else f"{row.test_drop.value:.2f}")
         table.add_row(*cells, _note(row), style="bold green" if row.is_pick else None)
-    _console().print(table)
+    open_console().print(table)
 
 
 def print_times(run: Run) -> None:
@@ -54,29 +52,7 @@ def print_times(run: Run) -> None:
         return
     parts = [f"{stage} {seconds[stage] / total:.0%}" for stage in WORK_STAGES if seconds.get(stage)]
     parts.append(f"own overhead {seconds.get('overhead', 0.0) / total:.1%}")
-    _console().print(f"Time {word_seconds(total)}: {', '.join(parts)}")
-
-
-def print_space(network: Network, space: SearchSpace, hardware: str) -> None:
-    """Sites with their choices, and what is left alone and why."""
-    console = _console()
-    console.print(
-        f"{len(network.layers)} layers, {network.macs / 1e6:.1f} M MACs; on {hardware}: {len(space.sites)} sites, "
-        f"{float(space.n_configurations):.1e} combinations",
-        style="bold",
-    )
-    for technique, sites in itertools.groupby(space.sites, key=lambda site: site.technique):
-        table = Table(
-            "layer", "choices", "with", title=technique, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
-        )
-        for site in sites:
-            table.add_row(site.layer, " ".join(map(str, site.choices)), ", ".join(site.layers[1:]))
-        console.print(table)
-    table = Table("technique", "layer", "left alone because", box=box.SIMPLE_HEAD, pad_edge=False)
-    for item in space.left_alone:
-        table.add_row(item.technique, item.name, item.reason)
-    if space.left_alone:
-        console.print(table)
+    open_console().print(f"Time {word_seconds(total)}: {', '.join(parts)}")
 
 
 def front_records(run: Run) -> list[dict[str, Any]]:
@@ -90,7 +66,7 @@ def front_records(run: Run) -> list[dict[str, Any]]:
     ]
 
 
-def _with_half_width(score: Score, digits: int) -> str:
+def with_half_width(score: Score, digits: int) -> str:
     """A value and half the width of its interval: `91.8 ± 0.7`."""
     if score.low is None or score.high is None:
         return f"{score.value:.{digits}f}"
@@ -108,6 +84,7 @@ def _note(row: FrontRow) -> str:
     return ", ".join(notes)
 
 
-def _console() -> Console:
+def open_console() -> Console:
+    """The output stream: as wide as the terminal, and wide enough for whole rows where it is none."""
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=max(MIN_WIDTH, console.width))

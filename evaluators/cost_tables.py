@@ -14,7 +14,9 @@ from dataclasses import dataclass
 
 from ..hardware_profiles.runtimes import OperatorTime
 from ..spaces import Choice, SearchSpace
-from ..spaces.factorize import factor_weights, is_part_of, parse_rank
+from ..spaces.factorize import is_part_of
+from ..spaces.quantize import bits_per_weight
+from ..spaces.rank_schemes import factor_macs, factor_weights, parse_rank
 from ..spaces.site import Site
 
 FIXED_SHARE = 0.3
@@ -31,25 +33,20 @@ class Form:
     Attributes:
         layer: Name in the original network; a merged layer has the name of its first.
         kind: `plain`, `merged`, or the scheme of its rank.
-        bits: Of its weights.
+        bits: The choice of its weights' bits.
         weights: Number of weights.
-        positions: Output pixels.
+        macs: Multiply-accumulates per sample.
         out_channels: Output channels.
         shape: Everything the time depends on within one kind, for exact look-ups.
     """
 
     layer: str
     kind: str
-    bits: int
+    bits: Choice
     weights: int
-    positions: int
+    macs: int
     out_channels: int
     shape: tuple[int, ...]
-
-    @property
-    def macs(self) -> int:
-        """Multiply-accumulates per sample; exact but for the first factor of a strided spatial split."""
-        return self.weights * self.positions
 
 
 class CostTables:
@@ -57,11 +54,9 @@ class CostTables:
 
     def __init__(self, space: SearchSpace) -> None:
         self._space = space
-        folds = [site for site in space.sites if site.technique == "fold"]
-        self._fold_of = {site.layers[0]: site for site in folds}
-        self._gone_with = {layer: site for site in folds for layer in site.layers[1:]}
-        self._times: dict[tuple[str, str, int], dict[tuple[int, ...], list[tuple[int, float]]]] = {}
-        self._pooled: dict[tuple[str, int], list[tuple[int, float]]] = defaultdict(list)
+        self._folds_near = _folds_by_layer(space)
+        self._times: dict[tuple[str, str, Choice], dict[tuple[int, ...], list[tuple[int, float]]]] = {}
+        self._pooled: dict[tuple[str, Choice], list[tuple[int, float]]] = defaultdict(list)
         self._others: list[tuple[int, float]] = []
         self._size_extras: list[tuple[int, float]] = []
         self._fixed = (0.0, 0.0)
@@ -133,37 +128,54 @@ class CostTables:
         touched |= {
             name for name in widths if site.name in {widths[name].output_site, *(i[0] for i in widths[name].inputs)}
         }
-        touched |= {fold.layers[0] for fold in self._fold_of.values() if touched & set(fold.layers)}
+        near = {fold for layer in touched for fold in self._folds_near.get(layer, ())}
+        # Of folds that overlap one counts: switching it may bring another into force.
+        touched |= {layer for fold in near for layer in (fold.layers if site.technique == "fold" else fold.layers[:1])}
         return tuple(name for name in widths if name in touched)
 
     def _form(self, layer: str, choices: Mapping[str, Choice]) -> Form | None:
-        gone = self._gone_with.get(layer)
-        if gone is not None and choices.get(gone.name) == "on":
-            return None
-        fold = self._fold_of.get(layer)
-        bits = int(choices.get(f"bits/{layer}", 32))
-        if fold is not None and choices.get(fold.name) == "on":
-            return self._merged_form(fold, bits, choices)
+        fold = self._fold_over(layer, choices)
+        bits = choices.get(f"bits/{layer}", 32)
+        if fold is not None:
+            return self._merged_form(fold, bits, choices) if layer == fold.layer else None
         widths = self._space.widths[layer]
         inner, outer = widths.under(choices)
         kernel = widths.layer.kernel_size
         rank = str(choices.get(f"rank/{layer}", "full"))
         if rank == "full":
             weights = inner * outer * math.prod(kernel) // widths.layer.groups
-            return Form(layer, PLAIN, bits, weights, widths.layer.n_positions, outer, (inner, outer))
-        scheme, size = parse_rank(rank)
+            return Form(layer, PLAIN, bits, weights, weights * widths.layer.n_positions, outer, (inner, outer))
+        scheme, ranks = parse_rank(rank)
         weights = factor_weights(rank, inner, outer, kernel)
-        return Form(layer, scheme, bits, weights, widths.layer.n_positions, outer, (inner, outer, size))
+        macs = factor_macs(rank, inner, outer, kernel, widths.layer.stride, widths.layer.n_positions)
+        return Form(layer, scheme, bits, weights, macs, outer, (inner, outer, *ranks))
 
-    def _merged_form(self, fold: Site, bits: int, choices: Mapping[str, Choice]) -> Form:
-        first, second = self._space.widths[fold.layers[0]], self._space.widths[fold.layers[1]]
-        inner, outer = first.under(choices)[0], second.under(choices)[1]
-        sizes = [
-            first.layer.kernel_size[axis] + first.layer.stride[axis] * (second.layer.kernel_size[axis] - 1)
-            for axis in (0, 1)
-        ]
-        weights, positions = inner * outer * math.prod(sizes), second.layer.n_positions
-        return Form(fold.layers[0], MERGED, bits, weights, positions, outer, (inner, outer))
+    def _fold_over(self, layer: str, choices: Mapping[str, Choice]) -> Site | None:
+        """The fold that merges a layer with others; of folds that overlap the first counts."""
+        taken: set[str] = set()
+        for fold in self._folds_near.get(layer, ()):
+            span = fold.touched(choices.get(fold.name, fold.neutral))
+            if not taken.isdisjoint(span):
+                continue
+            if layer in span:
+                return fold
+            taken.update(span)
+        return None
+
+    def _merged_form(self, fold: Site, bits: Choice, choices: Mapping[str, Choice]) -> Form:
+        """K = k1 + s1 (k2 - 1); an absorbed projection, last among the layers, is 1 x 1 and adds nothing to it."""
+        layers = [self._space.widths[name] for name in fold.touched(choices[fold.name])]
+        inner, outer = layers[0].under(choices)[0], layers[-1].under(choices)[1]
+        kernel = list(layers[0].layer.kernel_size)
+        stride = list(layers[0].layer.stride)
+        for each in (widths.layer for widths in layers[1:]):
+            kernel = [k + s * (k2 - 1) for k, s, k2 in zip(kernel, stride, each.kernel_size, strict=True)]
+            stride = [s * s2 for s, s2 in zip(stride, each.stride, strict=True)]
+        # Depthwise layers keep one channel per group, however many are pruned.
+        groups = min(inner, math.gcd(*(widths.layer.groups for widths in layers)))
+        weights = inner * outer * math.prod(kernel) // groups
+        macs = weights * layers[-1].layer.n_positions
+        return Form(fold.layer, MERGED, bits, weights, macs, outer, (inner, outer, len(layers)))
 
     def _time(self, form: Form) -> float:
         """Microseconds of one layer: as seen at this shape, else on a line through what was seen of its kind."""
@@ -181,6 +193,18 @@ class CostTables:
         pooled = self._pooled.get((form.kind, form.bits)) or self._pooled.get((PLAIN, form.bits))
         pooled = pooled or [point for points in self._pooled.values() for point in points]
         return _line(pooled, form.macs) if pooled else float(form.macs)
+
+
+def _folds_by_layer(space: SearchSpace) -> dict[str, tuple[Site, ...]]:
+    """For each layer the folds that may merge it, and all that overlap with these, in the order of the network."""
+    clusters: list[tuple[set[str], list[Site]]] = []
+    for site in space.sites:
+        if site.technique == "fold":
+            met = [cluster for cluster in clusters if not cluster[0].isdisjoint(site.layers)]
+            clusters = [cluster for cluster in clusters if cluster not in met]
+            layers = set(site.layers).union(*(cluster[0] for cluster in met))
+            clusters.append((layers, [*(fold for cluster in met for fold in cluster[1]), site]))
+    return {layer: tuple(folds) for layers, folds in clusters for layer in layers}
 
 
 def _line(points: list[tuple[int, float]], x: float) -> float:
@@ -204,5 +228,8 @@ def _offset_and_slope(points: Sequence[tuple[int, float]]) -> tuple[float, float
 
 
 def _weight_bytes(forms: Iterable[Form]) -> float:
-    """Weights in their bits, and per output channel a bias and, in 8 bits, a scale for each of the two."""
-    return sum(form.weights * form.bits / 8 + form.out_channels * (12 if form.bits == 8 else 4) for form in forms)
+    """Weights in their bits, and per output channel a bias, and what belongs to its scales."""
+    return sum(
+        form.weights * bits_per_weight(form.bits) / 8 + form.out_channels * (12 if form.bits == 8 else 4)
+        for form in forms
+    )

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..hardware_profiles.runtimes.runtime import ExecutedPrecision, Session
 from ..spaces.compress import Finished
-from ..spaces.quantize import simulate
+from ..spaces import simulate
 
 MAX_FLOAT_ERROR = 1e-3
 MAX_INT8_ERROR = 0.1
@@ -47,9 +47,10 @@ def check_parity(finished: Finished, session: Session, inputs: Tensor) -> Parity
         expected = simulate(finished.module, finished.plan)(inputs)
     actual = torch.from_numpy(session.run(inputs.numpy()))
     error = float((actual - expected).square().mean().sqrt() / expected.std().clamp_min(1e-12))
-    return Parity(error, MAX_INT8_ERROR if finished.plan.layers else MAX_FLOAT_ERROR)
+    return Parity(error, MAX_INT8_ERROR if finished.plan.tensors else MAX_FLOAT_ERROR)
 
 
-def missing_int8_layers(finished: Finished, executed: ExecutedPrecision) -> tuple[str, ...]:
-    """Layers that the plan puts in int8 and the runtime executed otherwise."""
-    return tuple(sorted(set(finished.plan.layers) - set(executed.int8_layers)))
+def missing_layers(finished: Finished, executed: ExecutedPrecision) -> tuple[str, ...]:
+    """Layers that the plan puts in few bits, in int8 or weight-only, and that the runtime executed otherwise."""
+    missing = set(finished.plan.layers) - set(executed.int8_layers)
+    return tuple(sorted(missing | set(finished.plan.weight_only_layers) - set(executed.weight_only_layers)))

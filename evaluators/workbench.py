@@ -19,11 +19,11 @@ from ..hardware_profiles.errors import ExportError
 from ..hardware_profiles.meter import Meter
 from ..hardware_profiles.profile import HardwareProfile
 from ..hardware_profiles.runtimes import Session, executed_precision, get_runtime
-from ..spaces import Configuration, Finished, SearchSpace, find_space, finish, prepare, trace
+from ..spaces import Choice, Configuration, Finished, SearchSpace, find_space, finish, prepare, trace
 from ..tasks import Task, digest, trained_network
 from ..training import Split, TrainingRecipe, finetune, predict
 from .accuracy import accuracy_score, drop_score, runtime_outputs, sample_scores
-from .deploy import check_parity, missing_int8_layers
+from .deploy import check_parity, missing_layers
 from .evaluation import Evaluation
 from .evaluator import Score
 from .latency import LatencyEvaluator, References, latency_score
@@ -103,7 +103,9 @@ class Workbench:
 
     def anchor(self, known_ms: tuple[float, float] | None = None) -> tuple[float, float]:
         """Exports the references and anchors their times (fp32, int8), in ms."""
-        bits = {site.name: 8 for site in self.space.sites if site.technique == "bits"}
+        bits: dict[str, Choice] = {
+            site.name: 8 for site in self.space.sites if site.technique == "bits" and 8 in site.choices
+        }
         paths = (self._artefacts / "reference-fp32.onnx", self._artefacts / "reference-int8.onnx")
         for path, choices in zip(paths, ({}, bits), strict=True):
             configuration = self.space.canonical(choices)
@@ -210,11 +212,13 @@ class Workbench:
             inputs = self.data.validation.inputs[: self.profile.workload.batch_size].numpy()
             times = self._runtime.profile_operators(path, inputs, self.profile.runtime.threads, PROFILE_REPEATS)
             measured = self.latency.measure(path, is_quantized=bool(finished.plan.layers), is_final=is_final)
-        missing = missing_int8_layers(finished, executed_precision(times))
-        reason = f"{len(missing)} layers did not execute in int8: {', '.join(missing)}" if missing else ""
+        missing = missing_layers(finished, executed_precision(times))
+        reason = f"{len(missing)} layers did not execute as planned: {', '.join(missing)}" if missing else ""
         details = {
             "planned_int8": len(finished.plan.layers),
-            "executed_int8": len(finished.plan.layers) - len(missing),
+            "executed_int8": len(set(finished.plan.layers).difference(missing)),
+            "planned_weight_only": len(finished.plan.weight_only_layers),
+            "executed_weight_only": len(set(finished.plan.weight_only_layers).difference(missing)),
             "latency_quality": measured.quality,
             "latency_pairs": measured.n_pairs,
             "foreign_cpu": round(measured.foreign_cpu, 4),

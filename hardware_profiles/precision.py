@@ -1,13 +1,14 @@
 """Which tensors of a network are held in few bits, and with which scales: plain data between techniques and runtimes.
 
-Tensors are named after the layer that owns them, `<layer>` being the module's dotted name in the finished network:
+Tensors are named after what makes them in the finished network:
 
-- ``<layer>.weight``: signed, symmetric, one scale per output channel (axis 0);
-- ``<layer>.input``: what the layer reads, unsigned, one scale;
-- ``<layer>.output``: what it hands on, unsigned, one scale. A ReLU or ReLU6 that directly follows and is the only
-  consumer belongs to the layer: the output is taken after it;
-- ``<layer>.merged``: optional; the sum of a residual addition that reads the layer's output, after its activation. It
-  lets the addition, and a global pooling after it, run in integers where no planned layer reads the sum.
+- ``<layer>.weight``: the weight of the layer with that dotted module name. In int8: signed, symmetric, one scale per
+  output channel (axis 0). Weight-only: likewise, but one scale per block of inputs of each output channel;
+- ``<node>.value``: what the graph's node with that name hands on, unsigned, one scale. An input of the network has the
+  name of its placeholder. Where a ReLU or ReLU6 directly follows a layer and alone reads it, the layer hands on what
+  the activation does: it is the activation's value that is quantised.
+
+Every tensor has one name, so it has one quantisation, however many layers read it.
 
 Source of the affine scheme: Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient
 Integer-Arithmetic-Only Inference", equation 1: ``real = scale * (integer - zero_point)``.
@@ -22,8 +23,8 @@ from dataclasses import asdict, dataclass, field
 
 from .errors import ExportError
 
-ROLES = ("weight", "input", "output", "merged")
-_SCHEMA = 1
+ROLES = ("weight", "value")
+_SCHEMA = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +34,12 @@ class TensorQuantization:
     Attributes:
         bits: Width of the integers, 2 to 8.
         scale: One positive number, or one per channel of `axis`.
-        zero_point: As many integers as scales, inside the integers' range.
+        zero_point: As many integers as scales, inside the integers' range; a single one for a weight in blocks.
         axis: The channel axis of per-channel scales, None for a single scale.
         is_signed: Whether the integers are signed, -2^(bits-1) .. 2^(bits-1)-1, or start at 0.
+        block_size: Inputs that share a scale within a channel, a power of two from 16 on; the scales are then those of
+            a matrix (channels, blocks), row by row. None where a scale holds for a whole channel or tensor. A weight in
+            blocks is only stored so: the layer computes with float activations (weight-only quantisation).
 
     Raises:
         ExportError: A value breaks one of these rules.
@@ -46,6 +50,7 @@ class TensorQuantization:
     zero_point: tuple[int, ...]
     axis: int | None
     is_signed: bool
+    block_size: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scale", tuple(float(value) for value in self.scale))
@@ -56,9 +61,15 @@ class TensorQuantization:
             raise ExportError(
                 f"every scale must be finite and above 0, got {_shown(self.scale)}: calibrate on real data"
             )
-        if len(self.zero_point) != len(self.scale):
+        size = self.block_size
+        if size is not None and (size < 16 or size & (size - 1) or self.axis is None):
             raise ExportError(
-                f"zero_point must have one value per scale ({len(self.scale)}), got {len(self.zero_point)}: repeat it"
+                f"block_size must be a power of two from 16 on, with an axis, got {size} and axis {self.axis}: use 32"
+            )
+        if len(self.zero_point) != (len(self.scale) if size is None else 1):
+            raise ExportError(
+                f"zero_point must have one value per scale ({len(self.scale)}; in blocks one in all), got "
+                f"{len(self.zero_point)}: give as many"
             )
         if self.axis is None and len(self.scale) != 1:
             raise ExportError(f"without an axis there must be one scale, got {len(self.scale)}: set the axis")
@@ -96,7 +107,7 @@ class PrecisionPlan:
             layer, _, role = name.rpartition(".")
             if not layer or role not in ROLES:
                 raise ExportError(
-                    f"a tensor of a plan must be named <layer>.<{'|'.join(ROLES)}>, got {name!r}: rename it"
+                    f"a tensor of a plan must be named <layer>.weight or <node>.value, got {name!r}: rename it"
                 )
         object.__setattr__(self, "tensors", dict(sorted(self.tensors.items())))
 
@@ -107,12 +118,26 @@ class PrecisionPlan:
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """The layers with an 8-bit weight, sorted: those that must execute in integers."""
+        """The layers that must execute in 8-bit integers, sorted."""
         return tuple(
             name.removesuffix(".weight")
             for name, tensor in self.tensors.items()
-            if name.endswith(".weight") and tensor.bits == 8
+            if name.endswith(".weight") and tensor.block_size is None
         )
+
+    @property
+    def weight_only_layers(self) -> tuple[str, ...]:
+        """The layers whose weight alone is in few bits, in blocks, sorted."""
+        return tuple(
+            name.removesuffix(".weight")
+            for name, tensor in self.tensors.items()
+            if name.endswith(".weight") and tensor.block_size is not None
+        )
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The graph's nodes whose values are in 8 bits, sorted."""
+        return tuple(name.removesuffix(".value") for name in self.tensors if name.endswith(".value"))
 
     def to_json(self) -> str:
         """Gives the plan as canonical JSON text, the inverse of `from_json`."""

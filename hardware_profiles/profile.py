@@ -17,6 +17,8 @@ from .runtimes import runtime_names
 
 # What a runtime of schema 1 executes: fp32, and int8 (unsigned activations, signed weights).
 EXECUTABLE_BITS = (32, 8)
+# What its weight-only linear layers may store their weights in.
+WEIGHT_ONLY_BITS = (8, 4)
 
 # Strict, because pydantic would otherwise read `threads: true` as 1.
 Count = Annotated[int, Field(strict=True, ge=1)]
@@ -64,10 +66,12 @@ class Capabilities(_Frozen):
 
     Attributes:
         weight_bits: Bit-widths that really execute, the neutral 32 first.
+        weight_only_bits: Bit-widths in which linear layers may hold their weights alone, computing in float.
         channel_grid: Channel counts are multiples of this (the vector width); others can be slower than the unpruned.
     """
 
     weight_bits: tuple[Annotated[int, Field(strict=True)], ...] = EXECUTABLE_BITS
+    weight_only_bits: tuple[Annotated[int, Field(strict=True)], ...] = ()
     channel_grid: Count = 8
 
     @field_validator("weight_bits")
@@ -75,6 +79,13 @@ class Capabilities(_Frozen):
     def _starts_neutral(cls, bits: tuple[int, ...]) -> tuple[int, ...]:
         if bits[:1] != (32,) or len(set(bits)) != len(bits) or not set(bits) <= set(EXECUTABLE_BITS):
             raise ValueError(f"weight_bits must start with 32 and hold each of {EXECUTABLE_BITS} at most once")
+        return bits
+
+    @field_validator("weight_only_bits")
+    @classmethod
+    def _is_stored(cls, bits: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(bits)) != len(bits) or not set(bits) <= set(WEIGHT_ONLY_BITS):
+            raise ValueError(f"weight_only_bits must hold each of {WEIGHT_ONLY_BITS} at most once")
         return bits
 
 

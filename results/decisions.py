@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 from ..spaces.configuration import Configuration
+from ..spaces.fold import n_folded
 from ..spaces.site import Choice, Site
 
 MAX_NAMED = 4
@@ -17,7 +18,7 @@ Decided: TypeAlias = Sequence[tuple[str, Choice]]
 
 
 def describe(configuration: Configuration) -> list[str]:
-    """One line per technique, such as `int8 in 20 layers` or `folded: stage1.0, stage2.1, 3 more`."""
+    """One line per technique, such as `int8 in 20 layers` or `folded: stage1.0, stage2.1 (2 activations), 3 more`."""
     by_technique: dict[str, list[tuple[str, Choice]]] = {}
     for name, choice in configuration.items():
         technique, _, layer = name.partition("/")
@@ -39,7 +40,7 @@ def strength(sites: Iterable[Site], configuration: Mapping[str, Choice], n_techn
     gone, whatever else was decided for it: 1.
 
     Args:
-        sites: Those that touch the layer.
+        sites: Those that touch the layer under this configuration.
         configuration: Choices by site name.
         n_techniques: Techniques of the whole space, so that layers with few sites compare with those with many.
     """
@@ -55,7 +56,8 @@ def _named(items: Sequence[str]) -> str:
 
 
 def _folded(decided: Decided) -> str:
-    return f"folded: {_named([layer for layer, _ in decided])}"
+    counts = [(layer, n_folded(choice)) for layer, choice in decided]
+    return f"folded: {_named([f'{layer} ({n} activations)' if n > 1 else layer for layer, n in counts])}"
 
 
 def _pruned(decided: Decided) -> str:
@@ -67,8 +69,13 @@ def _factorised(decided: Decided) -> str:
 
 
 def _quantized(decided: Decided) -> str:
-    counts = Counter(bits for _, bits in decided)
-    return ", ".join(f"int{bits} in {count} layer{'s' if count > 1 else ''}" for bits, count in counts.items())
+    counts = Counter(_bits(bits) for _, bits in decided)
+    return ", ".join(f"{bits} in {count} layer{'s' if count > 1 else ''}" for bits, count in counts.items())
+
+
+def _bits(choice: Choice) -> str:
+    """`int8` where the layer computes in integers, `w4` where its weights alone are in few bits."""
+    return choice if isinstance(choice, str) else f"int{choice}"
 
 
 def _other(technique: str) -> Callable[[Decided], str]:
@@ -87,5 +94,5 @@ _CHOICES: dict[str, Callable[[Site, Choice], str]] = {
     "fold": lambda site, choice: "folded",
     "prune": lambda site, choice: f"{site.neutral}→{choice}",
     "rank": lambda site, choice: str(choice),
-    "bits": lambda site, choice: f"int{choice}",
+    "bits": lambda site, choice: _bits(choice),
 }

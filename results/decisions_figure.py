@@ -66,7 +66,7 @@ def decisions_data(run: Run) -> DecisionsData:
         facts=tuple(_word_layer(layer) for layer in layers),
         members=tuple(trial.number for trial in members),
         titles=tuple(_title(trial, run.baseline) for trial in members),
-        cells=tuple(tuple(_cell(by_layer[name], trial, n_techniques) for trial in members) for name in names),
+        cells=tuple(tuple(_cell(name, by_layer[name], trial, n_techniques) for trial in members) for name in names),
     )
 
 
@@ -96,9 +96,11 @@ def draw_decisions(data: DecisionsData) -> go.Figure:
     return figure
 
 
-def _cell(sites: list[Site], trial: Trial, n_techniques: int) -> DecisionCell:
-    words = [word_choice(site, trial.configuration[site.name]) for site in sites if site.name in trial.configuration]
-    return DecisionCell(tuple(words), strength(sites, trial.configuration, n_techniques))
+def _cell(layer: str, sites: list[Site], trial: Trial, n_techniques: int) -> DecisionCell:
+    chosen = {site: trial.configuration.get(site.name, site.neutral) for site in sites}
+    touching = [site for site, choice in chosen.items() if layer in site.touched(choice)]
+    words = [word_choice(site, chosen[site]) for site in touching]
+    return DecisionCell(tuple(words), strength(touching, trial.configuration, n_techniques))
 
 
 def _title(trial: Trial, baseline: Trial) -> tuple[str, ...]:

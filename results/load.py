@@ -61,7 +61,10 @@ class Run:
     def sites(self) -> tuple[Site, ...]:
         """What could be chosen."""
         sites = self.manifest.get("space", {}).get("sites", ())
-        return tuple(Site(site["name"], tuple(site["layers"]), tuple(site["choices"])) for site in sites)
+        return tuple(
+            Site(site["name"], tuple(site["layers"]), tuple(site["choices"]), tuple(map(tuple, site.get("spans", ()))))
+            for site in sites
+        )
 
     @property
     def artefacts(self) -> Path:

@@ -133,10 +133,15 @@ def _front_row(trial: Trial, baseline: Trial, *, is_pick: bool) -> FrontRow:
     )
 
 
-def _gains(trial: Trial, baseline: Trial) -> str:
+def word_gains(trial: Trial, baseline: Trial) -> str:
+    """How much faster and smaller a network became, and at what loss where that was measured."""
     faster = _compare(baseline.value("latency_ms") / trial.value("latency_ms"), "faster", "slower")
     smaller = _compare(baseline.value("size_bytes") / trial.value("size_bytes"), "smaller", "larger")
-    return f"{faster} and {smaller} {_loss(trial)}, #{trial.number}"
+    return f"{faster} and {smaller}{f' {_loss(trial)}' if 'accuracy_drop' in trial.scores else ''}"
+
+
+def _gains(trial: Trial, baseline: Trial) -> str:
+    return f"{word_gains(trial, baseline)}, #{trial.number}"
 
 
 def _compare(ratio: float, better: str, worse: str) -> str:

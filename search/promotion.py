@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from statistics import NormalDist
 
+from ..spaces.fold import n_folded
 from .front import front
 from .pareto import non_dominated
 from .trial import Fidelity, State, Trial
@@ -78,7 +79,7 @@ def _holds(trial: Trial, technique: str) -> bool:
 def _predictor(trials: Sequence[Trial]) -> Callable[[Trial], float]:
     """Drop after the full fine-tune, as a share of the short one, learnt from the promoted trials most alike.
 
-    Alike in drop and in the number of folds: training wins back more of what folds lose than of what pruning loses.
+    Alike in drop and in how much is folded: training wins back more of what folds lose than of what pruning loses.
     """
     short = {t.number: t for t in _complete_short(trials)}
     seen = [
@@ -99,9 +100,9 @@ def _predictor(trials: Sequence[Trial]) -> Callable[[Trial], float]:
 
 
 def _distance(a: Trial, b: Trial) -> float:
-    """One per point of short drop and per two folds."""
+    """One per point of short drop and per two folded activations."""
     return abs(a.value("accuracy_drop") - b.value("accuracy_drop")) + abs(_n_folds(a) - _n_folds(b)) / 2
 
 
 def _n_folds(trial: Trial) -> int:
-    return sum(site.startswith("fold/") for site in trial.configuration)
+    return sum(n_folded(choice) for site, choice in trial.configuration.items() if site.startswith("fold/"))

@@ -10,7 +10,7 @@ from ..evaluators.cost_tables import CostTables
 from ..spaces import Choice, Configuration, SearchSpace, Site
 
 LADDER = (
-    # (pruned share, folds on, rank level 0..1 or None); all in the smallest bits
+    # (pruned share, folds on, rank level 0..1 or None); all in int8
     (0.25, False, None),
     (0.5, False, None),
     (0.5, True, None),
@@ -63,15 +63,15 @@ def _uniform_fold(site: Site, pruned: float, is_folded: bool, rank: float | None
     return site.choices[-1] if is_folded else site.neutral
 
 
-def _smallest_bits(site: Site, pruned: float, is_folded: bool, rank: float | None) -> Choice:
-    return site.choices[-1]
+def _int8_or_smallest(site: Site, pruned: float, is_folded: bool, rank: float | None) -> Choice:
+    return 8 if 8 in site.choices else site.choices[-1]
 
 
 _UNIFORM: Mapping[str, Callable[[Site, float, bool, float | None], Choice]] = {
     "prune": _uniform_width,
     "rank": _uniform_rank,
     "fold": _uniform_fold,
-    "bits": _smallest_bits,
+    "bits": _int8_or_smallest,
 }
 
 

@@ -134,7 +134,7 @@ def _facts(workbench: Workbench, profile: HardwareProfile, settings: SearchSetti
         "reference": list(REFERENCE),
         "space": {
             "sites": [
-                {"name": site.name, "layers": list(site.layers), "choices": list(site.choices)}
+                {"name": site.name, "layers": site.layers, "choices": site.choices, "spans": site.spans}
                 for site in workbench.space.sites
             ]
         },

@@ -2,9 +2,9 @@
 
 from .compress import Finished, finish, prepare, reestimate_batch_norm
 from .configuration import Configuration
-from .fold import set_linearity
+from .linearise import set_linearity
 from .network import Layer, Network, trace
-from .quantize import simulate
+from .simulate import simulate
 from .site import Choice, LeftAlone, Site
 from .space import SearchSpace, find_space
 

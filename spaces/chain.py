@@ -1,144 +1,181 @@
-"""Finds what can be merged in a graph: layer → activation → layer chains, and the shortcuts around them."""
+"""Finds what can be merged in a graph: segments of layers between which everything is, or can be made, linear."""
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
+from typing import Any, TypeGuard
 
+import torch
 from torch import fx, nn
 
-from .network import is_addition, is_layer, module_of, n_calls, only_user
+from .geometry import Geometry
+from .graph import Convolution, is_layer, module_of, n_calls, only_user
+from .linearise import LinearisedActivation
+from .network import ACTIVATIONS
 
-MAX_KERNEL = 5
-"""Largest merged kernel that is offered: beyond it the merged layer costs more than the two."""
+INPUT_IS_SHARED = "its input is read in several places"
+OUTPUT_IS_SHARED = "its output is read in several places"
+NOT_BETWEEN = "it does not stand between two convolutions or two linear layers"
 
-
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """layer → [BN] → activation → layer, as nodes of one graph, that nothing else reads between."""
-
-    first: fx.Node
-    first_norm: fx.Node | None
-    activation: fx.Node
-    second: fx.Node
+_DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
+_GATES = (nn.Sigmoid, nn.Hardsigmoid)
+_PRODUCTS: frozenset[Any] = frozenset({operator.mul, operator.imul, torch.mul, "mul", "mul_"})
 
 
 @dataclass(frozen=True, slots=True)
-class Shortcut:
-    """layer → [BN] → + other, where the other operand can be absorbed into the layer's kernel.
-
-    Attributes:
-        norm: BatchNorm between the layer and the addition.
-        addition: The sum, which the merged layer then produces.
-        projection: A 1 x 1 layer that reads the layer's input; None for the input itself.
-        projection_norm: BatchNorm behind the projection.
-    """
+class Link:
+    """What stands between two neighbouring layers: [BN] → [activation]; dropout does nothing at inference."""
 
     norm: fx.Node | None
-    addition: fx.Node
-    projection: fx.Node | None = None
-    projection_norm: fx.Node | None = None
+    activation: fx.Node | None
 
 
-def find_chain(module: fx.GraphModule, activation: fx.Node) -> Chain | str:
-    """The foldable chain around an activation node, or the reason why there is none."""
-    source = activation.all_input_nodes[0]
-    first_norm = source if is_foldable_norm(module_of(module, source)) else None
-    first = first_norm.all_input_nodes[0] if first_norm else source
-    second = only_user(activation)
-    reason = _obstacle(module, first, first_norm, second)
-    if reason:
-        return reason
-    assert second is not None
-    return Chain(first, first_norm, activation, second)
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """layer → link → layer → ... → layer, as nodes of one graph, that nothing else reads between.
 
-
-def find_shortcut(
-    module: fx.GraphModule, last: fx.Node, source: fx.Node, in_channels: int, stride: tuple[int, int]
-) -> Shortcut | None:
-    """The shortcut from `source` to the addition behind `last`, where a merged layer can absorb it.
-
-    Args:
-        module: The network.
-        last: The layer in front of the addition.
-        source: What the merged layer reads.
-        in_channels: How many channels that has.
-        stride: Of the merged layer.
+    Attributes:
+        layers: At least one.
+        links: One between any two neighbours.
     """
-    after = only_user(last)
-    norm = after if is_foldable_norm(module_of(module, after)) else None
-    addition = only_user(norm or last)
-    layer = module_of(module, last)
-    if addition is None or not is_addition(addition) or not isinstance(layer, nn.Conv2d):
+
+    layers: tuple[fx.Node, ...]
+    links: tuple[Link, ...] = ()
+
+    @property
+    def activations(self) -> tuple[fx.Node, ...]:
+        """The activations between its layers."""
+        return tuple(link.activation for link in self.links if link.activation is not None)
+
+    def extended(self, link: Link, layer: fx.Node) -> Segment:
+        """The segment with one more layer behind it."""
+        return Segment((*self.layers, layer), (*self.links, link))
+
+
+def segments_from(module: fx.GraphModule, first: fx.Node) -> Iterator[Segment]:
+    """The segments that begin at a layer, from short to long, each ending with the layer behind an activation."""
+    if obstacle(module, first) is not None:
+        return
+    segment = Segment((first,))
+    while not isinstance(found := link_behind(module, segment.layers[-1]), str):
+        segment = segment.extended(*found)
+        if segment.links[-1].activation is not None:
+            yield segment
+
+
+def linear_segments(module: fx.GraphModule) -> list[Segment]:
+    """The segments whose links are all linearised, each as long as it goes."""
+    found: list[Segment] = []
+    for node in module.graph.nodes:
+        if not is_mergeable(module_of(module, node)) or any(node in segment.layers for segment in found):
+            continue
+        segment = Segment((node,))
+        while not isinstance(after := link_behind(module, segment.layers[-1]), str):
+            if not isinstance(module_of(module, after[0].activation), LinearisedActivation):
+                break
+            segment = segment.extended(*after)
+        if segment.links:
+            found.append(segment)
+    return found
+
+
+def link_behind(module: fx.GraphModule, layer: fx.Node) -> tuple[Link, fx.Node] | str:
+    """What follows a layer up to the next, and that; or why the two cannot be merged, said of the activation."""
+    norm = activation = None
+    node = only_reader(module, layer)
+    if node is not None and is_norm_of(module, layer, node):
+        norm, node = node, only_reader(module, node)
+    if node is None:
+        return INPUT_IS_SHARED
+    if isinstance(module_of(module, node), (*ACTIVATIONS, LinearisedActivation)):
+        activation, node = node, only_reader(module, node)
+        if node is None:
+            return OUTPUT_IS_SHARED
+    after = module_of(module, node)
+    if not is_layer(after) or type(after) is not type(module_of(module, layer)):
+        return NOT_BETWEEN
+    return obstacle(module, layer) or obstacle(module, node) or (Link(norm, activation), node)
+
+
+def layer_before(module: fx.GraphModule, activation: fx.Node) -> fx.Node | None:
+    """The layer that an activation follows, with nothing but BatchNorm and dropout between."""
+    node = without_dropout(module, activation.all_input_nodes[0])
+    if is_foldable_norm(module_of(module, node)):
+        node = without_dropout(module, node.all_input_nodes[0])
+    return node if is_layer(module_of(module, node)) else None
+
+
+def obstacle(module: fx.GraphModule, node: fx.Node) -> str | None:
+    """Why a layer cannot be merged with any other, said of the activation beside it, or None where it can."""
+    layer = module_of(module, node)
+    if not is_mergeable(layer):
+        return "transposed convolutions around it are not merged" if is_layer(layer) else NOT_BETWEEN
+    if n_calls(module, node) > 1:
+        return "a layer beside it is called in several places"
+    if isinstance(layer, nn.Linear):
         return None
-    other = next((node for node in addition.all_input_nodes if node is not (norm or last)), None)
-    if other is source:
-        is_channel_by_channel = in_channels == layer.out_channels  # a single channel would be spread over all
-        return Shortcut(norm, addition) if stride == (1, 1) and is_channel_by_channel else None
-    other_norm = other if is_foldable_norm(module_of(module, other)) else None
-    point = other_norm.all_input_nodes[0] if other_norm else other
-    if point is None or not _is_projection(module, point, source, stride):
-        return None
-    if only_user(point) is not (other_norm or addition) or only_user(other_norm or point) is not addition:
-        return None
-    return Shortcut(norm, addition, point, other_norm)
+    if isinstance(layer.padding, str):
+        return "the padding around it is not given in numbers"
+    if layer.padding_mode != "zeros":
+        return "padding other than zeros around it cannot be moved"
+    return None
+
+
+def merged_geometry(module: fx.GraphModule, segment: Segment) -> Geometry:
+    """The sizes of the layer that a segment becomes."""
+    return reduce(Geometry.then, (Geometry.of(mergeable(module, node)) for node in segment.layers))
+
+
+def drives_a_gate(module: fx.GraphModule, layer: fx.Node) -> bool:
+    """Whether a layer's output, squashed to 0..1, multiplies something: the end of squeeze-and-excitation."""
+    node, is_squashed = only_user(layer), False
+    while node is not None and node.op == "call_module" and not is_layer(module_of(module, node)):
+        is_squashed = is_squashed or isinstance(module_of(module, node), _GATES)
+        node = only_user(node)
+    return is_squashed and node is not None and node.target in _PRODUCTS
 
 
 def is_foldable_norm(module: nn.Module | None) -> bool:
     """Whether a module is a BatchNorm that applies running statistics at inference, an affine map per channel."""
-    return isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and module.running_mean is not None
+    return isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d) and module.running_mean is not None
 
 
-def merged_padding(first: nn.Conv2d, second: nn.Conv2d) -> tuple[int, int]:
-    """The padding of both convolutions, put on the first: p1 + s1 * p2."""
-    moved = [int(first.padding[axis]) + first.stride[axis] * int(second.padding[axis]) for axis in (0, 1)]
-    return moved[0], moved[1]
+def is_norm_of(module: fx.GraphModule, layer: fx.Node, norm: fx.Node) -> bool:
+    """Whether a node is a BatchNorm over the output channels of a layer.
+
+    Behind a linear layer on (n, length, channels) it would be over the second dimension instead.
+    """
+    is_linear = isinstance(module_of(module, layer), nn.Linear)
+    known = layer.meta.get("tensor_meta")
+    return is_foldable_norm(module_of(module, norm)) and not (is_linear and known is not None and len(known.shape) > 2)
 
 
-def merged_kernel(first: nn.Conv2d, second: nn.Conv2d) -> tuple[int, int]:
-    """The kernel of the two merged: k1 + s1 * (k2 - 1)."""
-    sizes = [first.kernel_size[axis] + first.stride[axis] * (second.kernel_size[axis] - 1) for axis in (0, 1)]
-    return sizes[0], sizes[1]
+def is_mergeable(layer: nn.Module | None) -> TypeGuard[Convolution | nn.Linear]:
+    """Whether a module is a layer that can be merged with another of its type."""
+    return isinstance(layer, Convolution | nn.Linear)
 
 
-def merged_stride(first: nn.Conv2d, second: nn.Conv2d) -> tuple[int, int]:
-    """The stride of the two merged: s1 * s2."""
-    return first.stride[0] * second.stride[0], first.stride[1] * second.stride[1]
+def mergeable(module: fx.GraphModule, node: fx.Node) -> Convolution | nn.Linear:
+    """The layer that a node of a segment calls."""
+    layer = module_of(module, node)
+    assert is_mergeable(layer)
+    return layer
 
 
-def _is_projection(module: fx.GraphModule, point: fx.Node, source: fx.Node, stride: tuple[int, int]) -> bool:
-    projection = module_of(module, point)
-    return (
-        isinstance(projection, nn.Conv2d)
-        and point.all_input_nodes == [source]
-        and tuple(projection.kernel_size) == (1, 1)
-        and (projection.stride, projection.groups) == (stride, 1)
-        and tuple(projection.padding) == (0, 0)
-        and n_calls(module, point) == 1
-    )
+def only_reader(module: fx.GraphModule, node: fx.Node) -> fx.Node | None:
+    """The single node that reads a value, or what dropout makes of it; None where there are several or none."""
+    reader = only_user(node)
+    while isinstance(module_of(module, reader), _DROPOUTS):
+        assert reader is not None
+        reader = only_user(reader)
+    return reader
 
 
-def _obstacle(module: fx.GraphModule, first: fx.Node, first_norm: fx.Node | None, second: fx.Node | None) -> str | None:
-    """Why the layers around an activation cannot be merged, or None where they can."""
-    before, after = module_of(module, first), module_of(module, second)
-    if is_layer(before) and (only_user(first) is None or (first_norm is not None and only_user(first_norm) is None)):
-        return "its input is read in several places"
-    if is_layer(before) and second is None:
-        return "its output is read in several places"
-    if second is None or not is_layer(before) or type(before) is not type(after):
-        return "it does not stand between two convolutions or two linear layers"
-    if n_calls(module, first) > 1 or n_calls(module, second) > 1:
-        return "a layer beside it is called in several places"
-    if not isinstance(before, nn.Conv2d) or not isinstance(after, nn.Conv2d):
-        return None
-    if before.groups != 1 or after.groups != 1 or max(*before.dilation, *after.dilation) > 1:
-        return "grouped or dilated convolutions around it are not merged"
-    if isinstance(before.padding, str) or isinstance(after.padding, str):
-        return "the padding around it is not given in numbers"
-    if before.padding_mode != "zeros" or after.padding_mode != "zeros":
-        return "padding other than zeros around it cannot be moved"
-    kernel = max(merged_kernel(before, after))
-    if kernel > MAX_KERNEL:
-        return f"the merged kernel would be {kernel} wide, more than {MAX_KERNEL}"
-    if max(merged_padding(before, after)) >= min(merged_kernel(before, after)):
-        return "the padding around it is wider than the merged kernel"
-    return None
+def without_dropout(module: fx.GraphModule, node: fx.Node) -> fx.Node:
+    """The value that dropout was applied to; the node itself where there was none."""
+    while isinstance(module_of(module, node), _DROPOUTS):
+        node = node.all_input_nodes[0]
+    return node

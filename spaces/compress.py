@@ -12,7 +12,8 @@ from ..hardware_profiles.precision import PrecisionPlan
 from .chain import is_foldable_norm
 from .configuration import Configuration
 from .factorize import Factorize
-from .fold import Fold, set_linearity
+from .fold import Fold
+from .linearise import set_linearity
 from .merge import folded_parameters
 from .network import Network, is_layer, module_of, n_calls, only_user, replace_module
 from .prune import Prune
@@ -100,7 +101,7 @@ def _fold_batch_norms(module: fx.GraphModule) -> None:
             continue
         weight, bias = folded_parameters(layer, norm)
         folded = copy.deepcopy(layer)
-        assert isinstance(folded, nn.Conv2d | nn.Linear)
+        assert is_layer(folded)
         folded.weight = nn.Parameter(weight.reshape(folded.weight.shape).to(folded.weight.dtype))
         folded.bias = nn.Parameter(bias.to(folded.weight.dtype))
         replace_module(module, str(source.target), folded)

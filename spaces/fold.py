@@ -1,139 +1,208 @@
-"""Layer folding: an activation becomes linear, and the two layers around it merge into one.
+"""Layer folding: activations become linear, and the layers around them merge into one.
 
-The padding of both layers is moved to the first before training, because zero padding between them would make the merge
-wrong at the borders (METHODS section 6).
+The padding of all layers of a segment is moved to the first before training, because zero padding between them would
+make the merge wrong at the borders (METHODS section 6).
 """
 
 from __future__ import annotations
 
-import copy
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor, fx, nn
+from torch import fx, nn
 
+from ..hardware_profiles.errors import SpaceError
 from ..hardware_profiles.profile import Capabilities
-from .chain import Chain, find_chain, find_shortcut, merged_padding, merged_stride
-from .merge import absorb_shortcut, merge_pair
-from .network import ACTIVATIONS, Network, module_of, replace_module
-from .site import LeftAlone, Site
+from .chain import (
+    NOT_BETWEEN,
+    Segment,
+    drives_a_gate,
+    layer_before,
+    linear_segments,
+    link_behind,
+    mergeable,
+    merged_geometry,
+    segments_from,
+)
+from .geometry import Geometry
+from .graph import free_name, module_of, replace_module
+from .linearise import LinearisedActivation
+from .merge import absorb_shortcut, merge_segment
+from .network import ACTIVATIONS, Network
+from .shortcut import find_shortcut
+from .site import Choice, LeftAlone, Site
 from .technique import Decisions, Found
 
-_MAYBE_IN_PLACE = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SiLU, nn.Hardswish)
+OFF, ON = "off", "on"
 
 
-class LinearisedActivation(nn.Module):
-    """`alpha * x + (1 - alpha) * activation(x)`: the activation at 0, the identity at 1."""
+def n_folded(choice: Choice) -> int:
+    """How many activations a fold choice makes linear: none for `"off"`, 1 for `"on"`, 2 for `"on:2"`.
 
-    alpha: Tensor
-
-    def __init__(self, activation: nn.Module) -> None:
-        super().__init__()
-        self.activation = copy.deepcopy(activation)
-        if isinstance(self.activation, _MAYBE_IN_PLACE):
-            self.activation.inplace = False  # it would overwrite the x of `alpha * x`
-        self.register_buffer("alpha", torch.zeros(()))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Any shape in, the same shape out."""
-        return torch.lerp(self.activation(x), x, self.alpha)
+    Raises:
+        SpaceError: The text is no fold choice.
+    """
+    word, colon, count = str(choice).partition(":")
+    if word == ON and (not colon or (count.isdecimal() and int(count) > 1)):
+        return int(count or 1)
+    if choice == OFF:
+        return 0
+    raise SpaceError(f"a fold must be off, on, or on:N with N from 2, got {choice!r}")
 
 
-def set_linearity(module: nn.Module, alpha: float) -> None:
-    """Sets α of every linearised activation of a prepared network, between 0 (as it was) and 1 (linear)."""
-    for submodule in module.modules():
-        if isinstance(submodule, LinearisedActivation):
-            submodule.alpha.fill_(alpha)
+def fold_choice(n_activations: int) -> str:
+    """The choice that makes so many activations linear."""
+    return OFF if n_activations == 0 else ON if n_activations == 1 else f"{ON}:{n_activations}"
 
 
-def merge_linear_pairs(module: fx.GraphModule) -> bool:
-    """Merges, in place, every pair of layers whose activation became linear (α = 1); BatchNorm behind it stays.
+def merge_linear_segments(module: fx.GraphModule) -> bool:
+    """Merges, in place, all layers between which everything became linear (α = 1); BatchNorm behind them stays.
 
     Called when α has reached 1, it makes the rest of a training cheaper; `finish` calls it in any case.
 
     Returns:
-        Whether there was any.
+        Whether there were any.
     """
-    linearised = [n for n in module.graph.nodes if isinstance(module_of(module, n), LinearisedActivation)]
-    for node in linearised:
-        chain = find_chain(module, node)
-        assert not isinstance(chain, str), chain
-        merge_pair(module, chain)
-    if linearised:
+    segments = linear_segments(module)
+    for segment in segments:
+        merge_segment(module, segment)
+    if segments:
         module.recompile()
         module.delete_all_unused_submodules()
-    return bool(linearised)
+    return bool(segments)
 
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """Offers to merge two layers around an activation, with the shortcut around them where there is one."""
+    """Offers to merge layers around one or several activations, with the shortcut around them where there is one.
+
+    Attributes:
+        max_kernel: Widest merged kernel that is offered: beyond it the merged layer costs more than its parts.
+        max_growth: Most that a merged layer may cost, as a multiple of the MACs of the layers that it replaces.
+    """
 
     name: str = "fold"
+    max_kernel: int = 5
+    max_growth: float = 2.0
 
     def find_sites(self, network: Network, capabilities: Capabilities) -> Found:
-        """One site per activation between two layers that nothing else reads."""
-        sites, left_alone = [], []
+        """One site per layer that begins a segment, with one choice per number of activations folded."""
+        sites: list[Site] = []
+        folded: set[fx.Node] = set()
         for node in network.module.graph.nodes:
-            if not isinstance(module_of(network.module, node), ACTIVATIONS):
-                continue
-            chain = find_chain(network.module, node)
-            if isinstance(chain, str):
-                left_alone.append(LeftAlone(self.name, str(node.target), chain))
-                continue
-            sites.append(
-                Site(f"{self.name}/{chain.first.target}", _merged_layers(network.module, chain), ("off", "on"))
-            )
+            segments = list(self._offered(network, node))
+            if segments:
+                sites.append(self._site(network, segments))
+                folded |= set(segments[-1].activations)
+        left_alone = [
+            LeftAlone(self.name, str(node.target), self._reason(network, node))
+            for node in network.module.graph.nodes
+            if isinstance(module_of(network.module, node), ACTIVATIONS) and node not in folded
+        ]
         return Found(tuple(sites), tuple(left_alone))
 
     def prepare(self, module: fx.GraphModule, decisions: Decisions, network: Network) -> None:
-        """Makes the activation linearisable and moves the padding of both layers to the first."""
-        for chain in _chains_of(module, decisions):
-            activation = module.get_submodule(str(chain.activation.target))
-            replace_module(module, str(chain.activation.target), LinearisedActivation(activation))
-            first, second = module_of(module, chain.first), module_of(module, chain.second)
-            if isinstance(first, nn.Conv2d) and isinstance(second, nn.Conv2d):
-                replace_module(module, str(chain.first.target), _with_padding(first, merged_padding(first, second)))
-                replace_module(module, str(chain.second.target), _with_padding(second, (0, 0)))
+        """Makes the activations linearisable and moves the padding of all layers to the first."""
+        for node in list(module.graph.nodes):
+            n_activations = n_folded(decisions.get(str(node.target), OFF))
+            if n_activations:
+                segments = segments_from(module, node)
+                _linearise(module, next(s for s in segments if len(s.activations) == n_activations))
+        module.recompile()
 
     def finish(self, module: fx.GraphModule, decisions: Decisions) -> None:
-        """Merges every linearised pair into its first layer, with the shortcut around it."""
-        merge_linear_pairs(module)
+        """Merges every linearised segment into its first layer, with the shortcut around it."""
+        merge_linear_segments(module)
         for node in list(module.graph.nodes):
-            layer = module_of(module, node)
-            if decisions.get(str(node.target)) == "on" and isinstance(layer, nn.Conv2d):
-                stride = (layer.stride[0], layer.stride[1])
-                shortcut = find_shortcut(module, node, node.all_input_nodes[0], layer.in_channels, stride)
+            if str(node.target) in decisions:
+                sizes = Geometry.of(mergeable(module, node))
+                shortcut = find_shortcut(module, node, node.all_input_nodes[0], sizes)
                 if shortcut is not None:
                     absorb_shortcut(module, node, shortcut)
         module.recompile()
         module.delete_all_unused_submodules()
 
+    def _offered(self, network: Network, first: fx.Node) -> Iterator[Segment]:
+        for segment in segments_from(network.module, first):
+            if self._limit(network, segment) is None:
+                yield segment
 
-def _merged_layers(module: fx.GraphModule, chain: Chain) -> tuple[str, ...]:
-    """The layers that one merged layer replaces; an absorbed projection comes last."""
-    pair = (str(chain.first.target), str(chain.second.target))
-    first, second = module_of(module, chain.first), module_of(module, chain.second)
-    if not isinstance(first, nn.Conv2d) or not isinstance(second, nn.Conv2d):
-        return pair
-    source, stride = chain.first.all_input_nodes[0], merged_stride(first, second)
-    shortcut = find_shortcut(module, chain.second, source, first.in_channels, stride)
-    return pair if shortcut is None or shortcut.projection is None else (*pair, str(shortcut.projection.target))
+    def _site(self, network: Network, segments: list[Segment]) -> Site:
+        chains = [tuple(str(node.target) for node in segment.layers) for segment in segments]
+        projections = [_projection(network.module, segment) for segment in segments]
+        spans = [(*chain, *taken) for chain, taken in zip(chains, projections, strict=True)]
+        absorbed = dict.fromkeys(name for taken in projections for name in taken)
+        choices = [fold_choice(len(segment.activations)) for segment in segments]
+        layers = (*chains[-1], *absorbed)
+        return Site(f"{self.name}/{chains[-1][0]}", layers, (OFF, *choices), ((), *spans))
+
+    def _limit(self, network: Network, segment: Segment) -> str | None:
+        """Why a segment that could be merged is not offered, said of an activation in it; or None."""
+        if any(network.layer(str(node.target)).n_calls > 1 for node in segment.layers):
+            return "a layer beside it shares its weights with another"
+        merged = merged_geometry(network.module, segment)
+        if max(merged.kernel, default=1) > self.max_kernel:
+            return f"the merged kernel would be {max(merged.kernel)} wide, more than {self.max_kernel}"
+        if any(padding >= extent for padding, extent in zip(merged.padding, merged.extent, strict=True)):
+            return "the padding around it is wider than the merged kernel"
+        if drives_a_gate(network.module, segment.layers[-1]):
+            return "it belongs to a squeeze-excite block, whose output scales channels"
+        growth = self._growth(network, segment, merged)
+        if growth > self.max_growth:
+            return f"the merged layer would cost {growth:.1f} times its parts, more than {self.max_growth:g}"
+        return None
+
+    def _growth(self, network: Network, segment: Segment, merged: Geometry) -> float:
+        """MACs of the merged layer as a multiple of those of the layers that it replaces."""
+        names = [*(str(node.target) for node in segment.layers), *_projection(network.module, segment)]
+        replaced = sum(network.layer(name).macs for name in names)
+        n_positions = network.layer(str(segment.layers[-1].target)).n_positions
+        return merged.n_weights * n_positions / replaced
+
+    def _reason(self, network: Network, activation: fx.Node) -> str:
+        """Why no segment around an activation is offered."""
+        layer = layer_before(network.module, activation)
+        if layer is None:
+            return NOT_BETWEEN
+        link = link_behind(network.module, layer)
+        reason = link if isinstance(link, str) else self._limit(network, Segment((layer,)).extended(*link))
+        assert reason is not None
+        return reason
 
 
-def _chains_of(module: fx.GraphModule, decisions: Decisions) -> list[Chain]:
-    """The chains that start at the decided layers."""
-    chains = []
-    for node in list(module.graph.nodes):
-        if isinstance(module_of(module, node), ACTIVATIONS):
-            chain = find_chain(module, node)
-            if isinstance(chain, Chain) and decisions.get(str(chain.first.target)) == "on":
-                chains.append(chain)
-    return chains
+def _projection(module: fx.GraphModule, segment: Segment) -> tuple[str, ...]:
+    """The 1 x 1 layer of the shortcut around a segment, where the merged layer absorbs it."""
+    first, last = segment.layers[0], segment.layers[-1]
+    shortcut = find_shortcut(module, last, first.all_input_nodes[0], merged_geometry(module, segment))
+    return () if shortcut is None or shortcut.projection is None else (str(shortcut.projection.target),)
 
 
-def _with_padding(conv: nn.Conv2d, padding: tuple[int, int]) -> nn.Conv2d:
-    kernel, stride = (conv.kernel_size[0], conv.kernel_size[1]), (conv.stride[0], conv.stride[1])
-    moved = nn.Conv2d(conv.in_channels, conv.out_channels, kernel, stride, padding, bias=conv.bias is not None)
-    moved.weight, moved.bias = conv.weight, conv.bias
-    return moved.train(conv.training)
+def _linearise(module: fx.GraphModule, segment: Segment) -> None:
+    padding = merged_geometry(module, segment).padding
+    for link, layer in zip(segment.links, segment.layers[:-1], strict=True):
+        if link.activation is None:
+            _mark_as_linear(module, link.norm or layer)
+        else:
+            name = str(link.activation.target)
+            replace_module(module, name, LinearisedActivation(module.get_submodule(name)))
+    for node in segment.layers:
+        _set_padding(module, node, padding if node is segment.layers[0] else tuple(0 for _ in padding))
+
+
+def _mark_as_linear(module: fx.GraphModule, node: fx.Node) -> None:
+    """Puts an activation that is linear at any α behind a node, so that all links of a segment look alike."""
+    name = free_name(module, f"{node.target}_link")
+    replace_module(module, name, LinearisedActivation(nn.Identity()))
+    with module.graph.inserting_after(node):
+        link = module.graph.call_module(name)
+    node.replace_all_uses_with(link)
+    link.args = (node,)
+
+
+def _set_padding(module: fx.GraphModule, node: fx.Node, padding: tuple[int, ...]) -> None:
+    layer = mergeable(module, node)
+    if isinstance(layer, nn.Linear):
+        return
+    moved = Geometry.of(layer).with_padding(padding).build(bias=layer.bias is not None)
+    moved.weight, moved.bias = layer.weight, layer.bias
+    replace_module(module, str(node.target), moved.train(layer.training))

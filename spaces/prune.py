@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import copy
+import math
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor, fx
+from torch import fx
 
 from ..hardware_profiles.profile import Capabilities
-from .channel_groups import find_channel_groups, prune_channels
+from .channel_groups import ChannelGroup, find_channel_groups, prune_channels, unprunable
+from .channel_labels import follow_channels
 from .factorize import last_factor
 from .network import Network
 from .site import LeftAlone, Site
@@ -27,60 +27,50 @@ class Prune:
 
     def find_sites(self, network: Network, capabilities: Capabilities) -> Found:
         """One site per group; left alone are outputs and groups narrower than two steps of the grid."""
-        groups = find_channel_groups(network)
+        channels = find_channel_groups(network)
+        called_once = {layer.name for layer in network.layers if layer.n_calls == 1}
         sites, left_alone = [], []
-        for group in groups:
-            widths = grid_widths(group.width, capabilities.channel_grid)
-            if len(widths) > 1:
+        for group in channels.groups:
+            widths = grid_widths(group.width, math.lcm(capabilities.channel_grid, group.step))
+            if len(widths) == 1 and group.step > 1:  # many groups or heads: their number is what the hardware sees
+                widths = grid_widths(group.width, group.step)
+            shared = [name for name in _members(group) if name not in called_once]
+            if shared:
+                reason = f"{shared[0]} is called in several places, or its weight is tied"
+                left_alone += [LeftAlone(self.name, name, reason) for name in group.producers]
+            elif len(widths) > 1:
                 sites.append(Site(f"{self.name}/{group.name}", group.producers, widths))
             else:
                 reason = f"its {group.width} channels leave no smaller width on a grid of {capabilities.channel_grid}"
-                left_alone.append(LeftAlone(self.name, group.name, reason))
-        broken = _broken(network, sites)
+                left_alone += [LeftAlone(self.name, name, reason) for name in group.producers]
+        broken = unprunable(network, {site.layer: int(site.choices[-1]) for site in sites})
+        for site in sites:
+            if site.layer in broken:
+                reason = f"pruning it fails: {broken[site.layer]}"
+                left_alone += [LeftAlone(self.name, name, reason) for name in site.layers]
+        left_alone += [LeftAlone(self.name, name, reason) for name, reason in channels.fixed.items()]
         left_alone += [
-            LeftAlone(self.name, site.layer, f"pruning it fails: {reason}") for site, reason in broken.items()
+            LeftAlone(self.name, layer.name, "it is depthwise: its channels follow those of the layer before it")
+            for layer in network.layers
+            if layer.is_depthwise
         ]
-        sites = [site for site in sites if site not in broken]
-        grouped = {name for group in groups for name in group.producers}
-        for layer in network.layers:
-            if layer.name in network.output_layers:
-                left_alone.append(LeftAlone(self.name, layer.name, "its channels are the model's outputs"))
-            elif layer.name not in grouped:
-                left_alone.append(
-                    LeftAlone(self.name, layer.name, "its channels are coupled to something that cannot shrink")
-                )
-        return Found(tuple(sites), tuple(left_alone))
+        return Found(tuple(site for site in sites if site.layer not in broken), tuple(left_alone))
 
     def prepare(self, module: fx.GraphModule, decisions: Decisions, network: Network) -> None:
         """Removes the least important channels of each decided group."""
         if decisions:
-            roots = {last_factor(module, name): int(width) for name, width in decisions.items()}
-            prune_channels(module, network.example_inputs, roots)
+            widths = {last_factor(module, name): int(width) for name, width in decisions.items()}
+            known = {last_factor(module, name): scores for name, scores in network.importances.items()}
+            is_as_traced = module.code == network.module.code
+            channels = network.follower.map if is_as_traced else follow_channels(module, network.example_inputs)
+            prune_channels(module, channels, widths, known)
 
     def finish(self, module: fx.GraphModule, decisions: Decisions) -> None:
         """Nothing is left to do: the channels are gone already."""
 
 
-def _broken(network: Network, sites: list[Site]) -> dict[Site, str]:
-    """The sites at whose narrowest width the network no longer runs, with what it says.
-
-    torch-pruning does not see through every operation, and a forward may spell sizes out.
-    """
-    if not _failure(network, sites):
-        return {}
-    return {site: reason for site in sites if (reason := _failure(network, [site]))}
-
-
-def _failure(network: Network, sites: list[Site]) -> str:
-    module = copy.deepcopy(network.module)
-    try:
-        with torch.no_grad():
-            expected = module(*network.example_inputs).shape
-            prune_channels(module, network.example_inputs, {site.layer: int(site.choices[-1]) for site in sites})
-            actual = module(*network.example_inputs).shape
-    except Exception as error:  # whatever breaks here would break every trial
-        return " ".join(str(error).split())
-    return "" if actual == expected else f"the outputs' shape becomes {tuple(actual)}"
+def _members(group: ChannelGroup) -> list[str]:
+    return [*group.producers, *(name for name, _ in group.consumers)]
 
 
 def grid_widths(width: int, grid: int) -> tuple[int, ...]:

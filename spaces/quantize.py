@@ -1,46 +1,51 @@
-"""Bit-widths per layer: where a network computes in int8, with ranges calibrated on data."""
+"""Bit-widths per layer: where a network computes in int8, or holds its weights in few bits."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
 from ..hardware_profiles.precision import PrecisionPlan, TensorQuantization
 from ..hardware_profiles.profile import Capabilities
+from ..hardware_profiles.quantized_layers import quantized_integers
+from ..hardware_profiles.weight_only import block_integers, weight_blocks
 from .factorize import is_part_of
-from .network import Network, is_addition, is_layer, module_of, only_user
-from .site import LeftAlone, Site
+from .network import Layer, Network, is_layer, module_of
+from .observe import observe_ranges
+from .quantized_values import quantized_values
+from .ranges import DEFAULT_METHOD, least_error_scales, quantize_weight
+from .site import Choice, LeftAlone, Site
 from .technique import Decisions, Found
 
-CLIPPED_SHARES = torch.linspace(1.0, 0.4, 16)
-"""Shares of the observed range tried as the quantized range."""
-MAX_SAMPLES = 8_192
-"""Values of a tensor that the range search looks at."""
+WEIGHT_ONLY_BLOCK = 32
+"""Inputs that share a scale in a weight-only layer."""
+WEIGHT_ONLY_FROM = 64
+"""Least inputs of a layer that is offered weight-only: below, the arithmetic is not what takes the time."""
+_INT8 = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Quantize:
-    """Offers the bit-widths that the profile says it executes."""
+    """Offers the bit-widths that the profile says it executes: 8 (in int8), `w8` and `w4` (weights only)."""
 
     name: str = "bits"
 
     def find_sites(self, network: Network, capabilities: Capabilities) -> Found:
-        """One site per layer, or none on hardware that executes one width only."""
-        bits = tuple(sorted(capabilities.weight_bits, reverse=True))
-        if len(bits) < 2:
-            reason = f"the profile executes {bits[0]} bits only"
-            return Found((), tuple(LeftAlone(self.name, layer.name, reason) for layer in network.layers))
-        once = [layer.name for layer in network.layers if layer.n_calls == 1]
-        shared = [layer.name for layer in network.layers if layer.n_calls > 1]
-        return Found(
-            tuple(Site(f"{self.name}/{name}", (name,), bits) for name in once),
-            tuple(LeftAlone(self.name, name, "it is called in several places") for name in shared),
-        )
+        """One site per layer that may have more than one width; the reason for each that may not."""
+        sites, left_alone = [], []
+        ends = input_layers(network) | network.output_layers
+        for layer in network.layers:
+            module = network.module.get_submodule(layer.name)
+            choices = _choices(layer, module, capabilities, is_end=layer.name in ends)
+            reason = _reason_against(layer, module, choices)
+            if reason:
+                left_alone.append(LeftAlone(self.name, layer.name, reason))
+            else:
+                sites.append(Site(f"{self.name}/{layer.name}", (layer.name,), choices))
+        return Found(tuple(sites), tuple(left_alone))
 
     def prepare(self, module: fx.GraphModule, decisions: Decisions, network: Network) -> None:
         """Nothing to do: ranges are calibrated on the finished network."""
@@ -49,166 +54,122 @@ class Quantize:
         """Nothing to do: the precision plan is made by `plan_precision` once the module is final."""
 
 
-def plan_precision(module: fx.GraphModule, decisions: Decisions, calibration: Tensor) -> PrecisionPlan:
+def input_layers(network: Network) -> frozenset[str]:
+    """Names of the layers that an input of the network reaches without another layer between."""
+    found: set[str] = set()
+    reached = {node for node in network.module.graph.nodes if node.op == "placeholder"}
+    for node in network.module.graph.nodes:
+        if reached.intersection(node.all_input_nodes):
+            if is_layer(module_of(network.module, node)):
+                found.add(str(node.target))
+            else:
+                reached.add(node)
+    return frozenset(found)
+
+
+def weight_only_bits(choice: Choice) -> int | None:
+    """Bits of a weight-only choice such as `w4`; None for other choices."""
+    return int(choice[1:]) if isinstance(choice, str) and choice.startswith("w") else None
+
+
+def bits_per_weight(choice: Choice) -> float:
+    """Bits that a choice stores for each weight, the scales of blocks included."""
+    bits = weight_only_bits(choice)
+    return float(choice) if bits is None else bits + 32 / WEIGHT_ONLY_BLOCK
+
+
+def plan_precision(
+    module: fx.GraphModule,
+    decisions: Decisions,
+    calibration: Tensor | tuple[Tensor, ...],
+    calibration_method: str = DEFAULT_METHOD,
+) -> PrecisionPlan:
     """Scales and zero points for every decided layer, calibrated on data.
 
-    Weights: symmetric, per output channel, by the least squared error over clipped ranges. Activations: affine, per
-    tensor, likewise.
+    Weights: symmetric, per output channel or per block, by the least squared error over clipped ranges. Activations:
+    affine, per tensor, by the given method.
 
     Args:
         module: A finished network (BatchNorm folded).
         decisions: Bits by original layer name.
-        calibration: Inputs, shape (n, ...).
+        calibration: Inputs, shape (n, ...), or one such tensor per input.
+        calibration_method: One of `ranges.method_names`.
+
+    Raises:
+        SpaceError: The method is unknown.
     """
-    layers = [name for name in _layer_names(module) if any(is_part_of(name, decided) for decided in decisions)]
-    if not layers:
-        return PrecisionPlan.none()
-    points = _points(module, layers)
-    ranges = _observe(module, set(points.values()), calibration)
-    tensors: dict[str, TensorQuantization] = {}
-    for layer in layers:
-        weight = module.get_submodule(layer).weight
-        assert isinstance(weight, Tensor)
-        tensors[f"{layer}.weight"] = quantize_weight(weight.detach())
-    for name, node in points.items():
-        tensors[name] = ranges[node]
+    chosen = dict(_decided_layers(module, decisions))
+    tensors = {f"{name}.weight": _weight(module, name, choice) for name, choice in chosen.items()}
+    values = quantized_values(module, {name for name, choice in chosen.items() if weight_only_bits(choice) is None})
+    inputs = calibration if isinstance(calibration, tuple) else (calibration,)
+    ranges = observe_ranges(module, set(values.values()), inputs, calibration_method)
+    tensors |= {f"{node.name}.value": ranges[source] for node, source in values.items()}
     return PrecisionPlan(tensors)
 
 
-def quantize_weight(weight: Tensor) -> TensorQuantization:
-    """Symmetric int8 scales per output channel (axis 0) that minimise the squared error of the weights."""
-    flat = weight.reshape(weight.shape[0], -1)
-    widest = flat.abs().amax(1).clamp_min(1e-8) / 127.0
-    best, least = widest.clone(), torch.full_like(widest, torch.inf)
-    for share in CLIPPED_SHARES:
-        scale = widest * share
-        rounded = (flat / scale[:, None]).round().clamp(-127, 127) * scale[:, None]
-        error = (rounded - flat).square().sum(1)
-        best, least = torch.where(error < least, scale, best), torch.minimum(error, least)
-    return TensorQuantization(8, tuple(best.tolist()), (0,) * len(best), axis=0, is_signed=True)
-
-
-def quantize_activation(values: Tensor, low: float, high: float) -> TensorQuantization:
-    """Affine uint8 scale and zero point that minimise the squared error of sampled values.
+def quantize_blocks(weight: Tensor, bits: int, block_size: int = WEIGHT_ONLY_BLOCK) -> TensorQuantization:
+    """Symmetric scales per block of inputs of each output channel that minimise the squared error of the weights.
 
     Args:
-        values: A sample of the tensor's values, shape (n,).
-        low: Smallest value observed.
-        high: Largest value observed.
+        weight: Shape (out, in).
+        bits: 4 or 8.
+        block_size: Inputs that share a scale.
     """
-    # Zero must be representable exactly: padding and clipped ReLUs produce it.
-    low, high = min(low, 0.0), max(high, 0.0, min(low, 0.0) + 1e-6)
-    # Both ends are clipped by the same share, so that the zero point stays.
-    zero_point = min(255, max(0, round(-low / (high - low) * 255.0)))
-    scales = (high - low) / 255.0 * CLIPPED_SHARES[:, None]  # (shares, 1)
-    restored = ((values / scales).round() + zero_point).clamp(0, 255).sub(zero_point) * scales  # (shares, n)
-    best = int((restored - values).square().sum(1).argmin())
-    return TensorQuantization(8, (float(scales[best]),), (zero_point,), axis=None, is_signed=False)
+    blocks = weight_blocks(weight, block_size).flatten(0, 1)
+    half = 1 << (bits - 1)
+    scale = least_error_scales(blocks, highest=half - 1, lowest=-half)
+    return TensorQuantization(bits, tuple(scale.tolist()), (0,), axis=0, is_signed=True, block_size=block_size)
 
 
-def simulate(module: fx.GraphModule, plan: PrecisionPlan) -> fx.GraphModule:
-    """The network with its plan's rounding done in float, to compare the runtime's outputs with."""
-    simulated = copy.deepcopy(module)
-    layers = plan.layers
-    for layer in layers:
-        weight = simulated.get_submodule(layer).weight
-        assert isinstance(weight, Tensor)
-        with torch.no_grad():
-            weight.copy_(_fake_quantize(weight, plan.tensors[f"{layer}.weight"]))
-    done: set[fx.Node] = set()
-    for name, node in _points(simulated, layers).items():
-        if node in done:
-            continue
-        done.add(node)
-        _insert_rounding(simulated, node, name, plan.tensors[name])
-    simulated.recompile()
-    return simulated
+def round_weight(weight: Tensor, choice: Choice) -> Tensor:
+    """A weight as it is stored under a choice of bits, back in float: same shape."""
+    bits = weight_only_bits(choice)
+    quantization = quantize_weight(weight) if bits is None else quantize_blocks(weight, bits)
+    scale = torch.tensor(quantization.scale)
+    if quantization.block_size is None:
+        broad = scale.reshape(-1, *[1] * (weight.dim() - 1))
+        return quantized_integers(weight, scale, quantization) * broad
+    integers = block_integers(weight, quantization)
+    return (integers * scale.reshape(*integers.shape[:2], 1)).flatten(1)[:, : weight.shape[1]]
 
 
-class _Rounding(nn.Module):
-    def __init__(self, quantization: TensorQuantization) -> None:
-        super().__init__()
-        self.quantization = quantization
-
-    def forward(self, x: Tensor) -> Tensor:
-        return _fake_quantize(x, self.quantization)
-
-
-def _insert_rounding(module: fx.GraphModule, node: fx.Node, name: str, quantization: TensorQuantization) -> None:
-    target = "rounding_" + name.replace(".", "_")
-    module.add_submodule(target, _Rounding(quantization))
-    with module.graph.inserting_after(node):
-        rounded = module.graph.call_module(target, (node,))
-    node.replace_all_uses_with(rounded, delete_user_cb=lambda user: user is not rounded and user.op != "output")
+def _choices(layer: Layer, module: nn.Module, capabilities: Capabilities, *, is_end: bool) -> tuple[Choice, ...]:
+    """From the neutral width to the smallest; first and last layers lose most in few bits and win least."""
+    weight_only: list[int] = []
+    if layer.kind == "linear" and layer.in_channels >= WEIGHT_ONLY_FROM and not is_end:
+        weight_only = sorted(capabilities.weight_only_bits, reverse=True)
+    wide: list[Choice] = [f"w{bits}" for bits in weight_only if bits >= _INT8]
+    narrow: list[Choice] = [f"w{bits}" for bits in weight_only if bits < _INT8]
+    has_int8 = _INT8 in capabilities.weight_bits and not _obstacle(layer, module)
+    return (32, *wide, *([_INT8] if has_int8 else []), *narrow)
 
 
-def _fake_quantize(x: Tensor, quantization: TensorQuantization) -> Tensor:
-    shape = [1] * x.dim()
-    if quantization.axis is not None:
-        shape[quantization.axis] = -1
-    scale = torch.tensor(quantization.scale, dtype=x.dtype).reshape(shape)
-    zero = torch.tensor(quantization.zero_point, dtype=x.dtype).reshape(shape)
-    low, high = (-127, 127) if quantization.is_signed else (0, 255)
-    return ((x / scale).round() + zero).clamp(low, high).sub(zero) * scale
+def _reason_against(layer: Layer, module: nn.Module, choices: tuple[Choice, ...]) -> str:
+    if layer.n_calls > 1:
+        return "it is called in several places"
+    return "" if len(choices) > 1 else _obstacle(layer, module) or "the profile executes 32 bits only"
 
 
-def _layer_names(module: fx.GraphModule) -> Iterator[str]:
-    return (str(node.target) for node in module.graph.nodes if is_layer(module_of(module, node)))
+def _obstacle(layer: Layer, module: nn.Module) -> str:
+    """Why runtimes would not execute a layer in int8."""
+    if layer.kind == "transposed":
+        return "runtimes execute no transposed convolution in int8"
+    if getattr(module, "padding_mode", "zeros") != "zeros":
+        return "runtimes execute int8 convolutions with zero padding only"
+    return ""
 
 
-def _points(module: fx.GraphModule, layers: list[str] | tuple[str, ...]) -> dict[str, fx.Node]:
-    """The nodes whose values are quantized, by the name they have in a plan.
-
-    A layer's input, its output behind a fused activation, and the sum of a residual addition of two quantized tensors:
-    between int8 layers nothing should have to run in float.
-    """
-    points: dict[str, fx.Node] = {}
-    wanted = set(layers)
+def _decided_layers(module: fx.GraphModule, decisions: Decisions) -> Iterator[tuple[str, Choice]]:
+    """The layers of a finished network, each with the choice for the layer that it is, or is a factor of."""
     for node in module.graph.nodes:
-        if node.op == "call_module" and str(node.target) in wanted:
-            points[f"{node.target}.input"] = node.all_input_nodes[0]
-            output = _behind_activation(module, node)
-            if not _is_model_output(output):
-                points[f"{node.target}.output"] = output
-    quantized = set(points.values())
-    for name, node in list(points.items()):
-        addition = only_user(node)
-        if name.endswith(".output") and addition is not None and is_addition(addition):
-            total = _behind_activation(module, addition)
-            if quantized.issuperset(addition.all_input_nodes) and not _is_model_output(total):
-                points[name.removesuffix("output") + "merged"] = total
-    return points
+        if is_layer(module_of(module, node)):
+            for decided, choice in decisions.items():
+                if is_part_of(str(node.target), decided):
+                    yield str(node.target), choice
 
 
-def _behind_activation(module: fx.GraphModule, node: fx.Node) -> fx.Node:
-    """The activation that runtimes fuse into a node, where it is its only reader; else the node itself."""
-    user = only_user(node)
-    return user if user is not None and isinstance(module_of(module, user), nn.ReLU | nn.ReLU6) else node
-
-
-def _is_model_output(node: fx.Node) -> bool:
-    return any(user.op == "output" for user in node.users)
-
-
-def _observe(module: fx.GraphModule, nodes: set[fx.Node], calibration: Tensor) -> Mapping[fx.Node, TensorQuantization]:
-    """Runs the calibration inputs once and finds the quantized range of each node's values."""
-    found: dict[fx.Node, TensorQuantization] = {}
-
-    class Observer(fx.Interpreter):
-        def run_node(self, n: fx.Node) -> Any:  # fx passes values of any type
-            value = super().run_node(n)
-            if n in nodes:
-                flat = value.flatten()
-                found[n] = quantize_activation(_sample(flat), float(flat.min()), float(flat.max()))
-            return value
-
-    with torch.no_grad():
-        Observer(module).run(calibration)
-    return found
-
-
-def _sample(values: Tensor) -> Tensor:
-    """At most `MAX_SAMPLES` values. Drawn, because equal steps would meet the same columns of every image."""
-    if len(values) <= MAX_SAMPLES:
-        return values
-    return values[torch.randint(len(values), (MAX_SAMPLES,), generator=torch.Generator().manual_seed(0))]
+def _weight(module: nn.Module, name: str, choice: Choice) -> TensorQuantization:
+    weight = module.get_submodule(name).weight
+    assert isinstance(weight, Tensor)
+    bits = weight_only_bits(choice)
+    return quantize_weight(weight.detach()) if bits is None else quantize_blocks(weight.detach(), bits)

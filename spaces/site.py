@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 Choice: TypeAlias = int | str
-"""An intrinsic value: a width (`48`), bits (`8`), a rank (`"spatial:24"`), a fold (`"on"`). Never an index."""
+"""An intrinsic value: a width (`48`), bits (`8`), a rank (`"spatial:24"`), a fold (`"on:2"`). Never an index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,13 +15,18 @@ class Site:
 
     Attributes:
         name: `technique/layer`, where the layer is a module of the original network.
-        layers: The layers that the decision touches; a group of coupled layers is named after its first.
+        layers: The layers that the decision may touch; a group of coupled layers is named after its first.
         choices: From the neutral choice (network unchanged) to the strongest.
+        spans: The layers that each of the choices touches; where it is empty, every choice but the neutral one touches
+            all of them.
+        notes: What marks each of the choices among the others; empty where none is marked.
     """
 
     name: str
     layers: tuple[str, ...]
     choices: tuple[Choice, ...]
+    spans: tuple[tuple[str, ...], ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def technique(self) -> str:
@@ -37,6 +42,16 @@ class Site:
     def neutral(self) -> Choice:
         """The choice that leaves the network unchanged."""
         return self.choices[0]
+
+    def touched(self, choice: Choice) -> tuple[str, ...]:
+        """The layers that one of the choices touches, in the order of `layers`."""
+        if self.spans:
+            return self.spans[self.choices.index(choice)]
+        return () if choice == self.neutral else self.layers
+
+    def note(self, choice: Choice) -> str:
+        """What marks one of the choices, such as where its ranks come from; mostly nothing."""
+        return self.notes[self.choices.index(choice)] if self.notes else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..hardware_profiles.errors import SpaceError, unknown_name
 from ..hardware_profiles.profile import Capabilities
 from .channel_groups import find_channel_groups
 from .compress import TECHNIQUES
 from .configuration import Configuration
-from .factorize import factor_weights
 from .network import Layer, Network
+from .rank_schemes import factor_weights
 from .site import Choice, LeftAlone, Site
 
 
@@ -32,19 +32,31 @@ class LayerWidths:
     Attributes:
         layer: The layer.
         inputs: The sites behind its inputs (several where they are concatenated), each with its full width and the
-            layer's inputs per channel: 1, or the pixels of a flattened map.
-        output_site: The site of its outputs; None where their number is fixed.
+            number of the layer's inputs that it sets.
+        output: The site of its outputs with its full width; None where their number is fixed.
     """
 
     layer: Layer
-    inputs: tuple[tuple[str, int, int], ...]
-    output_site: str | None
+    inputs: tuple[tuple[str, int, int], ...] = ()
+    output: tuple[str, int] | None = None
+
+    @property
+    def output_site(self) -> str | None:
+        """The site of its outputs; None where their number is fixed."""
+        return self.output[0] if self.output else None
 
     def under(self, choices: Mapping[str, Choice]) -> tuple[int, int]:
         """Input and output channels of the layer under those choices."""
-        removed = sum((width - int(choices.get(site, width))) * each for site, width, each in self.inputs)
-        outer = choices.get(self.output_site or "", self.layer.out_channels)
-        return self.layer.in_channels - removed, int(outer)
+        removed = sum(n * (full - int(choices.get(site, full))) // full for site, full, n in self.inputs)
+        site, full = self.output or ("", 1)
+        outer = self.layer.out_channels * int(choices.get(site, full)) // full
+        return self.layer.in_channels - removed, outer
+
+    def weights_under(self, choices: Mapping[str, Choice]) -> int:
+        """Weights of the layer under those choices; a depthwise convolution keeps one input per group."""
+        inner, outer = self.under(choices)
+        per_group = 1 if self.layer.is_depthwise else inner // self.layer.groups
+        return math.prod(self.layer.kernel_size) * per_group * outer
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,22 +126,32 @@ class SearchSpace:
         return (*self._moot_by_folds(choices), *self._moot_by_widths(choices))
 
     def _moot_by_folds(self, choices: Mapping[str, Choice]) -> Iterator[Moot]:
-        """A folded pair is one layer: it has no inner width, no ranks, and one bit-width, that of the first."""
+        """A folded segment is one layer: it has no inner widths, no ranks, and one bit-width, that of the first.
+
+        Of two folds that share a layer the earlier in the network counts.
+        """
         folded: set[str] = set()
         for site in self.sites:
-            if site.technique != "fold" or choices.get(site.name) != "on":
+            choice = choices.get(site.name, site.neutral)
+            if site.technique != "fold" or choice == site.neutral:
                 continue
-            first, *others = site.layers
-            if folded & set(site.layers):
-                yield Moot(site.name, f"one of {', '.join(site.layers)} is already part of another fold")
+            span = site.touched(choice)
+            if folded & set(span):
+                yield Moot(site.name, f"one of {', '.join(span)} is already part of another fold")
                 continue
-            folded |= set(site.layers)
-            rule = f"{site.name}=on merges {' and '.join(site.layers)} into one layer"
-            yield from (Moot(f"rank/{layer}", f"{rule}, which is not factorised") for layer in site.layers)
-            yield from (Moot(f"bits/{layer}", f"{rule}, whose bits are bits/{first}") for layer in others)
-            inner = self.widths[first].output_site
-            if inner is not None and self.site(inner).layers == (first,):
-                yield Moot(inner, f"{rule}, which has no inner width")
+            folded |= set(span)
+            rule = f"{site.name}={choice} merges {', '.join(span[:-1])} and {span[-1]} into one layer"
+            yield from (Moot(f"rank/{layer}", f"{rule}, which is not factorised") for layer in span)
+            yield from (Moot(f"bits/{layer}", f"{rule}, whose bits are bits/{span[0]}") for layer in span[1:])
+            yield from (Moot(inner, f"{rule}, which has no inner width") for inner in self._widths_inside(set(span)))
+
+    def _widths_inside(self, layers: set[str]) -> Iterator[str]:
+        """The pruning sites whose channels some layers make and only these read."""
+        for site in self.sites:
+            if site.technique == "prune" and set(site.layers) <= layers:
+                readers = {name for name, each in self.widths.items() if site.name in {i[0] for i in each.inputs}}
+                if readers and readers <= layers:
+                    yield site.name
 
     def _moot_by_widths(self, choices: Mapping[str, Choice]) -> Iterator[Moot]:
         """A rank must cost less than the layer at its pruned widths, or it is no compression."""
@@ -156,22 +178,22 @@ def find_space(network: Network, capabilities: Capabilities) -> SearchSpace:
         raise SpaceError(
             f"nothing can be compressed: no site in {len(network.layers)} layers; `inspect` lists the reasons"
         )
-    left_alone = tuple(item for each in found for item in each.left_alone)
+    left_alone = (*network.left_alone, *(item for each in found for item in each.left_alone))
     return SearchSpace(sites, left_alone, _layer_widths(network, sites))
 
 
 def _layer_widths(network: Network, sites: tuple[Site, ...]) -> dict[str, LayerWidths]:
-    outputs: dict[str, str] = {}
-    inputs: dict[str, list[tuple[str, int, int]]] = {layer.name: [] for layer in network.layers}
-    for group in find_channel_groups(network):
-        name = f"prune/{group.name}"
-        if any(site.name == name for site in sites):
-            outputs.update(dict.fromkeys(group.producers, name))
-            for consumer, each in group.consumers:
-                inputs[consumer].append((name, group.width, each))
-    return {
-        layer.name: LayerWidths(layer, tuple(inputs[layer.name]), outputs.get(layer.name)) for layer in network.layers
-    }
+    widths = {layer.name: LayerWidths(layer) for layer in network.layers}
+    offered = {site.layer for site in sites if site.technique == "prune"}
+    for group in find_channel_groups(network).groups:
+        if group.name not in offered:
+            continue
+        site, full = f"prune/{group.name}", group.width
+        made = dict.fromkeys((*group.producers, *group.followers), (site, full))
+        read = dict(group.consumers) | {name: widths[name].layer.in_channels for name in group.followers}
+        widths |= {name: replace(widths[name], output=output) for name, output in made.items()}
+        widths |= {name: replace(widths[name], inputs=(*widths[name].inputs, (site, full, n))) for name, n in read.items()}
+    return widths
 
 
 def _closest_first(choice: Choice, known: tuple[Choice, ...]) -> list[Choice]:

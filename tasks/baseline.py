@@ -28,7 +28,7 @@ def trained_network(task: Task, train: Split, *, seed: int = 0, on_step: OnStep 
     """The network of a task in evaluation mode, trained by us where the task says so.
 
     The cache key covers the initial weights, what the network and the loss make of some training samples (and so the
-    code of both), the training data and the recipe, so that nothing stale is used.
+    code of both), the training data, its augmentation and the recipe, so that nothing stale is used.
 
     Args:
         task: The task.
@@ -42,7 +42,7 @@ def trained_network(task: Task, train: Split, *, seed: int = 0, on_step: OnStep 
     path = _path(task, network, train, seed)
     state = _read(path)
     if state is None:
-        finetune(network, train, task.baseline_recipe, task.loss, seed=seed, on_step=on_step)
+        finetune(network, train, task.baseline_recipe, task.loss, seed=seed, on_step=on_step, augment=task.augment)
         _write(path, network.state_dict())
     else:
         network.load_state_dict(state)
@@ -89,6 +89,9 @@ def _key(task: Task, network: nn.Module, train: Split, seed: int) -> str:
         "code": repr(network),
         "loss": _initial_loss(task, network, train),
     }
+    if task.augment is not None:
+        augmented = task.augment(next(train.batches(8)).inputs, torch.Generator().manual_seed(seed))
+        facts["augment"] = digest({"inputs": augmented})
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Finds a task: a built-in one by name, or a Python file of the user's."""
+"""Finds a task: a built-in one by name, a known model on known data, or a Python file of the user's."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from types import ModuleType
 
 from ..hardware_profiles.errors import TaskError, unknown_name
 from .digits import cluttered_digits, digits
+from .model_on_data import EXAMPLE, cifar10_resnet20, model_on_data
 from .task import Task
 
-BUILT_IN = {"cluttered-digits": cluttered_digits, "digits": digits}
+BUILT_IN = {"cifar10-resnet20": cifar10_resnet20, "cluttered-digits": cluttered_digits, "digits": digits}
 
 
 def load_task(name: str) -> Task:
     """The task of that name, or the one that a user's file returns.
 
     Args:
-        name: A built-in name, `my_task.py` (its function `task`) or `my_task.py:function`.
+        name: A built-in name, `MODEL@DATA` (see `model_on_data`), `my_task.py` (its function `task`) or
+            `my_task.py:function`.
 
     Raises:
         TaskError: Unknown name, or a mistake in the file; names the file and the line.
@@ -27,8 +29,11 @@ def load_task(name: str) -> Task:
     if name in BUILT_IN:
         return BUILT_IN[name]()
     path, _, function = name.partition(":")
+    if not path.endswith(".py") and "@" in name:
+        return model_on_data(name)
     if not path.endswith(".py"):
-        raise TaskError(unknown_name("task", name, BUILT_IN) + ", or give a Python file such as my_task.py:task")
+        others = f"give a model on data such as {EXAMPLE}, or a Python file such as my_task.py:task"
+        raise TaskError(f"{unknown_name('task', name, BUILT_IN)}; or {others}")
     return _from_file(Path(path), function or "task")
 
 

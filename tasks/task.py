@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..training import Loss, Split, TrainingRecipe
+from ..training import Augment, Loss, Split, TrainingRecipe
 
 
 def classification_hits(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -47,6 +47,10 @@ class Task:
         short_recipe: The fine-tune that ranks candidates.
         full_recipe: The fine-tune that front members and the baseline get.
         usable_accuracy: A baseline below this many percent is refused before the search starts.
+        augment: Changes each batch while the baseline is trained. Fine-tunes see the samples as they are: the teacher's
+            answers, which they follow, are computed once per sample.
+        example_inputs: Gives a few inputs of the right shape without reading the data, for looking at the network; None
+            where the first training samples serve.
     """
 
     name: str
@@ -58,3 +62,5 @@ class Task:
     loss: Loss = functional.cross_entropy
     score: Callable[[Tensor, Tensor], Tensor] = field(default=classification_hits)
     usable_accuracy: float = 20.0
+    augment: Augment | None = None
+    example_inputs: Callable[[], Tensor] | None = None

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, fx, nn
 
 from ..hardware_profiles.errors import TrainingError
-from ..spaces.fold import merge_linear_pairs, set_linearity
+from ..spaces.fold import merge_linear_segments
+from ..spaces.linearise import set_linearity
 from .distillation import channels_last, soft_target_loss
 from .recipe import TrainingRecipe
 from .schedules import linearity, one_cycle
@@ -22,6 +23,8 @@ Loss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """(outputs, targets) → scalar."""
 OnStep: TypeAlias = Callable[[int, int], None]
 """Called with (steps done, steps in all)."""
+Augment: TypeAlias = Callable[[Tensor, torch.Generator], Tensor]
+"""(inputs of a batch, source of all randomness) → inputs of the same shape."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ def finetune(
     seed: int,
     teacher_outputs: Tensor | None = None,
     on_step: OnStep | None = None,
+    augment: Augment | None = None,
 ) -> Trained:
     """Trains a module in place and leaves it in evaluation mode; folded activations end linear, their layers merged.
 
@@ -59,6 +63,8 @@ def finetune(
         seed: Orders the batches; the same seed gives the same result on one machine and thread count.
         teacher_outputs: The uncompressed network's outputs on `train`, shape (n, ...), for distillation.
         on_step: Progress.
+        augment: Changes the inputs of each batch. Not together with teacher outputs, which are those of the samples as
+            they are.
 
     Raises:
         TrainingError: The loss or its gradient is not finite.
@@ -68,16 +74,18 @@ def finetune(
     module.to(memory_format=torch.channels_last)
     module.train()
     optimiser = _optimiser(module, recipe)
+    generator = torch.Generator().manual_seed(seed)
     losses: list[float] = []
     for step, batch in enumerate(train.shuffled_batches(recipe.batch_size, recipe.n_steps, seed)):
         progress = step / recipe.n_steps
         optimiser.param_groups[0]["lr"] = recipe.learning_rate * one_cycle(progress, recipe.warmup)
         alpha = linearity(progress, recipe.linearisation)
         set_linearity(module, alpha)
-        if alpha == 1 and isinstance(module, fx.GraphModule) and merge_linear_pairs(module):
+        if alpha == 1 and isinstance(module, fx.GraphModule) and merge_linear_segments(module):
             optimiser = _optimiser(module, recipe, before=optimiser)
             optimiser.param_groups[0]["lr"] = recipe.learning_rate * one_cycle(progress, recipe.warmup)
-        value = _loss(module(channels_last(batch.inputs)), batch, recipe, loss, teacher_outputs)
+        inputs = batch.inputs if augment is None else augment(batch.inputs, generator)
+        value = _loss(module(channels_last(inputs)), batch, recipe, loss, teacher_outputs)
         losses.append(_finite("loss", float(value.detach()), step))
         optimiser.zero_grad()
         value.backward()  # type: ignore[no-untyped-call]

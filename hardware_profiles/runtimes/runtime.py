@@ -23,6 +23,7 @@ _LAYER_OPERATORS = frozenset(
     | {"QLinearConv", "ConvInteger", "QGemm", "QLinearMatMul", "MatMulInteger", "MatMulIntegerToFloat"}
     | {"DynamicQuantizeMatMul"}
 )
+_WEIGHT_ONLY_OPERATORS = frozenset({"MatMulNBits"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +50,12 @@ class ExecutedPrecision:
     Attributes:
         int8_layers: Layers whose multiplications are all in 8-bit integers.
         float_layers: The other layers.
+        weight_only_layers: Layers that multiply with a weight in blocks of few bits.
     """
 
     int8_layers: tuple[str, ...]
     float_layers: tuple[str, ...]
+    weight_only_layers: tuple[str, ...] = ()
 
 
 def executed_precision(times: Sequence[OperatorTime]) -> ExecutedPrecision:
@@ -62,12 +65,14 @@ def executed_precision(times: Sequence[OperatorTime]) -> ExecutedPrecision:
     away, or not known by name) are in neither list: compare with the plan's layers to find what is missing.
     """
     is_int8: dict[str, bool] = {}
+    weight_only = {time.layer for time in times if time.layer is not None and time.operator in _WEIGHT_ONLY_OPERATORS}
     for time in times:
         if time.layer is not None and time.operator in _LAYER_OPERATORS:
             is_int8[time.layer] = is_int8.get(time.layer, True) and time.is_int8
     return ExecutedPrecision(
         int8_layers=tuple(layer for layer, value in is_int8.items() if value),
         float_layers=tuple(layer for layer, value in is_int8.items() if not value),
+        weight_only_layers=tuple(dict.fromkeys(time.layer for time in times if time.layer in weight_only)),
     )
 
 

@@ -39,7 +39,7 @@ def test_help_is_quick_and_lists_the_commands(parefront: Parefront) -> None:
     done = parefront("--help")
     assert time.perf_counter() - started < 2
     assert done.returncode == 0
-    for command in ("search", "front", "export", "report", "inspect", "hardware"):
+    for command in ("search", "front", "export", "report", "inspect", "compress", "hardware"):
         assert command in done.stdout
 
 
@@ -56,8 +56,9 @@ def test_the_version_is_the_package_s(parefront: Parefront) -> None:
         (("search", "digit"), "unknown task 'digit': known tasks are digits, "),
         (("hardware", "show", "cpu-ort-3t"), "unknown profile 'cpu-ort-3t': known profiles are "),
         (("front", "nowhere"), "a run directory must hold run.json, got 'nowhere'"),
+        (("search", "resnet18@cifar"), "unknown data set 'cifar': known data sets are cifar10, "),
     ],
-    ids=["task", "profile", "run"],
+    ids=["task", "profile", "run", "data set"],
 )
 def test_an_unknown_name_is_one_line(
     parefront: Parefront, tmp_path: Path, arguments: tuple[str, ...], message: str
@@ -98,6 +99,45 @@ def test_inspect_lists_the_sites(parefront: Parefront, tmp_path: Path) -> None:
         assert text in done.stdout
     assert done.stdout.startswith("5 layers, 0.3 M MACs")  # 312,448 by hand, see test_workbench
     assert list(tmp_path.iterdir()) == []
+
+
+def test_inspect_answers_targets_and_says_what_is_reached(parefront: Parefront, tmp_path: Path) -> None:
+    targets = ("--max-size", "1kB", "--min-speedup", "0.5", "--max-latency-ms", "1e9")
+    done = parefront("inspect", TINY_TASK, "--hardware", FAST_PROFILE, *targets, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr  # a target that cannot be met is an answer, not a mistake
+    for text in ("neutral", "middle", "smallest", "at most 1.0 kB: cannot be met", "0.5x faster: can be met"):
+        assert text in done.stdout
+
+
+# --- compress
+
+
+def test_compress_writes_a_verified_file_and_its_configuration(parefront: Parefront, tmp_path: Path) -> None:
+    target = tmp_path / "out" / "model.onnx"
+    settings = {
+        "task": str(TINY_TASK),
+        "hardware": str(FAST_PROFILE),
+        "set": {"bits/*": 8, "prune/hidden": "50%", "fold/block.conv1": True},
+        "fidelity": "short",
+        "to": str(target),
+    }
+    config = tmp_path / "compress.yaml"
+    config.write_text(yaml.safe_dump(settings).replace(": true", ": on"))
+    done = parefront("compress", "--config", config)
+    assert done.returncode == 0, done.stderr
+    headline = next(line for line in done.stdout.splitlines() if line)
+    for text in ("smaller at", "pt of accuracy", "validation, short fine-tune", "on test"):
+        assert text in headline
+    assert "Not set: bits/block.conv2: fold/block.conv1=on merges" in done.stdout
+    for row in ("validation accuracy %", "lost on test, pt", "latency ms", "size", "4 of 4 planned", "verified"):
+        assert row in done.stdout
+    session = onnxruntime.InferenceSession(str(target), providers=["CPUExecutionProvider"])
+    (outputs,) = session.run(None, {session.get_inputs()[0].name: np.ones((3, 1, 8, 8), np.float32)})
+    assert outputs.shape == (3, 4)
+    choices = json.loads(target.with_suffix(".json").read_text())["choices"]
+    assert choices["prune/hidden"] == 16
+    assert choices["fold/block.conv1"] == "on"
+    assert sorted(path.name for path in target.parent.iterdir()) == ["model.json", "model.onnx"]
 
 
 # --- search, front, export, report

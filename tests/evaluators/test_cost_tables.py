@@ -116,6 +116,15 @@ def test_a_factorised_layer_has_the_time_of_both_factors(tables: CostTables) -> 
     assert tables.layer_cost("b", {"rank/b": "spatial:8"})[0] == pytest.approx(0.012 * 0.65)
 
 
+def test_every_factor_counts(tables: CostTables) -> None:
+    ranked = {"rank/b": "tucker:16x8"}
+    form = tables.forms(ranked)[1]
+    # C r1 + r1 r2 k² + r2 N = 32 * 16 + 16 * 8 * 9 + 8 * 8
+    assert (form.kind, form.weights, form.macs) == ("tucker", 1728, 1728 * 64)
+    observe(tables, ranked, a=10.0, b_0=2.0, b_1=6.0, b_2=1.0, other=2.0)
+    assert tables.layer_cost("b", ranked)[0] == pytest.approx(0.009)
+
+
 def test_the_weights_are_counted_exactly(tables: CostTables) -> None:
     # Per weight 4 bytes in fp32 and 1 in int8; per output channel 4 for the bias, and in int8 4 for each of two scales.
     fp32 = 4 * (A_WEIGHTS + B_WEIGHTS) + 4 * (32 + 8)

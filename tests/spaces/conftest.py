@@ -111,7 +111,7 @@ def randomised(model: nn.Module, seed: int = 0) -> nn.Module:
     """The model with BatchNorm statistics as after a training; fresh ones are the identity and would hide mistakes."""
     generator = torch.Generator().manual_seed(seed)
     for module in model.modules():
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
             assert module.running_mean is not None
             assert module.running_var is not None
             module.running_mean.normal_(0.0, 0.5, generator=generator)

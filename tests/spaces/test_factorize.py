@@ -1,4 +1,7 @@
 import copy
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -6,91 +9,32 @@ from torch import Tensor, nn
 
 from parefront.hardware_profiles.errors import SpaceError
 from parefront.hardware_profiles.profile import Capabilities
-from parefront.spaces import trace
-from parefront.spaces.factorize import Factorize, factor_weights, factorize_layer, last_factor, parse_rank
-
-CONVOLUTIONS = {
-    "3x3": nn.Conv2d(4, 6, 3, padding=1),
-    "3x3 without bias or padding": nn.Conv2d(4, 6, 3, bias=False),
-    "3x3 of stride 2": nn.Conv2d(4, 6, 3, stride=2, padding=1),
-    "5x3 of stride 2x1": nn.Conv2d(4, 6, (5, 3), stride=(2, 1), padding=(2, 1)),
-    "1x1": nn.Conv2d(4, 6, 1),
-    "1x1 of stride 2": nn.Conv2d(4, 6, 1, stride=2),
-}
+from parefront.spaces import Network, trace
+from parefront.spaces import truncation as linear_algebra
+from parefront.spaces.factorize import MAX_CHOICES, Factorize, factorize_layer, is_part_of, last_factor
+from parefront.spaces.input_moments import measure_input_moments
+from parefront.spaces.rank_schemes import factor_weights, parse_rank
+from parefront.spaces.tucker import VBMF_NOTE
 
 
-def full_rank(scheme: str, conv: nn.Conv2d) -> int:
-    """The smaller side of the matrix that the scheme takes apart: (in kh, out kw) or (out, in kh kw)."""
-    out, inner, height, width = conv.weight.shape
-    return min(inner * height, out * width) if scheme == "spatial" else min(out, inner * height * width)
+def random(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def factorised(layer: nn.Module, choice: str, inputs: Tensor) -> nn.Module:
-    module = copy.deepcopy(trace(nn.Sequential(copy.deepcopy(layer)), inputs).module)
-    factorize_layer(module, "0", choice)
-    module.recompile()
-    return module
+def network_of(*layers: nn.Module, shape: tuple[int, ...]) -> Network:
+    return trace(nn.Sequential(*layers), torch.zeros(2, *shape))
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
-@pytest.mark.parametrize("case", CONVOLUTIONS)
-@pytest.mark.parametrize("scheme", ["svd", "spatial", "channel"])
-def test_a_convolution_at_full_rank_is_exact(scheme: str, case: str, dtype: torch.dtype, tolerance: float) -> None:
-    conv = CONVOLUTIONS[case].to(dtype)
-    inputs = torch.randn(2, 4, 9, 9, dtype=dtype, generator=torch.Generator().manual_seed(0))
-    module = factorised(conv, f"{scheme}:{full_rank(scheme, conv)}", inputs)
-    with torch.no_grad():
-        expected, values = conv(inputs), module(inputs)
-    assert values.dtype == dtype
-    assert values.shape == expected.shape
-    assert (values - expected).abs().max() <= tolerance * expected.abs().max()
+def choices_of(network: Network, technique: Factorize | None = None) -> list[str]:
+    (site,) = (technique or Factorize()).find_sites(network, Capabilities()).sites
+    return [str(choice) for choice in site.choices[1:]]
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
-@pytest.mark.parametrize("has_bias", [False, True])
-def test_a_linear_layer_at_full_rank_is_exact(has_bias: bool, dtype: torch.dtype, tolerance: float) -> None:
-    linear = nn.Linear(9, 7, bias=has_bias, dtype=dtype)
-    inputs = torch.randn(3, 9, dtype=dtype, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        expected, values = linear(inputs), factorised(linear, "svd:7", inputs)(inputs)
-    assert (values - expected).abs().max() <= tolerance * expected.abs().max()
+def schemes_of(network: Network, technique: Factorize | None = None) -> set[str]:
+    return {parse_rank(choice)[0] for choice in choices_of(network, technique)}
 
 
-@pytest.mark.parametrize(
-    ("choice", "shapes"),
-    [
-        ("spatial:5", [(5, 4, 3, 1), (6, 5, 1, 3)]),
-        ("channel:5", [(5, 4, 3, 3), (6, 5, 1, 1)]),
-    ],
-)
-def test_the_factors_have_the_shapes_and_weights_of_the_table(choice: str, shapes: list[tuple[int, ...]]) -> None:
-    module = factorised(nn.Conv2d(4, 6, 3, bias=False), choice, torch.zeros(1, 4, 9, 9))
-    weights = [parameter for _, parameter in module.named_parameters()]
-    assert [tuple(weight.shape) for weight in weights] == shapes
-    assert sum(weight.numel() for weight in weights) == factor_weights(choice, 4, 6, (3, 3))
-    assert last_factor(module, "0") == "0.1"
-
-
-@pytest.mark.parametrize(
-    ("choice", "weights"),
-    # METHODS section 5 with C = 32, N = 64, k = 3: r(m + n), rk(C + N), r(Ck² + N).
-    [("svd:8", 8 * (32 + 64)), ("spatial:8", 8 * 3 * (32 + 64)), ("channel:8", 8 * (32 * 9 + 64))],
-)
-def test_weights_by_the_formula(choice: str, weights: int) -> None:
-    assert factor_weights(choice, 32, 64, (3, 3) if not choice.startswith("svd") else (1, 1)) == weights
-
-
-def test_a_truncation_loses_the_energy_of_the_dropped_singular_values() -> None:
-    # Eckart and Young 1936, on a weight whose singular values are 5, 4, 2 and 1 by construction.
-    generator = torch.Generator().manual_seed(0)
-    left, _ = torch.linalg.qr(torch.randn(6, 4, dtype=torch.float64, generator=generator))
-    right, _ = torch.linalg.qr(torch.randn(5, 4, dtype=torch.float64, generator=generator))
-    linear = nn.Linear(5, 6, bias=False, dtype=torch.float64)
-    with torch.no_grad():
-        linear.weight.copy_(left @ torch.diag(torch.tensor([5.0, 4.0, 2.0, 1.0], dtype=torch.float64)) @ right.T)
-    module = factorised(linear, "svd:2", torch.zeros(1, 5, dtype=torch.float64))
-    product = (module.get_parameter("0.1.weight") @ module.get_parameter("0.0.weight")).detach()
-    assert float((product - linear.weight.detach()).square().sum()) == pytest.approx(2.0**2 + 1.0**2)
+# What is offered.
 
 
 def test_ranks_keep_shares_of_the_energy_on_the_grid() -> None:
@@ -101,51 +45,215 @@ def test_ranks_keep_shares_of_the_energy_on_the_grid() -> None:
     linear = nn.Linear(64, 64)
     with torch.no_grad():
         linear.weight.copy_(torch.diag(energy.sqrt()))
-    found = Factorize().find_sites(trace(nn.Sequential(linear), torch.zeros(1, 64)), Capabilities(channel_grid=8))
+    found = Factorize().find_sites(network_of(linear, shape=(64,)), Capabilities(channel_grid=8))
     assert [(site.name, site.choices) for site in found.sites] == [("rank/0", ("full", "svd:24", "svd:16", "svd:8"))]
 
 
-def test_every_rank_costs_less_than_the_layer_and_less_than_the_one_before() -> None:
-    conv = nn.Conv2d(48, 64, 3, bias=False)
-    found = Factorize().find_sites(trace(nn.Sequential(conv), torch.zeros(1, 48, 5, 5)), Capabilities())
-    choices = [str(choice) for choice in found.sites[0].choices]
-    costs = [factor_weights(choice, 48, 64, (3, 3)) for choice in choices[1:]]
-    assert choices[0] == "full"
-    assert {parse_rank(choice)[0] for choice in choices[1:]} == {"spatial", "channel"}
-    assert all(parse_rank(choice)[1] % 8 == 0 for choice in choices[1:])
+@pytest.mark.parametrize("technique", [Factorize(), Factorize(has_cp=True)])
+def test_every_rank_costs_less_than_the_layer_and_no_more_than_the_one_before(technique: Factorize) -> None:
+    choices = choices_of(network_of(nn.Conv2d(48, 64, 3, bias=False), shape=(48, 5, 5)), technique)
+    costs = [factor_weights(choice, 48, 64, (3, 3)) for choice in choices]
+    assert all(rank % 8 == 0 for choice in choices for rank in parse_rank(choice)[1])
+    assert len(set(choices)) == len(choices) <= MAX_CHOICES
     assert costs == sorted(costs, reverse=True)
     assert costs[0] < 48 * 64 * 9
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "schemes"),
+    [
+        (nn.Linear(64, 64), (64,), {"svd"}),
+        (nn.Linear(64, 64), (5, 64), {"svd"}),
+        (nn.Conv2d(64, 64, 1), (64, 5, 5), {"svd"}),
+        (nn.Conv1d(64, 64, 1), (64, 9), {"svd"}),
+        (nn.Conv2d(64, 64, 3), (64, 9, 9), {"spatial", "channel", "tucker"}),
+        (nn.Conv2d(64, 64, 3, dilation=2), (64, 9, 9), {"spatial", "channel", "tucker"}),
+        (nn.Conv2d(64, 64, 3, padding="same"), (64, 9, 9), {"spatial", "channel", "tucker"}),
+        (nn.Conv2d(64, 64, 3, padding=1, padding_mode="circular"), (64, 9, 9), {"spatial", "channel", "tucker"}),
+        (nn.Conv2d(64, 64, (1, 7)), (64, 9, 9), {"channel", "tucker"}),
+        (nn.Conv1d(64, 64, 5), (64, 9), {"channel", "tucker"}),
+        (nn.Conv3d(32, 32, 3), (32, 3, 3, 3), {"channel", "tucker"}),
+    ],
+)
+def test_each_layer_gets_the_schemes_that_fit_it(layer: nn.Module, shape: tuple[int, ...], schemes: set[str]) -> None:
+    assert schemes_of(network_of(layer, shape=shape)) == schemes
+
+
+def test_cp_is_offered_only_on_demand() -> None:
+    network = network_of(nn.Conv2d(32, 32, 3), shape=(32, 5, 5))
+    assert "cp" not in schemes_of(network)
+    assert "cp" in schemes_of(network, Factorize(has_cp=True))
+
+
+def test_linear_layers_whose_inputs_are_known_lose_the_least_of_the_outputs() -> None:
+    samples = random(256, 64) * torch.logspace(0, -2, 64)
+    network = network_of(nn.Linear(64, 64), shape=(64,))
+    known = replace(network, input_moments=measure_input_moments(network, samples))
+    assert schemes_of(network) == {"svd"}
+    assert schemes_of(known) == {"asvd"}
+    # Inputs that fall off a hundredfold need fewer directions than the weight alone.
+    assert parse_rank(choices_of(known)[-1])[1] < parse_rank(choices_of(network)[-1])[1]
+    # At the same rank the outputs are nearer with the inputs known.
+    with torch.no_grad():
+        expected = network.module(samples)
+        errors = {}
+        for scheme in ("svd", "asvd"):
+            module = copy.deepcopy(network.module)
+            Factorize().prepare(module, {"0": f"{scheme}:8"}, known)
+            errors[scheme] = float((module(samples) - expected).square().sum())
+    assert errors["asvd"] < 0.5 * errors["svd"]
+
+
+def test_the_ranks_that_vbmf_finds_are_marked() -> None:
+    conv = nn.Conv2d(32, 40, 3)
+    with torch.no_grad():
+        signal = torch.einsum("oa,abhw,ib->oihw", random(40, 16), random(16, 8, 3, 3), random(32, 8, seed=1))
+        conv.weight.copy_(signal + 0.1 * random(40, 32, 3, 3, seed=2))
+    (site,) = Factorize().find_sites(network_of(conv, shape=(32, 5, 5)), Capabilities()).sites
+    assert [choice for choice in site.choices if site.note(choice)] == ["tucker:8x16"]
+    assert site.note("tucker:8x16") == VBMF_NOTE
+
+
+def test_what_costs_more_and_loses_more_is_no_choice() -> None:
+    # Rank 8 of the spatial matrix, whose 8 rows carry the same energy each: (k x 1) x (1 x k) needs nothing else.
+    rows, columns = torch.linalg.qr(random(96, 8)).Q, torch.linalg.qr(random(96, 8, seed=1)).Q
+    conv = nn.Conv2d(32, 32, 3)
+    with torch.no_grad():
+        matrix = (rows @ columns.T).reshape(32, 3, 32, 3)  # (in, kh, out, kw)
+        conv.weight.copy_(matrix.permute(2, 0, 1, 3))
+    (site,) = Factorize().find_sites(network_of(conv, shape=(32, 5, 5)), Capabilities()).sites
+    full, *choices = [str(choice) for choice in site.choices if not site.note(choice)]  # what is marked stays
+    assert (full, choices[0]) == ("full", "spatial:8")
+    cost = factor_weights("spatial:8", 32, 32, (3, 3))
+    assert all(factor_weights(choice, 32, 32, (3, 3)) <= cost / 0.9 for choice in choices)
 
 
 @pytest.mark.parametrize(
     ("layer", "reason"),
     [
         (nn.Conv2d(32, 32, 3, groups=2), "grouped"),
-        (nn.Conv2d(32, 32, 3, dilation=2), "dilated"),
-        (nn.Conv2d(32, 32, 3, padding="same"), "a number of zeros"),
-        (nn.Conv2d(32, 32, 3, padding=1, padding_mode="circular"), "a number of zeros"),
+        (nn.Conv2d(32, 32, 1, groups=2), "grouped"),
+        (nn.ConvTranspose2d(32, 32, 3), "transposed"),
         (nn.Conv2d(4, 6, 1), "no rank on the grid"),
     ],
 )
 def test_what_cannot_be_factorised_is_left_alone(layer: nn.Conv2d, reason: str) -> None:
-    network = trace(nn.Sequential(layer), torch.zeros(1, layer.in_channels, 9, 9))
-    found = Factorize().find_sites(network, Capabilities())
+    found = Factorize().find_sites(network_of(layer, shape=(layer.in_channels, 9, 9)), Capabilities())
     assert found.sites == ()
     assert reason in found.left_alone[0].reason
 
 
-def test_a_rank_is_a_scheme_and_a_number() -> None:
-    assert parse_rank("spatial:24") == ("spatial", 24)
+def test_a_layer_that_is_called_twice_is_left_alone() -> None:
+    linear = nn.Linear(64, 64)
+    found = Factorize().find_sites(network_of(linear, nn.ReLU(), linear, shape=(64,)), Capabilities())
+    assert [item.reason for item in found.left_alone] == ["its weight is used in several places"]
+
+
+# How it is made real.
+
+
+@pytest.mark.parametrize("choice", ["spatial:12", "channel:6", "tucker:4x6"])
+def test_a_layer_becomes_nodes_of_the_graph(choice: str) -> None:
+    network = network_of(nn.ReLU(), nn.Conv2d(4, 6, 3, padding=1), nn.Flatten(), shape=(4, 7, 7))
+    module = copy.deepcopy(network.module)
+    Factorize().prepare(module, {"1": choice}, network)
+    n_factors = len(module.get_submodule("1"))
+    names = [str(node.target) for node in module.graph.nodes if node.op == "call_module"]
+    assert names == ["0", *(f"1.{position}" for position in range(n_factors)), "2"]
+    assert last_factor(module, "1") == f"1.{n_factors - 1}"
+    inputs = random(2, 4, 7, 7)
+    with torch.no_grad():  # full rank
+        torch.testing.assert_close(module(inputs), network.module(inputs), rtol=1e-4, atol=1e-5)
+
+
+def test_a_layer_called_by_keyword_is_split_too() -> None:
+    class Keyword(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(9, 7)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.linear(input=x)
+
+    network = trace(Keyword(), torch.zeros(2, 9))
+    module = copy.deepcopy(network.module)
+    Factorize().prepare(module, {"linear": "svd:7"}, network)
+    inputs = random(2, 9)
+    with torch.no_grad():
+        torch.testing.assert_close(module(inputs), network.module(inputs), rtol=1e-4, atol=1e-5)
+
+
+def test_a_second_candidate_computes_no_decomposition(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    eigh: Callable[[Tensor], object] = torch.linalg.eigh
+
+    def counted(matrix: Tensor) -> object:
+        calls.append(matrix.shape)
+        return eigh(matrix)
+
+    monkeypatch.setattr(linear_algebra.torch.linalg, "eigh", counted)
+    network = network_of(nn.Conv2d(16, 16, 3), shape=(16, 5, 5))
+    made = []
+    # A smaller rank is part of the larger one's factors.
+    for choice, n_decompositions in (("spatial:16", 1), ("spatial:8", 1), ("tucker:8x8", 3), ("tucker:8x16", 3)):
+        for _ in range(2):
+            module = copy.deepcopy(network.module)
+            Factorize().prepare(module, {"0": choice}, network)
+            made.append(module)
+        assert len(calls) == n_decompositions
+    for first, second in zip(made[::2], made[1::2], strict=True):
+        for one, other in zip(first.parameters(), second.parameters(), strict=True):
+            assert torch.equal(one, other)
+            assert one is not other
+
+
+def test_other_weights_than_the_originals_are_taken_as_they_are() -> None:
+    network = network_of(nn.Linear(9, 7, bias=False), shape=(9,))
+    Factorize().prepare(copy.deepcopy(network.module), {"0": "svd:3"}, network)  # remembered from here on
+    module = copy.deepcopy(network.module)
+    changed = random(7, 3) @ random(3, 9, seed=1)
+    with torch.no_grad():
+        module.get_parameter("0.weight").copy_(changed)
+    Factorize().prepare(module, {"0": "svd:3"}, network)
+    product = module.get_parameter("0.1.weight") @ module.get_parameter("0.0.weight")
+    torch.testing.assert_close(product.detach(), changed, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(
-    "text", ["full", "24", "spatial", "spatial:", "spatial:0", "spatial:-8", "tucker:8", "svd:8.5"]
+    ("layer", "is_part"),
+    [
+        ("a.b", True),
+        ("a.b.0", True),
+        ("a.b.3", True),
+        ("a.b.conv", False),
+        ("a.c", False),
+        ("a", False),
+        ("a.b1", False),
+    ],
 )
-def test_other_text_is_no_rank(text: str) -> None:
-    with pytest.raises(SpaceError, match="SCHEME:RANK with a scheme of svd, spatial, channel, got"):
-        parse_rank(text)
+def test_the_parts_of_a_layer_are_its_factors(layer: str, is_part: bool) -> None:
+    assert is_part_of(layer, "a.b") is is_part
 
 
-def test_a_scheme_that_needs_a_convolution_says_so() -> None:
-    with pytest.raises(SpaceError, match="needs a convolution, got Linear"):
-        factorised(nn.Linear(8, 8), "spatial:4", torch.zeros(1, 8))
+def test_a_layer_in_one_piece_is_its_own_last_factor() -> None:
+    assert last_factor(nn.Sequential(nn.Linear(2, 2)), "0") == "0"
+
+
+def test_a_rank_of_unknown_inputs_is_refused() -> None:
+    network = network_of(nn.Linear(9, 7), shape=(9,))
+    with pytest.raises(SpaceError, match="asvd needs a linear layer and the second moment of its inputs, got none"):
+        factorize_layer(copy.deepcopy(network.module), "0", "asvd:3")
+
+
+def test_the_choices_of_a_layer_stay_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ratio(neighbours: tuple[int, int]) -> float:
+        return neighbours[1] / neighbours[0]
+
+    network = network_of(nn.Conv2d(64, 64, 3), shape=(64, 5, 5))
+    all_costs = [factor_weights(choice, 64, 64, (3, 3)) for choice in choices_of(network)]
+    monkeypatch.setattr("parefront.spaces.factorize.MAX_CHOICES", 3)
+    costs = [factor_weights(choice, 64, 64, (3, 3)) for choice in choices_of(network)]
+    assert len(costs) == 3
+    assert costs[0] == all_costs[0]
+    # Those that are left lie further apart than the nearest of all did.
+    assert max(map(ratio, pairwise(costs))) < max(map(ratio, pairwise(all_costs)))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from parefront.hardware_profiles.errors import SpaceError
 from parefront.hardware_profiles.profile import Capabilities
 from parefront.spaces import Network, SearchSpace, find_space, trace
-from parefront.spaces.factorize import factor_weights, parse_rank
+from parefront.spaces.rank_schemes import factor_weights, parse_rank
 from parefront.tasks.residual_networks import FusedResNet
 
 
@@ -103,7 +103,7 @@ def space_with_a_moot_rank(images: Tensor) -> tuple[SearchSpace, str]:
     model = nn.Sequential(nn.Conv2d(3, 64, 3), nn.ReLU6(), nn.Conv2d(64, 64, 3), nn.ReLU6(), nn.Conv2d(64, 4, 3))
     space = space_of(model, images)
     ranks = [str(choice) for choice in space.site("rank/2").choices if str(choice).startswith("spatial")]
-    choice = next(choice for choice in ranks if parse_rank(choice)[1] >= 12)
+    choice = next(choice for choice in ranks if parse_rank(choice)[1][0] >= 12)
     assert factor_weights(choice, 64, 64, (3, 3)) < 64 * 64 * 9
     return space, choice
 
@@ -145,6 +145,57 @@ def test_a_fold_that_absorbs_a_projection_speaks_for_it() -> None:
     assert dict(space.canonical({**fold, "bits/stage2.0.shortcut.0": 8})) == fold
 
 
+@pytest.fixture(scope="module")
+def inverted_space() -> SearchSpace:
+    """stem → 1 x 1, depthwise, 1 x 1 with a shortcut → head; then 1 x 1, 3 x 3, 1 x 1."""
+
+    class Inverted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.head = nn.Conv2d(3, 16, 3, padding=1), nn.Conv2d(16, 16, 1)
+            self.expand, self.project = nn.Conv2d(16, 64, 1), nn.Conv2d(64, 16, 1)
+            self.depthwise = nn.Conv2d(64, 64, 3, padding=1, groups=64)
+            self.reduce, self.middle, self.grow = nn.Conv2d(16, 16, 1), nn.Conv2d(16, 16, 3), nn.Conv2d(16, 8, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = torch.relu(self.stem(x))
+            x = x + self.project(torch.relu(self.depthwise(torch.relu(self.expand(x)))))
+            x = torch.relu(torch.max_pool2d(self.head(x), 2))
+            return self.grow(torch.relu(self.middle(torch.relu(self.reduce(x)))))
+
+    return space_of(Inverted(), torch.zeros(2, 3, 16, 16))
+
+
+def test_a_folded_segment_is_one_layer(inverted_space: SearchSpace) -> None:
+    fold = {"fold/expand": "on:2"}
+    merges = "fold/expand=on:2 merges expand, depthwise and project into one layer"
+    assert {moot.site: moot.rule for moot in inverted_space.moot_sites(fold)} == {
+        "rank/expand": f"{merges}, which is not factorised",
+        "rank/depthwise": f"{merges}, which is not factorised",
+        "rank/project": f"{merges}, which is not factorised",
+        "bits/depthwise": f"{merges}, whose bits are bits/expand",
+        "bits/project": f"{merges}, whose bits are bits/expand",
+        "prune/expand": f"{merges}, which has no inner width",
+    }
+    around = {**fold, "bits/expand": 8, "prune/stem": 8}
+    assert dict(inverted_space.parse(around)) == around
+    with pytest.raises(SpaceError, match=r"prune/expand=32 has no effect: fold/expand=on:2 merges .* no inner width"):
+        inverted_space.parse({**fold, "prune/expand": 32})
+
+
+def test_a_choice_speaks_only_for_the_layers_that_it_merges(inverted_space: SearchSpace) -> None:
+    assert inverted_space.site("fold/reduce").choices == ("off", "on", "on:2")
+    short, long = {"fold/reduce": "on"}, {"fold/reduce": "on:2"}
+    others = {"bits/grow": 8, "prune/middle": 8}
+    assert dict(inverted_space.canonical({**short, **others})) == {**short, **others}
+    assert dict(inverted_space.canonical({**long, **others})) == long
+    # What follows a short segment may be folded; but its first layer may not be the last of another.
+    overlapping = {"fold/reduce": "on", "fold/middle": "on"}
+    assert dict(inverted_space.canonical(overlapping)) == short
+    with pytest.raises(SpaceError, match=r"fold/middle=on has no effect: one of middle, grow is already part of"):
+        inverted_space.parse(overlapping)
+
+
 def test_a_canonical_configuration_stays_as_it_is_and_is_accepted(network: Network) -> None:
     space = find_space(network, Capabilities())
     for seed in range(50):
@@ -169,7 +220,7 @@ def test_a_layer_behind_a_flattened_map_keeps_its_rank(build: Callable[[str], nn
     rank = str(space.site("rank/classifier.1").choices[-1])
     choices = {"rank/classifier.1": rank, "prune/features.9": 16}
     # svd:r costs r (256 + 48) of 256 x 48 weights: any r up to 40 saves.
-    assert parse_rank(rank)[1] <= 40
+    assert parse_rank(rank)[1][0] <= 40
     assert dict(space.canonical(choices)) == choices
 
 

@@ -134,6 +134,23 @@ def test_other_data_and_another_seed_are_trained_anew() -> None:
     assert [n_steps(), n_steps(train=points(1)), n_steps(seed=1), n_steps()] == [8, 8, 8, 0]
 
 
+def test_the_baseline_is_trained_on_augmented_inputs() -> None:
+    shapes = []
+
+    def negated(inputs: Tensor, generator: torch.Generator) -> Tensor:
+        shapes.append(inputs.shape)
+        return -inputs
+
+    task = dataclasses.replace(TASK, augment=negated)
+    assert n_steps() == 8
+    assert n_steps(task) == 8  # another key
+    assert shapes.count(torch.Size([8, 2])) == 8 + 1  # each batch, and the key's own look
+    mirrored = Split(-points().inputs, points().targets)
+    expected = digest(trained_network(TASK, mirrored).state_dict())
+    assert digest(trained_network(task, points()).state_dict()) == expected
+    assert n_steps(task) == 0
+
+
 def test_another_forward_is_trained_anew() -> None:
     def other_code() -> nn.Module:
         network = build()

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from parefront.hardware_profiles.errors import TrainingError
 from parefront.spaces import Configuration, finish, prepare, trace
-from parefront.spaces.fold import LinearisedActivation
+from parefront.spaces.linearise import LinearisedActivation
 from parefront.training import Split, TrainingRecipe, finetune, predict
 
 

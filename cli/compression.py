@@ -1,0 +1,129 @@
+"""What `compress` does: a person's configuration is checked first, then trained, exported, verified and written."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..evaluators import Evaluation, Workbench
+from ..evaluators.by_hand import FIDELITIES, Compressed, compress_by_hand
+from ..hardware_profiles import HardwareProfile, check_host
+from ..hardware_profiles.errors import ExportError, SearchError, SpaceError
+from ..spaces import Choice, Configuration, find_space, trace
+from ..tasks import Task, TaskData, available_network
+from .assignments import Assigned, assign
+
+STRUCTURE = FIDELITIES[0]
+LEARNED = frozenset({"rank"})
+"""Techniques whose choices depend on what a network has learned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a person asks for.
+
+    Attributes:
+        assignments: Each `SITE=CHOICE`.
+        start: A file with a configuration that the assignments change, or None.
+        fidelity: `structure`, `short` or `full`.
+        seed: Of all training.
+        to: The ONNX file to write.
+    """
+
+    assignments: Sequence[str]
+    start: Path | None
+    fidelity: str
+    seed: int
+    to: Path
+
+    def __post_init__(self) -> None:
+        if self.fidelity not in FIDELITIES:
+            known = ", ".join(FIDELITIES)
+            raise SearchError(f"unknown fidelity {self.fidelity!r}: known ones are {known}")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a request.
+
+    Attributes:
+        assigned: The configuration, and what patterns named in vain.
+        compressed: Its evaluation beside the baseline's.
+        is_trained: Whether the network had learned anything.
+    """
+
+    assigned: Assigned
+    compressed: Compressed
+    is_trained: bool
+
+
+def compress_task(
+    task: Task, profile: HardwareProfile, request: Request, progress: Callable[[str, int, int], None]
+) -> Outcome:
+    """Compresses a task's network as asked; what cannot be done is said before anything is trained.
+
+    Raises:
+        ParefrontError: A mistake in the request.
+    """
+    check_host(profile)
+    start = _read_start(request.start)
+    if not (request.assignments or start):
+        raise SpaceError(
+            "nothing is set: say what to compress, for instance --set 'bits/*=8'; `inspect` lists the sites"
+        )
+    data = task.load_data()
+    checked, is_trained = _check_first(task, data, profile, request, start)
+    with tempfile.TemporaryDirectory(prefix="parefront-compress-") as folder:
+        workbench = Workbench(checked, profile, Path(folder), seed=request.seed, progress=progress)
+        try:
+            assigned = assign(workbench.space, request.assignments, start)
+            compressed = compress_by_hand(workbench, assigned.configuration, request.fidelity)
+        finally:
+            workbench.close()
+        _write(compressed.candidate, assigned.configuration, request.to)
+    return Outcome(assigned, compressed, is_trained or request.fidelity != STRUCTURE)
+
+
+def _read_start(path: Path | None) -> dict[str, Choice]:
+    if path is None:
+        return {}
+    try:
+        return dict(Configuration.from_json(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpaceError(f"--from must be a readable configuration file, got {str(path)!r}: check the path") from error
+
+
+def _check_first(
+    task: Task, data: TaskData, profile: HardwareProfile, request: Request, start: dict[str, Choice]
+) -> tuple[Task, bool]:
+    """Finds mistakes in the assignments before the baseline is trained; gives a task that reads no data again."""
+    module, is_trained = available_network(task, data.train)
+    space = find_space(trace(module, data.train.inputs[:2]), profile.capabilities)
+    assign(space, request.assignments, start, ignored=frozenset() if is_trained else LEARNED)
+    loaded = replace(task, load_data=lambda: data)
+    if request.fidelity == STRUCTURE:
+        # Latency and size do not depend on what was learned.
+        loaded = replace(loaded, build_network=lambda: module, baseline_recipe=None)
+    return loaded, is_trained
+
+
+def _write(candidate: Evaluation, configuration: Configuration, to: Path) -> None:
+    """Writes the ONNX file and beside it the configuration; nothing where the export is not what it should be."""
+    if candidate.reason:
+        raise ExportError(f"nothing was written, because the result failed its check: {candidate.reason}")
+    to.parent.mkdir(parents=True, exist_ok=True)
+    partial = to.with_name(f".{to.name}.partial")
+    try:
+        shutil.copyfile(candidate.artefact, partial)
+        partial.replace(to)
+    finally:
+        partial.unlink(missing_ok=True)
+    configuration_path(to).write_text(configuration.to_json() + "\n", encoding="utf-8")
+
+
+def configuration_path(model: Path) -> Path:
+    """Where the configuration of a written model lies: `model.onnx` → `model.json`."""
+    return model.with_suffix(".json")

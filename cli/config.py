@@ -1,0 +1,130 @@
+"""Every flag of every command may stand in a YAML file: `--config FILE`; what the command line says wins."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from ..hardware_profiles.errors import SearchError, unknown_name
+
+OPTION = "config"
+Value = str | list[str]
+"""A flag as text, exactly as it would be typed; a list where the flag may be repeated."""
+
+
+def accept_config(command: Callable[..., None]) -> Callable[..., None]:
+    """A command with one more option, `--config FILE`, that fills in what is not on the command line.
+
+    Args:
+        command: A Typer command.
+
+    Returns:
+        The same command; the option is read before all others and never reaches `command` itself.
+    """
+    signature = inspect.signature(command, eval_str=True)
+    option = inspect.Parameter(OPTION, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_CONFIG)
+
+    @functools.wraps(command)
+    def run(*positional: object, config: Path | None = None, **named: object) -> None:
+        command(*positional, **named)
+
+    run.__signature__ = signature.replace(  # type: ignore[attr-defined]  # what Typer reads
+        parameters=[*signature.parameters.values(), option]
+    )
+    run.__annotations__ = {**inspect.get_annotations(command, eval_str=True), OPTION: _CONFIG}
+    return run
+
+
+def read_config(path: Path, flags: Mapping[str, Sequence[str]], repeatable: frozenset[str]) -> dict[str, Value]:
+    """Reads a file of `flag: value` lines.
+
+    Values stay text, so that they are checked as on the command line: `trials: 12.5` is as wrong as `--trials 12.5`,
+    and `fold/x: on` does not become a truth value.
+
+    Args:
+        path: YAML. Flags by their long names without dashes in front; `-` and `_` are the same.
+        flags: The names in the file, by the name that the result has for each.
+        repeatable: Names, as the result has them, of what may be given several times: a list, or a mapping that stands
+            for `key=value` each.
+
+    Raises:
+        SearchError: No such file, no YAML, an unknown name, or a value of the wrong form.
+    """
+    known = {name.replace("_", "-"): target for target, names in flags.items() for name in names}
+    values: dict[str, Value] = {}
+    for key, value in _mapping(path).items():
+        name = str(key).replace("_", "-")
+        if name not in known:
+            raise SearchError(f"{path}: {unknown_name('flag', str(key), known)}")
+        target = known[name]
+        values[target] = _several(path, name, value) if target in repeatable else _one(path, name, value)
+    return values
+
+
+def _mapping(path: Path) -> Mapping[Any, Any]:
+    try:
+        # BaseLoader builds text, lists and mappings and nothing else.
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise SearchError(f"--config must be a readable YAML file, got {str(path)!r} ({reason})") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f":{mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "cannot be parsed"
+        raise SearchError(f"{path}{where}: must be valid YAML: {problem}") from error
+    if not isinstance(content, dict):
+        raise SearchError(f"{path}: must hold `flag: value` lines, for instance `trials: 100`")
+    return content
+
+
+def _one(path: Path, name: str, value: object) -> str:
+    if not isinstance(value, str) or not value:
+        got = "nothing" if value == "" else f"a {'mapping' if isinstance(value, dict) else 'list'}"
+        raise SearchError(f"{path}: {name} must have one value, got {got}: write `{name}: VALUE`")
+    return value
+
+
+def _several(path: Path, name: str, value: object) -> list[str]:
+    if isinstance(value, dict):
+        return [f"{key}={_one(path, f'{name}: {key}', each)}" for key, each in value.items()]
+    if isinstance(value, list):
+        return [_one(path, name, each) for each in value]
+    return [_one(path, name, value)]
+
+
+def _fill_in(context: typer.Context, path: Path | None) -> None:
+    """Makes the file's values the defaults of a command that is about to be parsed."""
+    if path is None or context.resilient_parsing:
+        return
+    flags: dict[str, list[str]] = {}
+    repeatable = set()
+    for parameter in context.command.params:
+        if parameter.name is None or parameter.name == OPTION:
+            continue
+        is_option = parameter.param_type_name == "option"
+        flags[parameter.name] = [
+            name.removeprefix("--") for name in parameter.opts if name.startswith("--") or not is_option
+        ]
+        if getattr(parameter, "multiple", False):
+            repeatable.add(parameter.name)
+    flags.pop("help", None)
+    context.default_map = {**(context.default_map or {}), **read_config(path, flags, frozenset(repeatable))}
+
+
+_CONFIG = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        callback=_fill_in,
+        is_eager=True,
+        help="YAML with any of these as `flag: value`, TASK as `task: ...`; flags on the command line win.",
+    ),
+]

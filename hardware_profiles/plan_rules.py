@@ -1,0 +1,108 @@
+"""What a precision plan must fulfil for a runtime to execute its layers as planned.
+
+A runtime does not complain about a plan it cannot use: it silently computes the layer in float32. So each condition is
+checked before a file is written.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from torch import fx, nn
+
+from .errors import ExportError, unknown_name
+from .integer_operations import behind_activation, needs_output
+from .precision import PrecisionPlan, TensorQuantization
+from .quantized_layers import Convolution
+
+# Relative; a range computed as 255 * (6 / 255) in float32 may exceed 6 by rounding.
+_RANGE_TOLERANCE = 1e-6
+
+
+def check_plan(module: fx.GraphModule, plan: PrecisionPlan) -> None:
+    """Checks that what the plan names is there, can execute so, and is completely quantised.
+
+    Args:
+        module: The network the plan is for.
+        plan: The plan.
+
+    Raises:
+        ExportError: A condition is broken.
+    """
+    nodes: dict[str, fx.Node] = {node.name: node for node in module.graph.nodes if node.op != "output"}
+    calls = Counter(str(node.target) for node in nodes.values() if node.op == "call_module")
+    layers = {str(n.target): n for n in nodes.values() if n.op == "call_module" and calls[str(n.target)] == 1}
+    for name, tensor in plan.tensors.items():
+        owner, _, role = name.rpartition(".")
+        if role == "value":
+            if owner not in nodes:
+                raise ExportError(f"{unknown_name('value', owner, nodes)}; a plan is for the graph it was made from")
+            _check_activation(name, tensor, module, nodes[owner])
+        elif owner not in layers:
+            raise ExportError(
+                f"{unknown_name('layer', owner, layers)}; a planned layer must be used exactly once, its BN folded"
+            )
+        else:
+            _check_weight(name, tensor, module.get_submodule(owner))
+    for layer in plan.layers:
+        _check_surroundings(layer, layers[layer], module, plan)
+
+
+def _check_weight(name: str, tensor: TensorQuantization, layer: nn.Module) -> None:
+    possible = (nn.Linear,) if tensor.block_size else (*Convolution.__args__, nn.Linear)
+    if not isinstance(layer, possible):
+        raise ExportError(
+            f"{name!r} must be of one of {', '.join(kind.__name__ for kind in possible)}, got "
+            f"{type(layer).__name__}: leave it in float32"
+        )
+    bits = (4, 8) if tensor.block_size else (8,)
+    if tensor.bits not in bits or not tensor.is_signed or tensor.axis != 0 or any(tensor.zero_point):
+        raise ExportError(
+            f"{name!r} must have {' or '.join(map(str, bits))} bits, signed, axis 0, zero points of 0, got {tensor.bits}, "
+            f"{_signed(tensor)}, axis {tensor.axis}, {max(map(abs, tensor.zero_point))}: correct the plan"
+        )
+    weight = layer.weight
+    assert isinstance(weight, nn.Parameter)
+    blocks = -(-weight.shape[1] // tensor.block_size) if tensor.block_size else 1
+    if len(tensor.scale) != len(weight) * blocks:
+        raise ExportError(
+            f"{name!r} must have one scale per {'block' if tensor.block_size else 'output channel'} "
+            f"({len(weight) * blocks}), got {len(tensor.scale)}: quantise the finished network's weights"
+        )
+
+
+def _check_activation(name: str, tensor: TensorQuantization, module: fx.GraphModule, node: fx.Node) -> None:
+    if tensor.bits != 8 or tensor.is_signed or tensor.axis is not None:
+        raise ExportError(
+            f"{name!r} must have 8 bits, unsigned, axis None, got {tensor.bits}, {_signed(tensor)}, "
+            f"axis {tensor.axis}: correct the plan"
+        )
+    activation = module.get_submodule(str(node.target)) if node.op == "call_module" else None
+    if not isinstance(activation, nn.ReLU | nn.ReLU6):
+        return
+    # Within the activation's range the quantisation replaces it; wider, it and the layer before it stay in float32.
+    limit = 6.0 if isinstance(activation, nn.ReLU6) else float("inf")
+    scale, zero_point = tensor.scale[0], tensor.zero_point[0]
+    lowest, highest = scale * (tensor.qmin - zero_point), scale * (tensor.qmax - zero_point)
+    tolerance = _RANGE_TOLERANCE * max(abs(lowest), abs(highest))
+    if lowest < -tolerance or highest > limit + tolerance:
+        raise ExportError(
+            f"{name!r} must have a range within the activation's 0..{limit:g}, got {lowest:g}..{highest:g}: "
+            "clamp the calibrated range to it"
+        )
+
+
+def _check_surroundings(layer: str, node: fx.Node, module: fx.GraphModule, plan: PrecisionPlan) -> None:
+    needed = {"input": node.all_input_nodes[0]}
+    if needs_output(module, node):
+        needed["output"] = behind_activation(module, node)
+    missing = [f"{role} ({each.name})" for role, each in needed.items() if f"{each.name}.value" not in plan.tensors]
+    if missing:
+        raise ExportError(
+            f"an int8 layer must have its {' and '.join(needed)} quantised, got no {' and '.join(missing)} "
+            f"for {layer!r}: calibrate it or leave the layer in float32"
+        )
+
+
+def _signed(tensor: TensorQuantization) -> str:
+    return "signed" if tensor.is_signed else "unsigned"
