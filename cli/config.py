@@ -106,7 +106,7 @@ def _fill_in(context: typer.Context, path: Path | None) -> None:
     flags: dict[str, list[str]] = {}
     repeatable = set()
     for parameter in context.command.params:
-        if parameter.name is None or parameter.name == OPTION:
+        if parameter.name in (None, OPTION):
             continue
         is_option = parameter.param_type_name == "option"
         flags[parameter.name] = [

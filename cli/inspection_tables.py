@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich import box
 from rich.console import Console
@@ -102,14 +102,29 @@ def _cells(each: Estimate, neutral: Estimate | None) -> list[str]:
 
 
 def _print_sites(console: Console, inspection: Inspection, *, shows_all: bool) -> None:
-    table = Table("technique", "choices", "layers", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = _table("technique", "choices", "layers")
     if shows_all:
         for site in inspection.space.sites:
             table.add_row(site.technique, word_choices(site.choices, shows_all=True), ", ".join(site.layers))
     else:
         for technique, choices, sites in group_sites(inspection.space.sites):
-            table.add_row(technique, word_choices(choices), word_names([_coupled(site) for site in sites]))
+            table.add_row(
+                _once(table, technique), word_choices(choices), word_names([_coupled(site) for site in sites])
+            )
     console.print(table)
+
+
+def _table(*headings: str) -> Table:
+    """Long names are broken, never cut: people copy them."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    return table
+
+
+def _once(table: Table, technique: str) -> str:
+    """A technique's name, on the first of its rows only."""
+    return "" if technique in table.columns[0].cells else technique
 
 
 def _coupled(site: Site) -> str:
@@ -120,15 +135,15 @@ def _coupled(site: Site) -> str:
 def _print_left_alone(console: Console, inspection: Inspection, *, shows_all: bool) -> None:
     if not inspection.space.left_alone:
         return
-    table = Table("technique", "left alone because", "where", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = _table("technique", "left alone because", "where")
     for technique, reason, names in group_left_alone(inspection.space.left_alone):
-        table.add_row(technique, reason, word_names(names, shows_all=shows_all))
+        table.add_row(_once(table, technique), reason, word_names(names, shows_all=shows_all))
     console.print(table)
 
 
-_ASKED = {
+# What each target asks, and how its values are worded.
+_ASKED: dict[str, tuple[str, Callable[[float], str]]] = {
     "max_latency_ms": ("at most", lambda value: f"{value:.3g} ms"),
     "min_speedup": ("at least", lambda value: f"{word_ratio(value)} faster"),
     "max_size_bytes": ("at most", word_bytes),
 }
-# What each target asks, and how its values are worded.

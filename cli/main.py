@@ -65,7 +65,7 @@ def search(
     trials: Annotated[int, typer.Option(min=0, help="Candidates to evaluate; failed and closed ones count.")] = 60,
     finals: Annotated[int, typer.Option(min=0, help="Members of the front that get the full fine-tune.")] = 8,
     out: Annotated[
-        Path | None, typer.Option(help="Run directory; an existing run goes on. [default: runs/TASK]")
+        Path | None, typer.Option(help="Run directory; an existing run goes on.", show_default="runs/TASK")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of proposals and training.")] = 0,
     sampler: Annotated[str, typer.Option(help="tables (ours), or Optuna's random, nsga2 or tpe.")] = "tables",
@@ -142,7 +142,7 @@ def export(
 @app.command()
 def report(
     run: RunPath,
-    out: Annotated[Path | None, typer.Option(help="[default: RUN/report.html]")] = None,
+    out: Annotated[Path | None, typer.Option(help="The file to write.", show_default="RUN/report.html")] = None,
 ) -> None:
     """Write the run as one self-contained HTML file."""
     from ..results import write_report
@@ -207,7 +207,7 @@ def compress(
         str, typer.Option(metavar="FIDELITY", help="structure (nothing is trained), or the fine-tune short or full.")
     ] = "full",
     to: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The ONNX file to write. [default: TASK.onnx]")
+        Path | None, typer.Option(metavar="FILE", help="The ONNX file to write.", show_default="TASK.onnx")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of training.")] = 0,
 ) -> None:

@@ -143,7 +143,7 @@ class CostTables:
         kernel = widths.layer.kernel_size
         rank = str(choices.get(f"rank/{layer}", "full"))
         if rank == "full":
-            weights = inner * outer * math.prod(kernel) // widths.layer.groups
+            weights = widths.weights_under(choices)
             return Form(layer, PLAIN, bits, weights, weights * widths.layer.n_positions, outer, (inner, outer))
         scheme, ranks = parse_rank(rank)
         weights = factor_weights(rank, inner, outer, kernel)

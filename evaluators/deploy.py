@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from ..hardware_profiles.runtimes.runtime import ExecutedPrecision, Session
-from ..spaces.compress import Finished
 from ..spaces import simulate
+from ..spaces.compress import Finished
 
 MAX_FLOAT_ERROR = 1e-3
 MAX_INT8_ERROR = 0.1

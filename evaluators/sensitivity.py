@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from ..spaces import Choice, Network, SearchSpace, Site
-from ..spaces.channel_groups import channel_importances, find_channel_groups
+from ..spaces.channel_groups import find_channel_groups, removal_costs
 from ..spaces.fold import n_folded
 from ..spaces.quantize import round_weight
 from ..spaces.rank_scheme import Source
@@ -26,21 +26,23 @@ def site_damages(network: Network, space: SearchSpace) -> Damages:
     Pruning: importance of the removed channels. Rank: energy (σ²) that the factors lose. Bits: squared error
     of the rounded weights over their energy. Folding: activations given up, over the most that one site can give up.
     """
-    groups = channel_importances(network, find_channel_groups(network))
+    groups = find_channel_groups(network).groups
+    worth = removal_costs(network, groups)
+    steps = {group.name: (worth[group.name], group.step) for group in groups}
     most_folded = max((n_folded(site.choices[-1]) for site in space.sites if site.technique == "fold"), default=1)
     return {
         site.name: {choice: n_folded(choice) / most_folded for choice in site.choices}
         if site.technique == "fold"
-        else _damages_of(site, network, groups)
+        else _damages_of(site, network, steps)
         for site in space.sites
     }
 
 
-def _damages_of(site: Site, network: Network, groups: Mapping[str, Tensor]) -> dict[Choice, float]:
+def _damages_of(site: Site, network: Network, steps: Mapping[str, tuple[Tensor, int]]) -> dict[Choice, float]:
     if site.technique == "prune":
-        lost = groups[site.layer].sort().values.cumsum(0) / groups[site.layer].sum()
-        width = len(lost)
-        return {choice: 0.0 if choice == width else float(lost[width - int(choice) - 1]) for choice in site.choices}
+        worth, step = steps[site.layer]
+        kept = {choice: int(choice) // step for choice in site.choices}
+        return {choice: float(worth[: len(worth) - n].sum() / worth.sum()) for choice, n in kept.items()}
     source = Source(network.module.get_submodule(site.layer), network.input_moments.get(site.layer))
     if site.technique == "rank":
         return {site.neutral: 0.0, **lost_energies(source, [str(choice) for choice in site.choices[1:]])}

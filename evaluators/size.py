@@ -1,12 +1,15 @@
-"""Size: the bytes of the file that the runtime loads."""
+"""Size: the bytes of the files that the runtime loads."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from ..hardware_profiles.runtimes.runtime import external_data
 from .evaluator import Score
 
 
 def size_score(artefact: Path) -> Score:
-    """Size of an artefact on disk, everything in it counted."""
-    return Score("size_bytes", float(artefact.stat().st_size), "bytes", is_higher_better=False)
+    """Size of an artefact on disk, everything in it counted, and the weights that lie beside a very large one."""
+    beside = external_data(artefact)
+    size = artefact.stat().st_size + (beside.stat().st_size if beside.exists() else 0)
+    return Score("size_bytes", float(size), "bytes", is_higher_better=False)

@@ -1,7 +1,7 @@
 """Which operations between layers runtimes execute in integers, told from the nodes of a traced network.
 
-Between two int8 layers nothing should run in float. Operations differ in what they need for that: some only move or pick
-values, which then keep their integers; others compute, and need integers at every input and at their output.
+Between two int8 layers nothing should run in float. Operations differ in what they need for that: some only move or
+pick values, which then keep their integers; others compute, and need integers at every input and at their output.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ import sys
 import time
 from collections import OrderedDict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -28,10 +28,8 @@ from .cores import CoreClock, available_cores, pin, realtime_priority
 from .errors import MeasurementError, ParefrontError
 from .lease import CoreLease
 from .runtimes import Session, get_runtime
+from .runtimes.runtime import Inputs
 from .transport import PROTOCOL_VERSION, Message
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 _MAX_SESSIONS = 4
 _MIN_RUNS = 5
@@ -49,8 +47,8 @@ class Worker:
         self._cores: tuple[int, ...] = ()
         self._lease: CoreLease | None = None
         # Path, version of the file, runtime, threads, batch -> network and its input; the least recently used first.
-        self._loaded: OrderedDict[tuple[Any, ...], tuple[Session, NDArray[np.float32]]] = OrderedDict()
-        self._current: dict[str, tuple[Session, NDArray[np.float32]]] = {}
+        self._loaded: OrderedDict[tuple[Any, ...], tuple[Session, Inputs]] = OrderedDict()
+        self._current: dict[str, tuple[Session, Inputs]] = {}
         self._handlers = {"begin": self._begin, "bursts": self._bursts, "end": self._end}
 
     def handle(self, request: Message) -> Message:
@@ -107,7 +105,7 @@ class Worker:
             self._lease = CoreLease(self._cores, timeout_s)
             self._lease.acquire()
 
-    def _load(self, path: Path, request: Message) -> tuple[Session, NDArray[np.float32]]:
+    def _load(self, path: Path, request: Message) -> tuple[Session, Inputs]:
         try:
             status = path.stat()
         except OSError as error:
@@ -118,23 +116,23 @@ class Worker:
         key = (str(path), version, request["runtime"], request["threads"], request["batch_size"])
         if key not in self._loaded:
             session = get_runtime(request["runtime"]).open_session(path, request["threads"])
-            self._loaded[key] = session, _random_input(session, request["batch_size"])
+            self._loaded[key] = session, _random_inputs(session, request["batch_size"])
         self._loaded.move_to_end(key)
         while len(self._loaded) > _MAX_SESSIONS:
             self._loaded.popitem(last=False)
         return self._loaded[key]
 
 
-def _random_input(session: Session, batch_size: int) -> NDArray[np.float32]:
-    shape = (batch_size, *(size for size in session.input_shape[1:] if size is not None))
-    if len(shape) < len(session.input_shape):
-        raise MeasurementError(
-            f"only the batch may be free in a network's input, got {session.input_shape}: export it so"
-        )
-    return np.random.default_rng(_INPUT_SEED).standard_normal(shape, dtype=np.float32)
+def _random_inputs(session: Session, batch_size: int) -> Inputs:
+    """Standard normal numbers for inputs of real numbers; zeros, which are valid indices, for others."""
+    generator = np.random.default_rng(_INPUT_SEED)
+    return tuple(
+        generator.standard_normal(zeros.shape, dtype=np.float32) if zeros.dtype == np.float32 else zeros
+        for zeros in session.zeros(batch_size)
+    )
 
 
-def _burst(session: Session, inputs: NDArray[np.float32], burst_ms: float) -> list[float]:
+def _burst(session: Session, inputs: Inputs, burst_ms: float) -> list[float]:
     """Runs inferences for so long, at least a few; gives the time of each, in ms."""
     session.run(inputs)  # Unmeasured: brings the weights back into the caches after the other network ran.
     runs_ms: list[float] = []

@@ -58,8 +58,8 @@ def _check_weight(name: str, tensor: TensorQuantization, layer: nn.Module) -> No
     bits = (4, 8) if tensor.block_size else (8,)
     if tensor.bits not in bits or not tensor.is_signed or tensor.axis != 0 or any(tensor.zero_point):
         raise ExportError(
-            f"{name!r} must have {' or '.join(map(str, bits))} bits, signed, axis 0, zero points of 0, got {tensor.bits}, "
-            f"{_signed(tensor)}, axis {tensor.axis}, {max(map(abs, tensor.zero_point))}: correct the plan"
+            f"{name!r} must have {' or '.join(map(str, bits))} bits, signed, axis 0, zero points of 0, got "
+            f"{tensor.bits}, {_signed(tensor)}, axis {tensor.axis}, {max(map(abs, tensor.zero_point))}: correct it"
         )
     weight = layer.weight
     assert isinstance(weight, nn.Parameter)

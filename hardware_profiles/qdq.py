@@ -23,10 +23,10 @@ from torch.utils import _pytree
 from .errors import ExportError
 from .lowering import lower, put_module
 from .onnx_layers import name_layers, rename_tensors, split_shared_parameters
-from .sizes import settle_sizes
 from .precision import PrecisionPlan
 from .quantized_layers import FloatLinear
-from .runtimes.runtime import LAYERS_KEY
+from .runtimes.runtime import LAYERS_KEY, external_data
+from .sizes import settle_sizes
 from .weight_only import WeightOnlyLinear
 
 _OPSET = 17
@@ -81,11 +81,6 @@ def export_onnx(
     path.write_bytes(model.SerializeToString())
 
 
-def external_data(path: Path) -> Path:
-    """The file beside an ONNX file that holds the weights of a network too large for one file."""
-    return path.with_name(f"{path.name}.data")
-
-
 class _Flattened(nn.Module):
     """Returns the tensors in whatever a network returns, in order."""
 
@@ -132,6 +127,8 @@ def _trace(module: nn.Module, example_inputs: tuple[Tensor, ...], largest_file_b
     inputs = tuple(each.detach().cpu() for each in example_inputs)
     n_bytes = sum(tensor.nbytes for tensor in (*module.parameters(), *module.buffers()))
     try:
+        # A failing export would print its whole graph.
+        torch._C._jit_set_onnx_log_enabled(False)
         with warnings.catch_warnings(), torch.no_grad():
             # The TorchScript exporter is deprecated, but takes 0.05 s per candidate, the newer one 1.5-4.5 s.
             warnings.simplefilter("ignore")

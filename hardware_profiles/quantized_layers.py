@@ -86,7 +86,7 @@ class Int8Linear(nn.Module):
         _register_integers(self, layer, quantization, input_scale)
         self.weight = self.weight.t().contiguous()
         self._outputs = layer.out_features
-        self.float_bias = None if layer.bias is None else nn.Parameter(layer.bias.detach(), requires_grad=False)
+        self.float_bias = frozen_bias(layer)
 
     def forward(self, x: Tensor) -> Tensor:
         """Gives (..., out) for (..., in)."""
@@ -103,11 +103,17 @@ class FloatLinear(nn.Module):
         super().__init__()
         self._outputs = layer.out_features
         self.weight = nn.Parameter(layer.weight.detach().t().contiguous(), requires_grad=False)
-        self.bias = None if layer.bias is None else nn.Parameter(layer.bias.detach(), requires_grad=False)
+        self.bias = frozen_bias(layer)
 
     def forward(self, x: Tensor) -> Tensor:
         """Gives (..., out) for (..., in)."""
         return _linear(x, self.weight, self.bias, self._outputs)
+
+
+def frozen_bias(layer: Convolution | nn.Linear) -> nn.Parameter | None:
+    """A layer's bias for a module that is not trained, None where it has none."""
+    bias: Tensor | None = getattr(layer, "bias", None)
+    return None if bias is None else nn.Parameter(bias.detach(), requires_grad=False)
 
 
 def quantized_integers(weight: Tensor, scale: Tensor, quantization: TensorQuantization) -> Tensor:
@@ -124,21 +130,21 @@ def _register_integers(
 ) -> None:
     """Registers a layer's weight (int8), its scale, and its bias (int32) where it has one."""
     weight, scale = layer.weight.detach(), torch.tensor(quantization.scale)
-    bias = None if layer.bias is None else layer.bias.detach()
+    bias = frozen_bias(layer)
     if len(scale) != len(weight):
         raise ExportError(
             f"a weight must have one scale per output channel ({len(weight)}), got {len(scale)}: "
             "quantise the finished network's weights"
         )
     if bias is not None:
-        # A channel of nearly no weight can have so small a scale that its bias overflows int32: widen the scale instead,
-        # which only rounds away weights that are nothing beside that bias.
+        # A channel of nearly no weight can have so small a scale that its bias overflows int32: widen the scale
+        # instead, which only rounds away weights that are nothing beside that bias.
         scale = torch.maximum(scale, bias.abs() / (input_scale * _LARGEST_BIAS))
     module.register_buffer("weight", quantized_integers(weight, scale, quantization).to(torch.int8))
     module.register_buffer("scale", scale)
     module.register_buffer("weight_zero_point", torch.zeros(len(scale), dtype=torch.int8))
     if bias is None:
-        module.bias = None
+        module.register_buffer("bias", None)
         return
     bias_scale = scale * torch.tensor(input_scale)
     module.register_buffer("bias", (bias.double() / bias_scale.double()).round().to(torch.int32))

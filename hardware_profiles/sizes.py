@@ -23,7 +23,7 @@ def settle_sizes(module: fx.GraphModule, example_inputs: tuple[Tensor, ...]) -> 
         module: The network.
         example_inputs: One batch of every input, shape (n, ...).
     """
-    asking = [node for node in module.graph.nodes if _asks_for_size(node)]
+    asking = [node for node in module.graph.nodes if asks_for_size(node)]
     if not asking:
         return
     n_samples = example_inputs[0].shape[0]
@@ -41,7 +41,7 @@ def settle_sizes(module: fx.GraphModule, example_inputs: tuple[Tensor, ...]) -> 
             continue
         for user in list(node.users):
             if user.op == "call_function" and user.target is operator.getitem:
-                picked = known[user.args[1]]  # type: ignore[index]  # a number or a slice
+                picked = known[user.args[1]]
                 if picked is not None and not (isinstance(picked, tuple) and None in picked):
                     _substitute(user, picked)
         if None not in known:
@@ -50,10 +50,11 @@ def settle_sizes(module: fx.GraphModule, example_inputs: tuple[Tensor, ...]) -> 
     module.recompile()
 
 
-def _asks_for_size(node: fx.Node) -> bool:
+def asks_for_size(node: fx.Node) -> bool:
+    """Whether a node gives the size of a tensor, not a tensor."""
     if node.op == "call_method":
         return node.target == "size"
-    return node.op == "call_function" and node.target is getattr and node.args[1] == "shape"
+    return node.op == "call_function" and node.target is getattr and str(node.args[1]) == "shape"
 
 
 def _sizes(module: fx.GraphModule, nodes: list[fx.Node], inputs: tuple[Tensor, ...]) -> dict[fx.Node, Any]:

@@ -1,4 +1,4 @@
-"""Linear layers whose weights alone are in few bits: what large linear layers wait for is the memory, not the arithmetic.
+"""Linear layers whose weights alone are in few bits: large linear layers wait for the memory, not for the arithmetic.
 
 A weight of shape (out, in) is cut along its inputs into blocks, each with a scale of its own. The runtime's operator is
 MatMulNBits, which turns the blocks into integers of 8 bits for its products (accuracy level 4).
@@ -14,6 +14,7 @@ from torch.nn import functional
 from torch.onnx import is_in_onnx_export
 
 from .precision import TensorQuantization
+from .quantized_layers import frozen_bias
 
 # The operator's levels: 0 and 1 compute in float32 from weights unpacked on the way, which is many times slower.
 _ACCURACY_LEVEL = 4
@@ -34,7 +35,7 @@ class WeightOnlyLinear(nn.Module):
         self._integers = block_integers(layer.weight.detach(), quantization).to(torch.int8)
         self.register_buffer("weight", packed(self._integers, self.bits))
         self.register_buffer("scale", torch.tensor(quantization.scale))
-        self.bias = None if layer.bias is None else nn.Parameter(layer.bias.detach(), requires_grad=False)
+        self.bias = frozen_bias(layer)
 
     def forward(self, x: Tensor) -> Tensor:
         """Gives (..., out) for (..., in)."""

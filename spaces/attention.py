@@ -34,21 +34,25 @@ class HeadAttention(nn.Module):
 
 
 class HeadWeights(nn.Module):
-    """What each token attends to, averaged over the heads: only computed where somebody reads it."""
+    """What each token attends to, head by head: only computed where somebody reads it."""
 
     def __init__(self, head_width: int) -> None:
         super().__init__()
         self.head_width = head_width
 
     def forward(self, query: Tensor, key: Tensor, mask: Tensor | None = None) -> Tensor:
-        """(n, tokens, heads * width) twice → (n, tokens of the query, tokens of the key)."""
+        """(n, tokens, heads * width) twice → (n, heads, tokens of the query, tokens of the key)."""
         scores = _to_heads(query, self.head_width) @ _to_heads(key, self.head_width).transpose(2, 3)
         scores = scores / self.head_width**0.5
-        return torch.softmax(scores if mask is None else scores + mask, -1).mean(1)
+        return torch.softmax(scores if mask is None else scores + mask, -1)
 
 
 class Attention(nn.Module):
     """Does what `nn.MultiheadAttention` does, with its packed projection as three linear layers."""
+
+    # Torch's transformer layers ask for these two, and then take no shortcut around this module.
+    in_proj_bias = None
+    _qkv_same_embed_dim = False
 
     def __init__(self, packed: nn.MultiheadAttention) -> None:
         super().__init__()
@@ -72,13 +76,19 @@ class Attention(nn.Module):
         average_attn_weights: bool = True,
         is_causal: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
-        """As `nn.MultiheadAttention.forward`; the weights are always averaged over the heads."""
+        """As `nn.MultiheadAttention.forward`, for batches."""
+        if query.ndim != 3:
+            raise SpaceError(f"attention must be given a batch, shape (n, tokens, channels), but got {query.ndim} axes")
         if not self.batch_first:
             query, key, value = (each.transpose(0, 1) for each in (query, key, value))
-        mask = _as_addend(attn_mask, key_padding_mask, query.dtype)
+        mask = _as_addend(attn_mask, key_padding_mask, query.dtype, self.heads.n_heads)
         q, k, v = self.query(query), self.key(key), self.value(value)
         out = self.out_proj(self.heads(q, k, v, mask))
-        return (out if self.batch_first else out.transpose(0, 1)), self.head_weights(q, k, mask)
+        out = out if self.batch_first else out.transpose(0, 1)
+        if not need_weights:
+            return out, None
+        weights = self.head_weights(q, k, mask)
+        return out, weights.mean(1) if average_attn_weights else weights
 
 
 def open_attention(model: nn.Module) -> dict[str, str]:
@@ -89,6 +99,8 @@ def open_attention(model: nn.Module) -> dict[str, str]:
     """
     closed: dict[str, str] = {}
     for name, module in list(model.named_modules()):
+        if isinstance(module, nn.TransformerEncoder):
+            module.use_nested_tensor = False  # for padded batches it would go around its layers
         if not isinstance(module, nn.MultiheadAttention):
             continue
         reason = _obstacle(module)
@@ -124,12 +136,12 @@ def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
     return linear
 
 
-def _as_addend(mask: Tensor | None, padding: Tensor | None, dtype: torch.dtype) -> Tensor | None:
-    """Both masks as one that is added to the scores, shape (n, 1, 1, tokens) or (tokens, tokens)."""
+def _as_addend(mask: Tensor | None, padding: Tensor | None, dtype: torch.dtype, n_heads: int) -> Tensor | None:
+    """Both masks as one that is added to the scores, broadcastable to (n, heads, tokens, tokens)."""
     parts = []
     if mask is not None:
-        if mask.ndim == 3:
-            raise SpaceError("a mask of its own for each head is not supported")
+        if mask.ndim == 3:  # each head has its own
+            mask = mask.unflatten(0, (-1, n_heads))
         parts.append(_to_addend(mask, dtype))
     if padding is not None:
         parts.append(_to_addend(padding, dtype)[:, None, None])

@@ -1,4 +1,4 @@
-"""Which channels must stay or go together, found by following them, and proved by following them again after removal."""
+"""Which channels must stay or go together, found by following them; proved by following them again after removal."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ChannelGroup:
         producers: Layers whose output channels the group holds, in the order in which they run.
         consumers: Layers whose inputs follow, each with its number of inputs in the group (more than the channels
             where a map is flattened).
-        followers: Depthwise convolutions that the channels pass through.
+        followers: Depthwise convolutions that the channels pass through, each with its number of inputs in the group.
         width: Number of channels.
         step: Channels that go at once, because the layer works in groups or heads; 1 where each may go on its own.
         classes: The class of each channel by producer, from 0 up; the channels of one class go together.
@@ -35,7 +35,7 @@ class ChannelGroup:
 
     producers: tuple[str, ...]
     consumers: tuple[tuple[str, int], ...]
-    followers: tuple[str, ...]
+    followers: tuple[tuple[str, int], ...]
     width: int
     step: int
     classes: Mapping[str, Numbers]
@@ -69,6 +69,18 @@ def find_channel_groups(network: Network) -> Channels:
     return _groups(network.follower.map)
 
 
+def removal_costs(network: Network, groups: Iterable[ChannelGroup]) -> dict[str, Tensor]:
+    """What each set of channels that goes at once is worth, from the least to the most, by name of the group.
+
+    Shape (width / step,) each; in the uncompressed network.
+    """
+    channels = network.follower.map
+    return {
+        group.name: class_scores(network.module, channels, group.classes, network.importances).sort().values
+        for group in groups
+    }
+
+
 def prune_channels(
     module: fx.GraphModule,
     channels: ChannelMap,
@@ -87,7 +99,8 @@ def prune_channels(
         Removed output channels by layer named in `widths`, where there are any.
 
     Raises:
-        SpaceError: A width is not between 1 and the present one, or no multiple of the group's step.
+        SpaceError: A width is not between 1 and the present one, no multiple of the group's step, or leaves some layer
+            without channels.
     """
     groups = {name: group for group in _groups(channels).groups for name in group.producers}
     removed = _weakest(module, channels, groups, widths, importances or {})
@@ -139,7 +152,10 @@ class _Trial:
     def _objection(self, widths: Mapping[str, int]) -> str:
         """Why the network pruned to those widths is not the network without those channels; empty where it is."""
         channels = self.follower.map
-        removed = _weakest(self.module, channels, self.groups, widths, self.importances)
+        try:
+            removed = _weakest(self.module, channels, self.groups, widths, self.importances)
+        except SpaceError as error:
+            return str(error)
         shrinking = [each for each in channels.holders if np.isin(each.numbers, removed).any()]
         names = {each.name for each in shrinking}
         before = [_State(self.module, name) for name in names]
@@ -190,10 +206,35 @@ def _weakest(
             raise SpaceError(f"the width of {name!r} must be between 1 and {group.width}{steps}, got {width}")
         if width < group.width:
             scores = class_scores(module, channels, group.classes, importances)
-            # A stable sort, so that equal scores fall the same way on every machine.
-            weakest = torch.argsort(scores, stable=True)[: group.n_classes - width // group.step].numpy()
+            weakest = _weakest_classes(scores, width // group.step, _needed(channels, group))
+            if len(weakest) < group.n_classes - width // group.step:
+                least = (group.n_classes - len(weakest)) * group.step
+                raise SpaceError(f"the width of {name!r} must be at least {least} to leave each layer one, got {width}")
             gone += [channels.made[each][np.isin(classes, weakest)] for each, classes in group.classes.items()]
     return np.concatenate(gone)
+
+
+def _weakest_classes(scores: Tensor, n_kept: int, needed: Sequence[Numbers]) -> list[int]:
+    """The classes that go, the weakest first; the last class of each needed set stays, so they may be too few."""
+    left = [len(each) for each in needed]
+    gone: list[int] = []
+    # A stable sort, so that equal scores fall the same way on every machine.
+    for weakest in torch.argsort(scores, stable=True).tolist():
+        owners = [i for i, each in enumerate(needed) if weakest in each]
+        if len(gone) < len(scores) - n_kept and all(left[i] > 1 for i in owners):
+            gone.append(weakest)
+            for i in owners:
+                left[i] -= 1
+    return gone
+
+
+def _needed(channels: ChannelMap, group: ChannelGroup) -> list[Numbers]:
+    """The sets of classes, where it is not all of them, that are everything that some layer makes or reads."""
+    class_of = np.full(channels.n_channels, -1)
+    for name, classes in group.classes.items():
+        class_of[channels.made[name]] = classes
+    sets = [np.unique(class_of[each.numbers]) for each in channels.holders if each.role in ("out", "in", "depthwise")]
+    return [each for each in sets if each[0] >= 0 and len(each) < group.n_classes]
 
 
 def _remove(module: fx.GraphModule, channels: ChannelMap, removed: Numbers) -> None:
@@ -240,7 +281,7 @@ def _group(channels: ChannelMap, classes: Numbers, names: list[str]) -> ChannelG
     step = int(counts[0])
     met = [(each, int(np.isin(classes[each.numbers], numbers).sum())) for each in channels.holders]
     consumers = tuple((holder.name, n_entries) for holder, n_entries in met if holder.role == "in" and n_entries)
-    followers = tuple(holder.name for holder, n_entries in met if holder.role == "depthwise" and n_entries)
+    followers = tuple((holder.name, n_entries) for holder, n_entries in met if holder.role == "depthwise" and n_entries)
     return ChannelGroup(tuple(names), consumers, followers, len(numbers) * step, step, place)
 
 

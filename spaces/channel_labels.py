@@ -1,6 +1,6 @@
 """Follows every channel through a network: which layer made what each layer reads.
 
-Each channel that a layer makes gets a number. The numbers ride through the graph as an integer tensor beside the values:
+Each channel that a layer makes gets a number. The numbers ride through the graph as an integer tensor beside values:
 operations that only move data are run on them, sums tie the numbers that meet, and a layer notes the number behind each
 of its inputs. What cannot be followed is tied to `FIXED`, with the operation's name.
 """
@@ -17,12 +17,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn import functional
 
 from .graph import run_without_data
 from .operations import Kind, kind_of
 
 FIXED = 0
 """The number of channels that cannot be removed: the model's inputs, constants, outputs, what is not understood."""
+_REORDERINGS = (
+    "permute transpose t swapaxes swapdims movedim contiguous clone flip squeeze unsqueeze select narrow unbind getitem"
+)
+"""Movements that divide no axis: what was tied when an axis was divided stays as it is."""
 Numbers: TypeAlias = NDArray[np.int64]
 
 
@@ -220,17 +225,19 @@ class ChannelFollower:
         return _along(entries, axis, value.shape)
 
     def _pass(self, node: fx.Node, value: Any) -> Any:
-        source = self.labels[next(iter(node.all_input_nodes))]
-        if not isinstance(source, Labels):
+        sources = [self.labels[each] for each in node.all_input_nodes if isinstance(self.labels[each], Labels)]
+        if not sources:
             return _fixed_like(value)
-        if isinstance(value, Tensor) and value.dim() == len(source.shape):
-            kept = all(value.shape[i] == source.shape[i] for i in range(value.dim()) if source.varies(i))
-            if kept:
-                return Labels(source.ids, value.shape)
+        if len(sources) > 1:  # such as a power with a tensor for the exponent
+            return self._combine(node, value)
+        if isinstance(value, Tensor) and _keeps_places(sources[0], value):
+            return Labels(sources[0].ids, value.shape)
         return self._give_up(node, value)
 
     def _move(self, node: fx.Node, value: Any) -> Any:
         source = self._source(node)
+        if node.target is functional.pad and _keeps_places(source, value):
+            return Labels(source.ids, value.shape)  # the channels do not vary along what is padded
         first = next(iter(node.all_input_nodes))
         args, kwargs = fx.node.map_arg(
             (node.args, node.kwargs), lambda n: source.full() if n is first else self.values[n]
@@ -242,9 +249,10 @@ class ChannelFollower:
             operation = self._called(node) if node.op == "call_module" else node.target
             assert callable(operation)
             moved = operation(*args, **kwargs)
+        n_tied = sum(size > 1 for size in source.ids.shape) if _name(node) in _REORDERINGS.split() else 0
         if isinstance(moved, tuple | list):
-            return tuple(self._compressed(each, node) for each in moved)
-        return self._compressed(moved, node)
+            return tuple(self._compressed(each, node, n_tied) for each in moved)
+        return self._compressed(moved, node, n_tied)
 
     def _pick(self, node: fx.Node, value: Any) -> Any:
         """`value[index]`: an element of a tuple, or part of a tensor."""
@@ -368,7 +376,8 @@ class ChannelFollower:
         rows = entries.reshape(n_groups, -1)
         self.map.tie(rows, rows[:1], node.name)
 
-    def _compressed(self, ids: Tensor, node: fx.Node) -> Labels:
+    def _compressed(self, ids: Tensor, node: fx.Node, n_tied: int = 0) -> Labels:
+        """Labels without repetition; where more than `n_tied` axes vary, the channels of the outer ones are tied."""
         shape = ids.shape
         for axis in range(ids.dim()):
             first = ids.narrow(axis, 0, 1) if ids.shape[axis] else ids
@@ -378,7 +387,7 @@ class ChannelFollower:
         reference = ids
         for axis in varying[:-1]:  # an axis was divided: its outer parts lose the channels at the same places
             reference = reference.narrow(axis, 0, 1)
-        if len(varying) > 1:
+        if len(varying) > max(1, n_tied):
             self.map.tie(ids, reference, node.name)
         return Labels(ids, shape)
 
@@ -427,9 +436,18 @@ def _axes(follower: ChannelFollower, node: fx.Node, n_axes: int) -> tuple[int, .
     return tuple(int(axis) % n_axes for axis in axes if isinstance(axis, int))
 
 
+def _keeps_places(source: Labels, value: Tensor) -> bool:
+    """Whether an operation's result is as long as its source along every axis where the numbers vary."""
+    is_alike = value.dim() == len(source.shape)
+    return is_alike and all(value.shape[i] == source.shape[i] for i in range(value.dim()) if source.varies(i))
+
+
+def _name(node: fx.Node) -> str:
+    return str(node.target if isinstance(node.target, str) else getattr(node.target, "__name__", node.target))
+
+
 def _reason(node: fx.Node) -> str:
-    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", node.target)
-    return f"its channels reach {name!r}, through which they cannot be followed"
+    return f"its channels reach {_name(node)!r}, through which they cannot be followed"
 
 
 _RULES: Mapping[Kind, Callable[[ChannelFollower, fx.Node, Any], Any]] = {

@@ -114,7 +114,7 @@ class Fold:
         """Merges every linearised segment into its first layer, with the shortcut around it."""
         merge_linear_segments(module)
         for node in list(module.graph.nodes):
-            if str(node.target) in decisions:
+            if n_folded(decisions.get(str(node.target), OFF)):
                 sizes = Geometry.of(mergeable(module, node))
                 shortcut = find_shortcut(module, node, node.all_input_nodes[0], sizes)
                 if shortcut is not None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import operator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TypeAlias, TypeGuard
 
 import torch
@@ -87,13 +90,24 @@ def run_without_data(root: nn.Module, node: fx.Node, args: Any, kwargs: Any, mod
     What looks at the data itself is run on zeros instead, for the shape of its result.
     """
     try:
-        with mode, torch.no_grad():
+        with _quietly(), mode, torch.no_grad():
             value = run_node(root, node, args, kwargs)
     except Exception:  # whatever cannot do without data; what is really wrong fails on zeros too
         args, kwargs = tree_map_only(Tensor, lambda x: torch.zeros(x.shape, dtype=x.dtype), (args, kwargs))
         with torch.no_grad():
             value = run_node(root, node, args, kwargs)
     return tree_map_only(Tensor, lambda x: x if isinstance(x, FakeTensor) else mode.from_tensor(x), value)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keeps torch from printing the traceback of what fails without data; the error itself is raised all the same."""
+    log = logging.getLogger("torch._subclasses.fake_tensor")
+    was_disabled, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = was_disabled
 
 
 def module_of(module: nn.Module, node: object) -> nn.Module | None:

@@ -9,6 +9,8 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import EllipsisType
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, fx, nn
@@ -17,6 +19,8 @@ from .chain import Segment, mergeable
 from .geometry import Geometry
 from .graph import LayerModule, TransposedConvolution, is_layer, module_of, replace_module
 from .shortcut import Shortcut
+
+_Index: TypeAlias = tuple[EllipsisType | slice | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +78,11 @@ def merge_weights(first: Tensor, second: Tensor, steps: Sequence[int], groups: i
     sizes = [k1 + step * (k2 - 1) for k1, k2, step in zip(first.shape[2:], second.shape[2:], steps, strict=True)]
     merged = first.new_zeros(groups, right.shape[1], left.shape[2], *sizes)
     for tap in itertools.product(*map(range, second.shape[2:])):
-        starts = [step * place for step, place in zip(steps, tap, strict=True)]
-        window = [slice(start, start + k1) for start, k1 in zip(starts, first.shape[2:], strict=True)]
-        merged[(..., *window)] += torch.einsum("gom,gmi...->goi...", right[(..., *tap)], left)
+        starts = [step * each for step, each in zip(steps, tap, strict=True)]
+        spans = [slice(start, start + k1) for start, k1 in zip(starts, first.shape[2:], strict=True)]
+        window: _Index = (..., *spans)
+        place: _Index = (..., *tap)
+        merged[window] += torch.einsum("gom,gmi...->goi...", right[place], left)
     return merged.flatten(0, 1)
 
 
@@ -86,7 +92,8 @@ def spread(weight: Tensor, steps: Sequence[int]) -> Tensor:
         return weight
     sizes = [max(1, step) * (k - 1) + 1 for k, step in zip(weight.shape[2:], steps, strict=True)]
     wide = weight.new_zeros(*weight.shape[:2], *sizes)
-    wide[(..., *(slice(None, None, max(1, step)) for step in steps))] = weight
+    taps: _Index = (..., *[slice(None, None, max(1, step)) for step in steps])
+    wide[taps] = weight
     return wide
 
 
@@ -152,7 +159,7 @@ def absorb_shortcut(module: fx.GraphModule, node: fx.Node, shortcut: Shortcut) -
     """Takes the addition of a shortcut into a layer's kernel, in place, with the BatchNorms on the way."""
     merged = _as_map(module, node, module_of(module, shortcut.norm))
     weight, bias = merged.weight.clone(), merged.bias
-    centre = (..., *merged.geometry.centre)
+    centre: _Index = (..., *merged.geometry.centre)
     if shortcut.projection is None:
         channels = torch.arange(len(bias), device=weight.device)
         weight[centre][channels, channels % weight.shape[1]] += 1  # weight.shape[1]: input channels of one group

@@ -53,7 +53,7 @@ def observe_ranges(
 
 def batches(calibration: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, ...]]:
     """The calibration inputs in parts of at most `BATCH` samples."""
-    return zip(*(each.split(BATCH) for each in calibration), strict=True)
+    return zip(*(torch.split(each, BATCH) for each in calibration), strict=True)
 
 
 def run_observed(module: fx.GraphModule, inputs: tuple[Tensor, ...], look: Any) -> None:

@@ -70,7 +70,7 @@ class Prune:
 
 
 def _members(group: ChannelGroup) -> list[str]:
-    return [*group.producers, *(name for name, _ in group.consumers)]
+    return [*group.producers, *(name for name, _ in (*group.consumers, *group.followers))]
 
 
 def grid_widths(width: int, grid: int) -> tuple[int, ...]:

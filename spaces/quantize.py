@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +11,10 @@ from torch import Tensor, fx, nn
 from ..hardware_profiles.precision import PrecisionPlan, TensorQuantization
 from ..hardware_profiles.profile import Capabilities
 from ..hardware_profiles.quantized_layers import quantized_integers
+from ..hardware_profiles.sizes import asks_for_size
 from ..hardware_profiles.weight_only import block_integers, weight_blocks
+from .bias_correction import correct_biases
+from .equalise import equalise
 from .factorize import is_part_of
 from .network import Layer, Network, is_layer, module_of
 from .observe import observe_ranges
@@ -59,7 +62,7 @@ def input_layers(network: Network) -> frozenset[str]:
     found: set[str] = set()
     reached = {node for node in network.module.graph.nodes if node.op == "placeholder"}
     for node in network.module.graph.nodes:
-        if reached.intersection(node.all_input_nodes):
+        if reached.intersection(node.all_input_nodes) and not asks_for_size(node):
             if is_layer(module_of(network.module, node)):
                 found.add(str(node.target))
             else:
@@ -76,6 +79,32 @@ def bits_per_weight(choice: Choice) -> float:
     """Bits that a choice stores for each weight, the scales of blocks included."""
     bits = weight_only_bits(choice)
     return float(choice) if bits is None else bits + 32 / WEIGHT_ONLY_BLOCK
+
+
+def quantize(
+    module: fx.GraphModule,
+    decisions: Decisions,
+    calibration: Tensor | tuple[Tensor, ...],
+    calibration_method: str = DEFAULT_METHOD,
+) -> PrecisionPlan:
+    """Brings a finished network to its bit-widths in place: equalises, calibrates, corrects the biases.
+
+    The float network computes what it did, but for the biases, which make up for what rounding adds on average.
+
+    Args:
+        module: A finished network (BatchNorm folded).
+        decisions: Bits by original layer name.
+        calibration: Inputs, shape (n, ...), or one such tensor per input.
+        calibration_method: One of `ranges.method_names`.
+
+    Raises:
+        SpaceError: The method is unknown.
+    """
+    chosen = _decided_layers(module, decisions)
+    equalise(module, {name for name, choice in chosen if weight_only_bits(choice) is None})
+    plan = plan_precision(module, decisions, calibration, calibration_method)
+    correct_biases(module, plan, calibration)
+    return plan
 
 
 def plan_precision(

@@ -1,8 +1,9 @@
-"""Brings a traced graph into one form: layers and activations are modules, nothing happens in place, no size is spelt out."""
+"""Brings a traced graph into one form: layers and activations are modules, nothing is overwritten, no size spelt out."""
 
 from __future__ import annotations
 
 import copy
+import inspect
 import operator
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -36,15 +37,18 @@ _FUNCTIONAL_ACTIVATIONS: dict[Any, Callable[..., nn.Module]] = {
     "sigmoid": nn.Sigmoid,
     "tanh": nn.Tanh,
 }
-_IN_PLACE_OPERATORS: dict[Any, Callable[..., Any]] = {
+OUT_OF_PLACE: dict[Any, Callable[..., Any]] = {
     operator.iadd: operator.add,
     operator.isub: operator.sub,
     operator.imul: operator.mul,
     operator.itruediv: operator.truediv,
 }
+"""Operators that overwrite their first operand, each with the one that does not."""
 _LINEAR: frozenset[Any] = frozenset({functional.linear, torch._C._nn.linear})
-_VIEWS = frozenset({"view", "reshape", "permute", "transpose", "flatten", "squeeze", "unsqueeze", "expand", "chunk"})
-_VIEW_FUNCTIONS: frozenset[Any] = frozenset({operator.getitem, torch.flatten, torch.transpose, torch.permute})
+_VIEWS = (
+    "view view_as reshape permute transpose t swapaxes movedim flatten unflatten squeeze unsqueeze expand expand_as chunk "
+    "split tensor_split unbind narrow select contiguous detach getitem getattr"
+)
 _RESHAPES: frozenset[Any] = frozenset({torch.reshape, "view", "reshape"})
 _SPLITS: frozenset[Any] = frozenset({torch.split, torch.chunk, torch.tensor_split, "split", "chunk", "tensor_split"})
 
@@ -76,26 +80,30 @@ def drop_identities(module: fx.GraphModule) -> None:
 
 
 def fold_constants(module: fx.GraphModule) -> None:
-    """What depends on no input is computed once and becomes a parameter (a position bias, a masked bias, a grid)."""
+    """What depends on no input is computed once: a parameter where it comes from one (a position bias), or a buffer."""
     constant: dict[fx.Node, Any] = {}  # a node may give anything
+    trained: set[fx.Node] = set()
     for node in module.graph.nodes:
+        if not trained.isdisjoint(node.all_input_nodes):
+            trained.add(node)
         if node.op == "get_attr":
             value = _attribute(module, node)
+            if isinstance(value, nn.Parameter) and value.requires_grad:
+                trained.add(node)
             constant[node] = value.detach().clone() if isinstance(value, Tensor) else value
         elif _is_filled(node):
             constant[node] = _filled(node)
-        elif node.op not in ("placeholder", "output") and constant.keys() >= set(node.all_input_nodes):
-            if node.all_input_nodes or node.op == "call_function":
-                args, kwargs = fx.node.map_arg((node.args, node.kwargs), constant.__getitem__)
-                with torch.no_grad():
-                    constant[node] = run_node(module, node, args, kwargs)
+        elif _computes(node) and constant.keys() >= set(node.all_input_nodes):
+            args, kwargs = fx.node.map_arg((node.args, node.kwargs), constant.__getitem__)
+            with torch.no_grad():
+                constant[node] = run_node(module, node, args, kwargs)
     for node in list(constant):
         value = constant[node]
         is_read = any(user not in constant for user in node.users)
         if node.op == "get_attr" or not is_read or not isinstance(value, Tensor):
             continue
         name = free_name(module, node.name)
-        if value.is_floating_point():
+        if node in trained and value.is_floating_point():
             module.register_parameter(name, nn.Parameter(value.clone()))
         else:
             module.register_buffer(name, value.clone())
@@ -119,9 +127,11 @@ def undo_in_place(module: fx.GraphModule) -> None:
         if not _overwrites(module, node):
             continue
         source = node.all_input_nodes[0]
-        base = _viewed(source)
-        if base is not source and any(order[user] > order[node] for user in base.users):
-            raise SpaceError(f"a forward must not overwrite a view of {base.name!r}, which it reads again later")
+        other = _shown_elsewhere(module, order, node)
+        if other is not None:
+            raise SpaceError(
+                f"a forward must not overwrite {source.name!r} where {other.name!r}, which is the same memory, is read later"
+            )
         source.replace_all_uses_with(node, delete_user_cb=lambda user, at=order[node]: order[user] > at)
         _make_out_of_place(module, node)
     module.recompile()
@@ -219,7 +229,26 @@ def _overwrites(module: fx.GraphModule, node: fx.Node) -> bool:
         return bool(getattr(module_of(module, node), "inplace", False))
     if node.op == "call_method":
         return str(node.target).endswith("_") and not str(node.target).endswith("__")
-    return node.op == "call_function" and (node.target in _IN_PLACE_OPERATORS or node.kwargs.get("inplace") is True)
+    if node.op != "call_function":
+        return False
+    place = _place_of_inplace(node.target)
+    is_asked = node.kwargs.get("inplace") is True or (place is not None and node.args[place : place + 1] == (True,))
+    return is_asked or node.target in OUT_OF_PLACE or _is_underscored(node.target)
+
+
+def _place_of_inplace(function: Any) -> int | None:
+    """The position of a function's parameter `inplace`, where it has one."""
+    try:
+        names = list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):  # built in
+        return None
+    return names.index("inplace") if "inplace" in names else None
+
+
+def _is_underscored(function: Any) -> bool:
+    """Whether a function is one of torch's that overwrite, such as `torch.relu_`."""
+    name = str(getattr(function, "__name__", ""))
+    return name.endswith("_") and not name.endswith("__") and hasattr(functional, name.removesuffix("_"))
 
 
 def _make_out_of_place(module: fx.GraphModule, node: fx.Node) -> None:
@@ -228,16 +257,32 @@ def _make_out_of_place(module: fx.GraphModule, node: fx.Node) -> None:
         called.inplace = False
     elif node.op == "call_method":
         node.target = str(node.target).removesuffix("_")
-    elif node.target in _IN_PLACE_OPERATORS:
-        node.target = _IN_PLACE_OPERATORS[node.target]
+    elif node.target in OUT_OF_PLACE:
+        node.target = OUT_OF_PLACE[node.target]
+    elif _is_underscored(node.target):
+        assert callable(node.target)
+        node.target = getattr(functional, node.target.__name__.removesuffix("_"))
     else:
+        place = _place_of_inplace(node.target)
+        node.args = node.args if place is None else node.args[:place]  # nothing follows it
         node.kwargs = {name: value for name, value in node.kwargs.items() if name != "inplace"}
 
 
-def _viewed(node: fx.Node) -> fx.Node:
+def _shown_elsewhere(module: nn.Module, order: dict[fx.Node, int], writer: fx.Node) -> fx.Node | None:
+    """A tensor other than the one that a node overwrites that has the same memory, and is read afterwards."""
+    source = writer.all_input_nodes[0]
+    base = _viewed(module, source)
+    for other, position in order.items():
+        if other is not source and position < order[writer] and _viewed(module, other) is base:
+            if any(order[user] > order[writer] for user in other.users):
+                return other
+    return None
+
+
+def _viewed(module: nn.Module, node: fx.Node) -> fx.Node:
     """The tensor whose memory a node shows."""
-    while (node.op == "call_method" and node.target in _VIEWS) or (
-        node.op == "call_function" and node.target in _VIEW_FUNCTIONS
+    while isinstance(module_of(module, node), nn.Flatten | nn.Unflatten) or (
+        node.op in ("call_method", "call_function") and getattr(node.target, "__name__", node.target) in _VIEWS.split()
     ):
         node = node.all_input_nodes[0]
     return node
@@ -276,6 +321,11 @@ def _make_layer_norm(module: fx.GraphModule, node: fx.Node) -> None:
     norm.weight = _attribute(module, weight)
     norm.bias = _attribute(module, bias)
     _call_instead(module, node, norm.train(module.training), (source,))
+
+
+def _computes(node: fx.Node) -> bool:
+    """Whether a node gives something other than an argument, a result or a module's own."""
+    return node.op not in ("placeholder", "output") and (bool(node.all_input_nodes) or node.op == "call_function")
 
 
 def _is_filled(node: fx.Node) -> bool:

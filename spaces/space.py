@@ -48,9 +48,11 @@ class LayerWidths:
     def under(self, choices: Mapping[str, Choice]) -> tuple[int, int]:
         """Input and output channels of the layer under those choices."""
         removed = sum(n * (full - int(choices.get(site, full))) // full for site, full, n in self.inputs)
+        inner = self.layer.in_channels - removed
+        if self.layer.is_depthwise:  # its outputs are its inputs, which may be several sites' side by side
+            return inner, self.layer.out_channels * inner // self.layer.in_channels
         site, full = self.output or ("", 1)
-        outer = self.layer.out_channels * int(choices.get(site, full)) // full
-        return self.layer.in_channels - removed, outer
+        return inner, self.layer.out_channels * int(choices.get(site, full)) // full
 
     def weights_under(self, choices: Mapping[str, Choice]) -> int:
         """Weights of the layer under those choices; a depthwise convolution keeps one input per group."""
@@ -189,10 +191,12 @@ def _layer_widths(network: Network, sites: tuple[Site, ...]) -> dict[str, LayerW
         if group.name not in offered:
             continue
         site, full = f"prune/{group.name}", group.width
-        made = dict.fromkeys((*group.producers, *group.followers), (site, full))
-        read = dict(group.consumers) | {name: widths[name].layer.in_channels for name in group.followers}
+        read = dict((*group.consumers, *group.followers))
+        made = dict.fromkeys((*group.producers, *dict(group.followers)), (site, full))
         widths |= {name: replace(widths[name], output=output) for name, output in made.items()}
-        widths |= {name: replace(widths[name], inputs=(*widths[name].inputs, (site, full, n))) for name, n in read.items()}
+        widths |= {
+            name: replace(widths[name], inputs=(*widths[name].inputs, (site, full, n))) for name, n in read.items()
+        }
     return widths
 
 

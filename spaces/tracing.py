@@ -22,6 +22,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from ..hardware_profiles.errors import SpaceError
 from .attention import HeadAttention, HeadWeights
 from .graph import does_not_run, run_without_data
+from .rewriting import OUT_OF_PLACE
 
 _COMPOSITES = (
     nn.Sequential,
@@ -73,6 +74,23 @@ class ShapedProxy(fx.Proxy):
         if not self.tracer.has_static_sizes:
             raise SpaceError("part of a tensor is overwritten")
         self.tracer.create_proxy("call_function", operator.setitem, (self, index, value), {})
+
+    def __iadd__(self, other: Any) -> Any:
+        return self._written(operator.iadd, other)
+
+    def __isub__(self, other: Any) -> Any:
+        return self._written(operator.isub, other)
+
+    def __imul__(self, other: Any) -> Any:
+        return self._written(operator.imul, other)
+
+    def __itruediv__(self, other: Any) -> Any:
+        return self._written(operator.itruediv, other)
+
+    def _written(self, write: Callable[[Any, Any], Any], other: Any) -> Any:
+        """Notes that a tensor is overwritten; fx would take `+=` for a sum, which other names of the tensor miss."""
+        target = write if isinstance(self.value, Tensor) else OUT_OF_PLACE[write]
+        return self.tracer.create_proxy("call_function", target, (self, other), {})
 
     def __len__(self) -> int:
         return len(self.value)
@@ -145,7 +163,7 @@ class ShapedTracer(fx.Tracer):
         return ShapedProxy(node, self)
 
     def create_proxy(self, kind: str, target: Any, args: Any, kwargs: Any, *names: Any, **options: Any) -> Any:
-        """Records an operation. Functions that a library marked as opaque (`fx.wrap`) are looked into where possible."""
+        """Records an operation; functions that a library marked as opaque (`fx.wrap`) are looked into if possible."""
         if kind == "call_function" and _is_wrapped(target) and not self._is_running:
             # With static sizes what is built from them (a mask) is a constant; without, sizes may follow pruning.
             for self.has_static_sizes in (False, True):
@@ -227,7 +245,11 @@ def trace_graph(model: nn.Module, example_inputs: tuple[Tensor, ...]) -> tuple[f
     while True:
         tracer = ShapedTracer(example_inputs, frozenset(opaque))
         try:
-            with mock.patch.object(torch.autograd.Function, "apply", classmethod(_refuse_custom_gradient)):
+            with (
+                mock.patch.object(torch.autograd.Function, "apply", classmethod(_refuse_custom_gradient)),
+                # Torch's transformers look at the data of a mask to tell an attention that does not ask.
+                mock.patch.object(nn.modules.transformer, "_detect_is_causal_mask", _as_it_was_told),
+            ):
                 graph = tracer.trace(model, concrete_args=_defaults(model, len(example_inputs)))
         except _RunError as error:
             raise does_not_run(example_inputs, error.target, error.cause) from error
@@ -243,6 +265,10 @@ def trace_graph(model: nn.Module, example_inputs: tuple[Tensor, ...]) -> tuple[f
         _tidy(graph)
         module = fx.GraphModule(model, graph)
         return module, tuple(Opaque(name, reason) for name, reason in opaque.items())
+
+
+def _as_it_was_told(mask: object, is_causal: bool | None = None, size: object = None) -> bool:
+    return bool(is_causal)
 
 
 def _refuse_custom_gradient(cls: type, *args: Any, **kwargs: Any) -> Any:

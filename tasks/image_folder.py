@@ -84,7 +84,7 @@ def list_splits(folder: Path) -> tuple[Listing, Listing, Listing]:
     if not root.is_dir():
         listing = _list(folder, names)
         order, n_held_out = stratified_order(listing.classes, SPLIT_SEED), round(HELD_OUT_SHARE * len(listing))
-        parts = order.split([len(order) - 2 * n_held_out, n_held_out, n_held_out])
+        parts = torch.split(order, [len(order) - 2 * n_held_out, n_held_out, n_held_out])
         return _not_empty(folder, [listing.chosen(part) for part in parts])
     held_out = next((path for name in ("val", "validation") if (path := folder / name).is_dir()), None)
     if held_out is None:

@@ -18,7 +18,7 @@ def stratified_order(classes: Tensor, seed: int) -> Tensor:
     """
     generator = torch.Generator().manual_seed(seed)
     place = torch.empty(len(classes), dtype=torch.float64)
-    for each in classes.unique():
+    for each in torch.unique(classes):
         members = (classes == each).nonzero().flatten()
         members = members[torch.randperm(len(members), generator=generator)]
         # Spread evenly between 0 and 1, from an own start, so that rare classes do not all come in the middle.

@@ -17,6 +17,7 @@ FLOORS = ("hardware_profiles", "spaces", "training", "tasks", "evaluators", "sea
 # Who may import a library at all; a name that ends in "/" allows the whole floor.
 OWNERS = {
     "ray": ("search/ray_executor.py", "search/tune_searcher.py", "search/sweep.py"),
+    "tensorly": ("spaces/cp.py",),
     "torch_pruning": ("spaces/channel_groups.py",),
     "optuna": ("search/",),
     "plotly": ("results/",),

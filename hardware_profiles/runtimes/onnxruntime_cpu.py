@@ -9,13 +9,13 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import onnxruntime
 
 from ..errors import MeasurementError
-from .runtime import LAYERS_KEY, OperatorTime
+from .runtime import LAYERS_KEY, Inputs, OperatorTime
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 
 _PROVIDERS = ["CPUExecutionProvider"]
 _PROFILE_WARMUP = 2
+_NUMPY_TYPES: dict[str, Any] = {
+    "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32,
+    "tensor(bool)": np.bool_,
+    "tensor(double)": np.float64,
+}
 _INT8_OPERATORS = frozenset({"QGemm", "ConvInteger", "MatMulInteger", "MatMulIntegerToFloat", "DynamicQuantizeMatMul"})
 
 
@@ -53,9 +59,7 @@ class OnnxRuntimeCpu:
         """
         return OnnxSession(_open(path, _session_options(threads)))
 
-    def profile_operators(
-        self, path: Path, inputs: NDArray[np.float32], threads: int, repeats: int
-    ) -> tuple[OperatorTime, ...]:
+    def profile_operators(self, path: Path, inputs: Inputs, threads: int, repeats: int) -> tuple[OperatorTime, ...]:
         """Times every operator, in execution order: median over the repeats, in µs.
 
         The profiler adds 1-2 µs to each operator: use the times to attribute, not to report.
@@ -71,29 +75,49 @@ class OnnxRuntimeCpu:
             options.profile_file_prefix = str(Path(folder) / "profile")
             session = _open(path, options)
             for _ in range(_PROFILE_WARMUP + repeats):
-                session.run(None, {session.get_inputs()[0].name: inputs})
+                session.run(None, _feed(session, inputs))
             events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
         layers = json.loads(session.get_modelmeta().custom_metadata_map.get(LAYERS_KEY, "[]"))
         return _operator_times(events, layers, _PROFILE_WARMUP + repeats)
 
 
 class OnnxSession:
-    """A loaded ONNX file with one input; of several outputs the first is returned."""
+    """A loaded ONNX file."""
 
     def __init__(self, session: onnxruntime.InferenceSession) -> None:
         self._session = session
-        self._input = session.get_inputs()[0]
-        self._outputs = [session.get_outputs()[0].name]
+        self._first_output = [session.get_outputs()[0].name]
 
     @property
     def input_shape(self) -> tuple[int | None, ...]:
-        """The shape of the input, None where a dimension is free."""
-        return tuple(size if isinstance(size, int) else None for size in self._input.shape)
+        """The shape of the first input, None where a dimension is free."""
+        return tuple(size if isinstance(size, int) else None for size in self._session.get_inputs()[0].shape)
 
-    def run(self, inputs: NDArray[np.float32]) -> NDArray[Any]:
-        """Runs one inference."""
-        result: NDArray[Any] = self._session.run(self._outputs, {self._input.name: inputs})[0]
+    def zeros(self, batch_size: int) -> tuple[NDArray[Any], ...]:
+        """Inputs of zeros in the types and shapes that the network takes.
+
+        Raises:
+            MeasurementError: More than the batch is free.
+        """
+        made = []
+        for value in self._session.get_inputs():
+            if any(not isinstance(size, int) for size in value.shape[1:]):
+                raise MeasurementError(
+                    f"only the batch may be free in a network's input, got {value.shape} for {value.name!r}: "
+                    "export it so"
+                )
+            shape = [batch_size if not isinstance(size, int) else size for size in value.shape]
+            made.append(np.zeros(shape, _NUMPY_TYPES.get(value.type, np.float32)))
+        return tuple(made)
+
+    def run(self, inputs: Inputs) -> NDArray[Any]:
+        """Runs one inference; of several outputs the first is returned."""
+        result: NDArray[Any] = self._session.run(self._first_output, _feed(self._session, inputs))[0]
         return result
+
+    def run_all(self, inputs: Inputs) -> tuple[NDArray[Any], ...]:
+        """Runs one inference; all outputs, in the order in which the network returns them."""
+        return tuple(self._session.run(None, _feed(self._session, inputs)))
 
 
 def layer_of(event_name: str, layers: Collection[str]) -> str | None:
@@ -128,6 +152,17 @@ def _operator_times(
             )
         )
     return tuple(times)
+
+
+def _feed(session: onnxruntime.InferenceSession, inputs: Inputs) -> dict[str, NDArray[Any]]:
+    arrays = inputs if isinstance(inputs, tuple) else (inputs,)
+    values = session.get_inputs()
+    if len(arrays) != len(values):
+        raise MeasurementError(
+            f"a network must be given each of its {len(values)} inputs ({', '.join(v.name for v in values)}), "
+            f"got {len(arrays)}: give one array for each"
+        )
+    return {value.name: array for value, array in zip(values, arrays, strict=True)}
 
 
 def _session_options(threads: int) -> onnxruntime.SessionOptions:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
@@ -76,15 +75,34 @@ def executed_precision(times: Sequence[OperatorTime]) -> ExecutedPrecision:
     )
 
 
+def external_data(path: Path) -> Path:
+    """The file beside an artefact that holds the weights of a network too large for one file."""
+    return path.with_name(f"{path.name}.data")
+
+
+Inputs: TypeAlias = "NDArray[Any] | tuple[NDArray[Any], ...]"
+"""The input of a network, or one array for each of its inputs, in order."""
+
+
 class Session(Protocol):
     """A network loaded and ready to run."""
 
     @property
     def input_shape(self) -> tuple[int | None, ...]:
-        """The shape of the input, None where a dimension is free (the batch)."""
+        """The shape of the first input, None where a dimension is free (the batch)."""
 
-    def run(self, inputs: NDArray[np.float32]) -> NDArray[Any]:
-        """Runs one inference: inputs of `input_shape`, float32, to the network's output."""
+    def zeros(self, batch_size: int) -> tuple[NDArray[Any], ...]:
+        """Inputs of zeros in the types and shapes that the network takes.
+
+        Raises:
+            MeasurementError: More than the batch is free.
+        """
+
+    def run(self, inputs: Inputs) -> NDArray[Any]:
+        """Runs one inference; of several outputs the first is returned."""
+
+    def run_all(self, inputs: Inputs) -> tuple[NDArray[Any], ...]:
+        """Runs one inference; all outputs, in the order in which the network returns them."""
 
 
 class Runtime(Protocol):
@@ -112,9 +130,7 @@ class Runtime(Protocol):
             MeasurementError: The file cannot be loaded.
         """
 
-    def profile_operators(
-        self, path: Path, inputs: NDArray[np.float32], threads: int, repeats: int
-    ) -> tuple[OperatorTime, ...]:
+    def profile_operators(self, path: Path, inputs: Inputs, threads: int, repeats: int) -> tuple[OperatorTime, ...]:
         """Times every operator, in execution order: median over the repeats.
 
         Raises:

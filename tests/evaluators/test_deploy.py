@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 from torch import fx, nn
 
-from parefront.evaluators.deploy import MAX_FLOAT_ERROR, MAX_INT8_ERROR, Parity, check_parity, missing_int8_layers
+from parefront.evaluators.deploy import MAX_FLOAT_ERROR, MAX_INT8_ERROR, Parity, check_parity, missing_layers
 from parefront.hardware_profiles import ExecutedPrecision, PrecisionPlan, TensorQuantization
 from parefront.spaces.compress import Finished
 
@@ -21,8 +21,14 @@ class Shifted:
     def __init__(self, shift: float) -> None:
         self._shift = shift
 
-    def run(self, inputs: NDArray[np.float32]) -> NDArray[Any]:
-        return inputs + np.float32(self._shift)
+    def zeros(self, batch_size: int) -> tuple[NDArray[Any], ...]:
+        return (np.zeros((batch_size, 2), np.float32),)
+
+    def run(self, inputs: Any) -> NDArray[Any]:
+        return self.run_all(inputs)[0]
+
+    def run_all(self, inputs: Any) -> tuple[NDArray[Any], ...]:
+        return (inputs + np.float32(self._shift),)
 
 
 def identity(plan: PrecisionPlan | None = None) -> Finished:
@@ -55,7 +61,14 @@ def test_outputs_that_are_not_finite_are_no_parity() -> None:
 
 def test_layers_that_fell_back_to_float_are_named() -> None:
     executed = ExecutedPrecision(int8_layers=("a", "c"), float_layers=("b",))
-    assert missing_int8_layers(planned("a", "c"), executed) == ()
+    assert missing_layers(planned("a", "c"), executed) == ()
     # `d` was executed by nothing that is known to multiply.
-    assert missing_int8_layers(planned("d", "a", "b"), executed) == ("b", "d")
-    assert missing_int8_layers(identity(), executed) == ()
+    assert missing_layers(planned("d", "a", "b"), executed) == ("b", "d")
+    assert missing_layers(identity(), executed) == ()
+
+
+def test_weight_only_layers_are_checked_like_those_in_int8() -> None:
+    blocks = TensorQuantization(4, (0.1,), (0,), axis=0, is_signed=True, block_size=32)
+    finished = identity(PrecisionPlan({"a.weight": blocks, "b.weight": blocks}))
+    executed = ExecutedPrecision(int8_layers=("a",), float_layers=(), weight_only_layers=("b",))
+    assert missing_layers(finished, executed) == ("a",)

@@ -49,6 +49,15 @@ def test_a_fold_gives_up_its_activation(tiny_network: Network) -> None:
     assert site_damages(tiny_network, space(site)) == {site.name: {"off": 0.0, "on": 1.0}}
 
 
+def test_folds_are_compared_by_the_activations_that_they_give_up(tiny_network: Network) -> None:
+    long = Site("fold/a", ("a", "b", "c", "d", "e"), ("off", "on", "on:2", "on:4"))
+    short = Site("fold/x", ("x", "y"), ("off", "on"))
+    assert site_damages(tiny_network, space(long, short)) == {
+        "fold/a": {"off": 0.0, "on": 0.25, "on:2": 0.5, "on:4": 1.0},
+        "fold/x": {"off": 0.0, "on": 0.25},
+    }
+
+
 def test_stronger_choices_destroy_more(tiny_network: Network, tiny_space: SearchSpace) -> None:
     damages = site_damages(tiny_network, tiny_space)
     assert set(damages) == {site.name for site in tiny_space.sites}

@@ -1,4 +1,5 @@
 import json
+import re
 from typing import Any
 
 import pytest
@@ -23,6 +24,9 @@ def test_ranges_of_the_integers() -> None:
         ({"scale": (0.0, 0.25)}, "every scale must be finite and above 0"),
         ({"scale": (float("nan"), 0.25)}, "every scale must be finite and above 0"),
         ({"zero_point": (0,)}, "one value per scale"),
+        ({"block_size": 32}, "one value per scale (2; in blocks one in all), got 2"),
+        ({"block_size": 24}, "block_size must be a power of two from 16 on, with an axis, got 24"),
+        ({"block_size": 8}, "block_size must be a power of two from 16 on, with an axis, got 8"),
         ({"axis": None}, "without an axis there must be one scale, got 2"),
         ({"zero_point": (0, 128)}, "zero_point must lie in -128..127"),
     ],
@@ -35,32 +39,35 @@ def test_impossible_quantisations_are_refused(change: dict[str, Any], rule: str)
         "axis": 0,
         "is_signed": True,
     } | change
-    with pytest.raises(ExportError, match=rule.replace(".", r"\.")):
+    with pytest.raises(ExportError, match=re.escape(rule)):
         TensorQuantization(**values)
 
 
 def test_a_plan_survives_json() -> None:
-    plan = PrecisionPlan({"b.weight": WEIGHT, "a.input": ACTIVATION})
+    plan = PrecisionPlan({"b.weight": WEIGHT, "a.value": ACTIVATION})
 
     assert PrecisionPlan.from_json(plan.to_json()) == plan
-    assert list(json.loads(plan.to_json())["tensors"]) == ["a.input", "b.weight"]
+    assert list(json.loads(plan.to_json())["tensors"]) == ["a.value", "b.weight"]
     assert PrecisionPlan.from_json(PrecisionPlan.none().to_json()) == PrecisionPlan.none()
 
 
 def test_layers_are_those_with_an_int8_weight() -> None:
-    plan = PrecisionPlan({"l.1.weight": WEIGHT, "l.1.input": ACTIVATION, "l.2.output": ACTIVATION})
+    blocks = TensorQuantization(4, (0.5, 0.25), (0,), axis=0, is_signed=True, block_size=32)
+    plan = PrecisionPlan({"l.1.weight": WEIGHT, "l.2.weight": blocks, "relu.value": ACTIVATION})
 
     assert plan.layers == ("l.1",)
+    assert plan.weight_only_layers == ("l.2",)
+    assert plan.values == ("relu",)
     assert PrecisionPlan.none().layers == ()
 
 
-@pytest.mark.parametrize("name", ["conv", "conv.bias", ".weight"])
+@pytest.mark.parametrize("name", ["conv", "conv.bias", "conv.input", ".weight"])
 def test_names_must_end_in_a_role(name: str) -> None:
     with pytest.raises(ExportError, match="must be named"):
         PrecisionPlan({name: WEIGHT})
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema": 2, "tensors": {}}', '{"schema": 1, "tensors": {"a": 1}}'])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema": 1, "tensors": {}}', '{"schema": 2, "tensors": {"a": 1}}'])
 def test_other_text_is_refused(text: str) -> None:
     with pytest.raises(ExportError, match="a precision plan must"):
         PrecisionPlan.from_json(text)

@@ -58,6 +58,8 @@ def test_unknown_name_lists_the_shipped_ones() -> None:
         ({"workload": {"batch": 1}}, "workload.batch", "1"),
         ({"capabilities": {"weight_bits": [8, 32]}}, "capabilities.weight_bits", "must start with 32"),
         ({"capabilities": {"weight_bits": [32, 5]}}, "capabilities.weight_bits", "5"),
+        ({"capabilities": {"weight_only_bits": [8, 2]}}, "capabilities.weight_only_bits", "hold each of (8, 4)"),
+        ({"capabilities": {"weight_only_bits": [4, 4]}}, "capabilities.weight_only_bits", "at most once"),
         ({"protocol": {"min_pairs": 5}}, "protocol.min_pairs", "5"),
         ({"protocol": {"min_pairs": 10, "max_pairs": 9}}, "protocol", "at least min_pairs (10), got 9"),
         ({"protocol": {"half_width": float("nan")}}, "protocol.half_width", "nan"),

@@ -15,6 +15,7 @@ FOLD = Site("fold/a", ("a", "b"), ("off", "on"))
         (PRUNE, 48, "64→48"),
         (BITS, 8, "int8"),
         (FOLD, "on", "folded"),
+        (Site("fold/a", ("a", "b", "c"), ("off", "on:2")), "on:2", "folded"),
         (Site("rank/a", ("a",), ("full", "spatial:24")), "spatial:24", "spatial:24"),
         (Site("sparsity/a", ("a",), ("dense", "2:4")), "2:4", "sparsity 2:4"),
     ],
@@ -33,6 +34,7 @@ def test_a_configuration_in_lines() -> None:
         "low rank: c spatial:24",
         "sparsity: a 2:4",
     ]
+    assert describe(Configuration.of({"fold/a": "on:2", "fold/b": "on"})) == ["folded: a (2 activations), b"]
     assert describe(Configuration()) == ["unchanged"]
 
 

@@ -17,6 +17,16 @@ def test_the_grid_has_layers_by_members(run: Run) -> None:
     assert [cell.words for cell in data.cells[1]] == [(), (), ("folded",)]
 
 
+def test_a_choice_shows_at_the_layers_that_it_touches(run: Run) -> None:
+    sites = [
+        {**site, "spans": [[], ["conv1"]]} if site["name"] == "fold/conv1" else site
+        for site in run.manifest["space"]["sites"]
+    ]
+    data = decisions_data(replace(run, manifest={**run.manifest, "space": {"sites": sites}}))
+    assert [column[2].words for column in data.cells] == [("64→16", "int8", "folded"), ()]
+    assert [column[2].strength for column in data.cells] == [1.0, 0.0]
+
+
 def test_the_colour_is_the_strength(run: Run) -> None:
     # Three techniques: bits alone is one third, bits and the narrowest width two, a folded layer is gone.
     figure = draw_decisions(decisions_data(run))

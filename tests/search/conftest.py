@@ -31,7 +31,7 @@ def small_space() -> SearchSpace:
             Site("bits/b", ("b",), (32, 8)),
         ),
         left_alone=(),
-        widths={"a": LayerWidths(first, (), "prune/a"), "b": LayerWidths(second, (("prune/a", 32, 1),), None)},
+        widths={"a": LayerWidths(first, (), ("prune/a", 32)), "b": LayerWidths(second, (("prune/a", 32, 32),), None)},
     )
 
 

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 import torch
@@ -7,20 +8,7 @@ from torch import Tensor, nn
 from parefront.hardware_profiles.precision import PrecisionPlan, TensorQuantization
 from parefront.hardware_profiles.profile import Capabilities
 from parefront.spaces import Configuration, finish, prepare, simulate, trace
-from parefront.spaces.quantize import Quantize, quantize_activation, quantize_weight
-
-
-def restored(values: Tensor, quantization: TensorQuantization) -> Tensor:
-    """Jacob et al. 2018, equation 1: to integers and back."""
-    shape = [-1] + [1] * (values.dim() - 1) if quantization.axis == 0 else [1] * values.dim()
-    scale = torch.tensor(quantization.scale).reshape(shape)
-    zero = torch.tensor(quantization.zero_point).reshape(shape)
-    integers = ((values / scale).round() + zero).clamp(quantization.qmin, quantization.qmax)
-    return scale * (integers - zero)
-
-
-def squared_error(values: Tensor, quantization: TensorQuantization) -> float:
-    return float((restored(values, quantization) - values).square().sum())
+from parefront.spaces.quantize import Quantize, bits_per_weight, input_layers, quantize, quantize_blocks, round_weight
 
 
 def in_eight_bits(model: nn.Module, calibration: Tensor) -> tuple[nn.Module, PrecisionPlan, nn.Module]:
@@ -41,86 +29,51 @@ def test_every_layer_may_be_in_any_width_that_executes(build: Callable[[str], nn
     assert {site.choices for site in found.sites} == {(32, 8)}
 
 
+def test_linear_layers_between_others_may_be_weight_only(images: Tensor) -> None:
+    widths = [48, 64, 96, 32, 64, 10]
+    layers = [nn.Linear(a, b) for a, b in pairwise(widths)]
+    network = trace(
+        nn.Sequential(*(each for layer in layers for each in (layer, nn.ReLU())), nn.Flatten()), torch.zeros(2, 48)
+    )
+    found = Quantize().find_sites(network, Capabilities(weight_only_bits=(4, 8)))
+    # First and last in 32 and 8 bits only; with fewer than 64 inputs likewise.
+    choices = [(32, 8), (32, "w8", 8, "w4"), (32, "w8", 8, "w4"), (32, 8), (32, 8)]
+    assert [site.choices for site in found.sites] == choices
+    alone = Quantize().find_sites(network, Capabilities(weight_bits=(32,), weight_only_bits=(4,)))
+    assert [site.choices for site in alone.sites] == [(32, "w4"), (32, "w4")]
+    assert {item.reason for item in alone.left_alone} == {"the profile executes 32 bits only"}
+
+
+def test_layers_that_no_runtime_executes_in_int8_are_left_alone(images: Tensor) -> None:
+    model = nn.Sequential(
+        nn.ConvTranspose2d(3, 4, 2), nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"), nn.Conv2d(4, 4, 1)
+    )
+    found = Quantize().find_sites(trace(model, images[:2]), Capabilities())
+    assert [site.layer for site in found.sites] == ["2"]
+    assert {item.name: item.reason for item in found.left_alone} == {
+        "0": "runtimes execute no transposed convolution in int8",
+        "1": "runtimes execute int8 convolutions with zero padding only",
+    }
+
+
+def test_the_first_layers_are_those_that_read_an_input() -> None:
+    class TwoInputs(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.left, self.right, self.both = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 4)
+
+        def forward(self, x: Tensor, y: Tensor) -> Tensor:
+            total = self.left(x).expand(y.shape[0], -1) + self.right(torch.relu(y))
+            return self.both(total)
+
+    assert input_layers(trace(TwoInputs(), (torch.zeros(2, 4), torch.zeros(2, 4)))) == {"left", "right"}
+
+
 def test_one_width_is_no_choice(build: Callable[[str], nn.Module], images: Tensor) -> None:
     network = trace(build("residual"), images[:2])
     found = Quantize().find_sites(network, Capabilities(weight_bits=(32,)))
     assert found.sites == ()
     assert {item.reason for item in found.left_alone} == {"the profile executes 32 bits only"}
-
-
-# Weights.
-
-
-def test_weights_on_a_grid_are_kept_exactly_per_channel() -> None:
-    # Channel 0 in steps of .01, channel 1 in steps of .5, both up to 127 steps.
-    steps = torch.arange(-127.0, 128.0)
-    weight = torch.stack([0.01 * steps, 0.5 * steps])
-    found = quantize_weight(weight)
-    assert (found.bits, found.axis, found.is_signed, found.zero_point) == (8, 0, True, (0, 0))
-    assert found.scale == pytest.approx((0.01, 0.5))
-    torch.testing.assert_close(restored(weight, found), weight)
-
-
-def test_weights_are_never_worse_than_by_their_largest_value() -> None:
-    weight = torch.rand(4, 20_000, generator=torch.Generator().manual_seed(0)) * 0.6 - 0.3
-    # One outlier of 1 in channel 0. Clipping to s costs (1 - s)² there and leaves 20,000 (s / 127)² / 12 elsewhere:
-    # least at s = 1 / (1 + .1033) = .906.
-    weight[0, 0] = 1.0
-    found = quantize_weight(weight)
-    widest = tuple((weight.abs().amax(1) / 127).tolist())
-    assert found.scale[0] * 127 == pytest.approx(0.906, abs=0.025)
-    for channel in range(4):
-        errors = [
-            squared_error(weight[channel], TensorQuantization(8, (scale[channel],), (0,), axis=None, is_signed=True))
-            for scale in (found.scale, widest)
-        ]
-        assert errors[0] <= errors[1] * (1 + 1e-6)
-    assert found.scale[0] < widest[0]
-
-
-def test_a_channel_of_zeros_has_a_usable_scale() -> None:
-    found = quantize_weight(torch.zeros(2, 4))
-    assert all(scale > 0 for scale in found.scale)
-
-
-# Activations.
-
-
-def test_a_uniform_distribution_errs_by_the_formula() -> None:
-    values = torch.rand(200_000, generator=torch.Generator().manual_seed(0))
-    found = quantize_activation(values, 0.0, 1.0)
-    # A uniform distribution has no tail to clip, so the range is its own; rounding to steps of s costs s² / 12.
-    assert found.scale == pytest.approx((1 / 255,))
-    assert found.zero_point == (0,)
-    assert squared_error(values, found) / len(values) == pytest.approx((1 / 255) ** 2 / 12, rel=0.02)
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "zero_point"),
-    # round(255 * -low / (high - low)) on the range widened to hold zero.
-    [(0.0, 6.0, 0), (2.0, 6.0, 0), (-1.0, 3.0, 64), (-3.0, 1.0, 191), (-6.0, -2.0, 255)],
-)
-def test_zero_is_always_one_of_the_integers(low: float, high: float, zero_point: int) -> None:
-    values = torch.linspace(low, high, 1001)
-    found = quantize_activation(values, low, high)
-    assert (found.bits, found.axis, found.is_signed) == (8, None, False)
-    assert found.zero_point == (zero_point,)
-    assert restored(torch.zeros(1), found).tolist() == [0.0]
-    assert (restored(values, found) - values).abs().max() < 2 * found.scale[0]
-
-
-def test_an_outlier_does_not_set_the_range() -> None:
-    values = torch.rand(20_000, generator=torch.Generator().manual_seed(0))
-    values[0] = 2.0
-    found = quantize_activation(values, 0.0, 2.0)
-    by_largest = TensorQuantization(8, (2 / 255,), (0,), axis=None, is_signed=False)
-    assert squared_error(values, found) < squared_error(values, by_largest)
-
-
-def test_a_tensor_of_zeros_has_a_usable_scale() -> None:
-    found = quantize_activation(torch.zeros(10), 0.0, 0.0)
-    assert found.scale[0] > 0
-    assert found.zero_point == (0,)
 
 
 # Plans.
@@ -129,26 +82,25 @@ def test_a_tensor_of_zeros_has_a_usable_scale() -> None:
 def test_the_plan_names_inputs_outputs_and_sums(build: Callable[[str], nn.Module], images: Tensor) -> None:
     _, plan, _ = in_eight_bits(build("residual"), images)
     layers = ["conv1", "layer1.0.conv1", "layer1.0.conv2", "layer2.0.conv1", "layer2.0.conv2", "layer2.0.downsample.0"]
-    expected = {f"{layer}.{role}" for layer in [*layers, "fc"] for role in ("weight", "input", "output")}
-    # What the classifier gives is the model's output, which stays in float; two additions read quantized tensors.
-    expected -= {"fc.output"}
-    expected |= {"layer1.0.conv2.merged", "layer2.0.conv2.merged", "layer2.0.downsample.0.merged"}
-    assert set(plan.tensors) == expected
+    expected = {f"{layer}.weight" for layer in [*layers, "fc"]}
+    # The input; each convolution behind its ReLU, or without one where an addition follows; the two sums behind theirs;
+    # the pooled map before and after it is flattened. What the classifier gives is the output, which stays in float.
+    values = {"x", "relu", "layer1_0_relu1", "layer1_0_conv2", "layer1_0_relu2"}
+    values |= {"layer2_0_relu1", "layer2_0_conv2", "layer2_0_downsample_0", "layer2_0_relu2", "pool", "flatten"}
+    assert set(plan.tensors) == expected | {f"{value}.value" for value in values}
 
 
 def test_relu_outputs_start_at_zero(build: Callable[[str], nn.Module], images: Tensor) -> None:
     _, plan, _ = in_eight_bits(build("residual"), images)
-    for name in ("conv1.output", "layer1.0.conv1.output", "layer1.0.conv2.merged", "layer2.0.conv1.input"):
+    for name in ("relu.value", "layer1_0_relu1.value", "layer1_0_relu2.value"):
         assert (plan.tensors[name].zero_point, plan.tensors[name].is_signed) == ((0,), False), name
     # A convolution before an addition has no activation of its own: its outputs have both signs.
-    assert 0 < plan.tensors["layer1.0.conv2.output"].zero_point[0] < 255
+    assert 0 < plan.tensors["layer1_0_conv2.value"].zero_point[0] < 255
 
 
-def test_one_tensor_has_one_quantization(build: Callable[[str], nn.Module], images: Tensor) -> None:
+def test_values_that_are_only_moved_keep_their_quantization(build: Callable[[str], nn.Module], images: Tensor) -> None:
     _, plan, _ = in_eight_bits(build("residual"), images)
-    tensors = plan.tensors
-    assert tensors["conv1.output"] == tensors["layer1.0.conv1.input"]
-    assert tensors["layer1.0.conv2.merged"] == tensors["layer2.0.conv1.input"] == tensors["layer2.0.downsample.0.input"]
+    assert plan.tensors["pool.value"] == plan.tensors["flatten.value"]
 
 
 @pytest.mark.parametrize("kind", ["residual", "plain", "functional", "shared-activation"])
@@ -168,8 +120,8 @@ def test_simulation_by_hand() -> None:
     plan = PrecisionPlan(
         {
             "0.weight": TensorQuantization(8, (0.5,), (0,), 0, True),
-            "0.input": TensorQuantization(8, (0.1,), (5,), None, False),
-            "0.output": TensorQuantization(8, (0.2,), (0,), None, False),
+            "input_1.value": TensorQuantization(8, (0.1,), (5,), None, False),
+            "_1.value": TensorQuantization(8, (0.2,), (0,), None, False),
         }
     )
     simulated = simulate(model, plan)
@@ -185,7 +137,7 @@ def test_a_layer_in_float_is_not_in_the_plan(build: Callable[[str], nn.Module], 
     configuration = Configuration.of({"bits/layer1.0.conv1": 8})
     plan = finish(prepare(network, configuration), configuration, images).plan
     assert plan.layers == ("layer1.0.conv1",)
-    assert {name.rpartition(".")[0] for name in plan.tensors} == {"layer1.0.conv1"}
+    assert set(plan.tensors) == {"layer1.0.conv1.weight", "relu.value", "layer1_0_relu1.value"}
 
 
 def test_ranges_look_at_every_part_of_a_large_map() -> None:
@@ -194,4 +146,34 @@ def test_ranges_look_at_every_part_of_a_large_map() -> None:
     inputs = torch.rand(2, 1, 256, 256, generator=torch.Generator().manual_seed(0))
     inputs[..., ::2] *= 0.01
     _, plan, _ = in_eight_bits(nn.Sequential(nn.Conv2d(1, 1, 1)), inputs)
-    assert plan.tensors["0.input"].scale[0] > 0.9 / 255
+    assert plan.tensors["input_1.value"].scale[0] > 0.9 / 255
+
+
+# Weight-only.
+
+
+def test_blocks_have_scales_of_their_own() -> None:
+    # Two blocks of 32 in each of two channels; in steps of .5, 1, 2, 4 times -8 .. 7, so the grid is met exactly.
+    integers = torch.arange(-8.0, 8.0).repeat(4)
+    weight = torch.cat([integers[:32] * 0.5, integers[:32], integers[:32] * 2, integers[:32] * 4]).reshape(2, 64)
+    found = quantize_blocks(weight, 4)
+    assert (found.bits, found.axis, found.is_signed, found.block_size) == (4, 0, True, 32)
+    # The widest tried puts the largest magnitude, 8 steps, on 7; clipping the range to 7 / 8 of it meets the grid.
+    assert found.scale == pytest.approx((0.5, 1.0, 2.0, 4.0), rel=0.03)
+    assert (round_weight(weight, "w4") - weight).abs().max() <= 0.03 * 32
+
+
+def test_bits_per_weight_count_the_scales_of_blocks() -> None:
+    assert [bits_per_weight(choice) for choice in (32, 8, "w8", "w4")] == [32, 8, 9, 5]
+
+
+def test_weight_only_layers_stay_close_to_float() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(16, 64), nn.ReLU(), nn.Linear(64, 64), nn.GELU(), nn.Linear(64, 4))
+    x = torch.randn(64, 16)
+    module = trace(model, x[:2]).module
+    expected = module(x).detach()
+    plan = quantize(module, {"2": "w8"}, x)
+    assert (plan.layers, plan.weight_only_layers, plan.values) == ((), ("2",), ())
+    error = (simulate(module, plan)(x) - expected).square().mean().sqrt() / expected.std()
+    assert 0 < error < 0.01

@@ -140,6 +140,7 @@ def test_a_rank_that_no_longer_saves_becomes_neutral(images: Tensor) -> None:
 def test_a_fold_that_absorbs_a_projection_speaks_for_it() -> None:
     space = space_of(FusedResNet(16, (1, 1, 1)), torch.zeros(2, 1, 32, 32))
     site = space.site("fold/stage2.0.expand")
+    assert site.choices == ("off", "on")
     assert site.layers == ("stage2.0.expand", "stage2.0.project", "stage2.0.shortcut.0")
     fold = {"fold/stage2.0.expand": "on"}
     assert dict(space.canonical({**fold, "bits/stage2.0.shortcut.0": 8})) == fold

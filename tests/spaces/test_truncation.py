@@ -3,6 +3,7 @@ import torch
 from torch import Tensor
 
 from parefront.spaces.truncation import (
+    GRAM_BLOCK,
     leading_directions,
     output_energy,
     singular_energy,
@@ -109,3 +110,10 @@ def test_the_leading_directions_hold_the_energy_in_order() -> None:
     directions = leading_directions(matrix)
     torch.testing.assert_close(directions.T @ directions, torch.eye(6, dtype=torch.float64))
     assert (directions.T @ matrix).norm(dim=1).tolist() == pytest.approx([5, 4, 2, 0, 0, 0], abs=1e-6)
+
+
+def test_more_rows_than_a_block_make_no_difference() -> None:
+    matrix = matrix_with([5.0, 4.0, 2.0], GRAM_BLOCK + 40, GRAM_BLOCK + 60)
+    assert singular_energy(matrix)[:4].tolist() == pytest.approx([25, 16, 4, 0], abs=1e-9)
+    left, right = truncate(matrix, 3)
+    torch.testing.assert_close(left @ right, matrix)

@@ -168,3 +168,27 @@ def test_layers_are_merged_once_their_activation_is_linear(points: Split) -> Non
     finished = finish(prepared, configuration, points.inputs)
     with torch.no_grad():
         torch.testing.assert_close(finished.module(points.inputs), prepared(points.inputs))
+
+
+def test_each_batch_is_augmented(model: nn.Module, points: Split) -> None:
+    copied = copy.deepcopy(model)
+    mirrored = Split(-points.inputs, points.targets)
+    finetune(model, mirrored, recipe(10), functional.cross_entropy, seed=0)
+    finetune(copied, points, recipe(10), functional.cross_entropy, seed=0, augment=lambda inputs, generator: -inputs)
+    assert torch.equal(weights(model), weights(copied))
+
+
+def test_the_seed_decides_the_augmentation(model: nn.Module, points: Split) -> None:
+    def drawn(seed: int) -> list[float]:
+        found: list[float] = []
+
+        def augment(inputs: Tensor, generator: torch.Generator) -> Tensor:
+            found.append(float(torch.rand(1, generator=generator)))
+            return inputs
+
+        finetune(copy.deepcopy(model), points, recipe(3), functional.cross_entropy, seed=seed, augment=augment)
+        return found
+
+    assert drawn(0) == drawn(0)
+    assert len(set(drawn(0))) == 3
+    assert drawn(0) != drawn(1)

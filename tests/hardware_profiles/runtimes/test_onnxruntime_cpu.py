@@ -62,3 +62,26 @@ def test_unusable_files_and_repeats_are_refused(exported: tuple[nn.Module, Path]
         RUNTIME.open_session(tmp_path / "bad.onnx", threads=1)
     with pytest.raises(MeasurementError, match="repeats must be at least 1, got 0"):
         RUNTIME.profile_operators(exported[1], np.zeros((1, 3, 8, 8), np.float32), threads=1, repeats=0)
+
+
+def test_every_input_must_be_given_in_its_own_type(tmp_path: Path) -> None:
+    class Lookup(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = nn.Embedding(4, 3)
+
+        def forward(self, index: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+            out: torch.Tensor = self.table(index) + x
+            return out
+
+    inputs = (torch.zeros(2, 5, dtype=torch.int64), torch.zeros(2, 5, 3))
+    RUNTIME.export(Lookup(), inputs, PrecisionPlan.none(), tmp_path / "model.onnx")
+    session = RUNTIME.open_session(tmp_path / "model.onnx", threads=1)
+
+    zeros = session.zeros(4)
+
+    assert [(each.shape, each.dtype.name) for each in zeros] == [((4, 5), "int64"), ((4, 5, 3), "float32")]
+    assert session.run(zeros).shape == (4, 5, 3)
+    assert RUNTIME.profile_operators(tmp_path / "model.onnx", zeros, 1, 2)
+    with pytest.raises(MeasurementError, match=r"each of its 2 inputs \(input, input_1\), got 1: give one array"):
+        session.run(zeros[0])

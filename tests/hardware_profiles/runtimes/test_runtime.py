@@ -22,12 +22,15 @@ def test_layers_are_sorted_by_what_their_multiplications_ran_in() -> None:
         OperatorTime("mixed", "Conv", False, 9.0),
         OperatorTime("pool", "QLinearGlobalAveragePool", True, 1.0),
         OperatorTime("fc", "QGemm", True, 2.0),
+        OperatorTime("stored", "MatMulNBits", False, 2.0),
+        OperatorTime("stored", "Add", False, 1.0),
     ]
 
     found = executed_precision(times)
 
     assert found.int8_layers == ("conv2", "fc")
     assert found.float_layers == ("conv1", "mixed")
+    assert found.weight_only_layers == ("stored",)
 
 
 def test_the_registry_gives_runtimes_by_name() -> None:
