@@ -50,7 +50,7 @@ def check_parity(finished: Finished, session: Session, inputs: Tensor) -> Parity
     return Parity(error, MAX_INT8_ERROR if finished.plan.tensors else MAX_FLOAT_ERROR)
 
 
-def missing_layers(finished: Finished, executed: ExecutedPrecision) -> tuple[str, ...]:
-    """Layers that the plan puts in few bits, in int8 or weight-only, and that the runtime executed otherwise."""
-    missing = set(finished.plan.layers) - set(executed.int8_layers)
-    return tuple(sorted(missing | set(finished.plan.weight_only_layers) - set(executed.weight_only_layers)))
+def misexecuted_layers(finished: Finished, executed: ExecutedPrecision) -> tuple[str, ...]:
+    """Layers that the runtime executed in other bits than the plan says: in more, or, on its own account, in fewer."""
+    in_int8 = set(finished.plan.layers) ^ set(executed.int8_layers)
+    return tuple(sorted(in_int8 | set(finished.plan.weight_only_layers) - set(executed.weight_only_layers)))

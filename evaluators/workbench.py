@@ -23,7 +23,7 @@ from ..spaces import Choice, Configuration, Finished, SearchSpace, find_space, f
 from ..tasks import Task, digest, trained_network
 from ..training import Split, TrainingRecipe, finetune, predict
 from .accuracy import accuracy_score, drop_score, runtime_outputs, sample_scores
-from .deploy import check_parity, missing_layers
+from .deploy import check_parity, misexecuted_layers
 from .evaluation import Evaluation
 from .evaluator import Score
 from .latency import LatencyEvaluator, References, latency_score
@@ -212,7 +212,7 @@ class Workbench:
             inputs = self.data.validation.inputs[: self.profile.workload.batch_size].numpy()
             times = self._runtime.profile_operators(path, inputs, self.profile.runtime.threads, PROFILE_REPEATS)
             measured = self.latency.measure(path, is_quantized=bool(finished.plan.layers), is_final=is_final)
-        missing = missing_layers(finished, executed_precision(times))
+        missing = misexecuted_layers(finished, executed_precision(times))
         reason = f"{len(missing)} layers did not execute as planned: {', '.join(missing)}" if missing else ""
         details = {
             "planned_int8": len(finished.plan.layers),

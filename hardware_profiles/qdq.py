@@ -21,6 +21,7 @@ from torch import Tensor, fx, nn
 from torch.utils import _pytree
 
 from .errors import ExportError
+from .float_layers import keep_in_float
 from .lowering import lower, put_module
 from .onnx_layers import name_layers, rename_tensors, split_shared_parameters
 from .precision import PrecisionPlan
@@ -63,6 +64,7 @@ def export_onnx(
         ExportError: The network cannot be traced, or the plan names what is not there or cannot execute in 8 bits.
     """
     model = _trace(_exportable(module, plan, example_inputs), example_inputs, largest_file_bytes)
+    keep_in_float(model.graph)
     layers = name_layers(model.graph)
     metadata = model.metadata_props.add()
     metadata.key, metadata.value = LAYERS_KEY, json.dumps(list(layers))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -28,8 +30,8 @@ class HeadAttention(nn.Module):
     ) -> Tensor:
         """(n, tokens, heads * width) three times → the same shape as the query."""
         dropout = self.dropout if self.training else 0.0
-        heads = [_to_heads(each, self.head_width) for each in (query, key, value)]
-        mixed = functional.scaled_dot_product_attention(*heads, attn_mask=mask, dropout_p=dropout, is_causal=is_causal)
+        q, k, v = (_to_heads(each, self.head_width) for each in (query, key, value))
+        mixed = functional.scaled_dot_product_attention(q, k, v, mask, dropout, is_causal)
         return mixed.transpose(1, 2).flatten(2)  # (n, heads, tokens, width) -> (n, tokens, heads * width)
 
 
@@ -53,6 +55,10 @@ class Attention(nn.Module):
     # Torch's transformer layers ask for these two, and then take no shortcut around this module.
     in_proj_bias = None
     _qkv_same_embed_dim = False
+
+    query: nn.Linear
+    key: nn.Linear
+    value: nn.Linear
 
     def __init__(self, packed: nn.MultiheadAttention) -> None:
         super().__init__()
@@ -83,7 +89,7 @@ class Attention(nn.Module):
             query, key, value = (each.transpose(0, 1) for each in (query, key, value))
         mask = _as_addend(attn_mask, key_padding_mask, query.dtype, self.heads.n_heads)
         q, k, v = self.query(query), self.key(key), self.value(value)
-        out = self.out_proj(self.heads(q, k, v, mask))
+        out: Tensor = self.out_proj(self.heads(q, k, v, mask))
         out = out if self.batch_first else out.transpose(0, 1)
         if not need_weights:
             return out, None
@@ -124,8 +130,8 @@ def _projections(packed: nn.MultiheadAttention) -> tuple[tuple[Tensor, ...], tup
         weights: tuple[Tensor, ...] = packed.in_proj_weight.chunk(3)
     else:
         weights = (packed.q_proj_weight, packed.k_proj_weight, packed.v_proj_weight)
-    biases = (None, None, None) if packed.in_proj_bias is None else packed.in_proj_bias.chunk(3)
-    return weights, biases
+    bias = cast("Tensor | None", packed.in_proj_bias)
+    return weights, (None, None, None) if bias is None else bias.chunk(3)
 
 
 def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
@@ -141,7 +147,7 @@ def _as_addend(mask: Tensor | None, padding: Tensor | None, dtype: torch.dtype, 
     parts = []
     if mask is not None:
         if mask.ndim == 3:  # each head has its own
-            mask = mask.unflatten(0, (-1, n_heads))
+            mask = torch.unflatten(mask, 0, (-1, n_heads))
         parts.append(_to_addend(mask, dtype))
     if padding is not None:
         parts.append(_to_addend(padding, dtype)[:, None, None])
@@ -155,4 +161,5 @@ def _to_addend(mask: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def _to_heads(x: Tensor, head_width: int) -> Tensor:
-    return x.unflatten(2, (-1, head_width)).transpose(1, 2)  # (n, tokens, heads * width) -> (n, heads, tokens, width)
+    # (n, tokens, heads * width) -> (n, heads, tokens, width)
+    return torch.unflatten(x, 2, (-1, head_width)).transpose(1, 2)

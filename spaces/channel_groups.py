@@ -137,17 +137,18 @@ class _Trial:
         if not self._objection(widths):
             return {}
         broken = {name: reason for name, width in widths.items() if (reason := self._objection({name: width}))}
-        return broken | self._culprits([each for each in widths.items() if each[0] not in broken])
+        return broken | self._culprits([], [each for each in widths.items() if each[0] not in broken])
 
-    def _culprits(self, widths: Sequence[tuple[str, int]]) -> dict[str, str]:
-        """Those that only fail together: one half after the other, until single ones are left."""
-        reason = self._objection(dict(widths)) if widths else ""
+    def _culprits(self, fine: list[tuple[str, int]], widths: Sequence[tuple[str, int]]) -> dict[str, str]:
+        """Those that only fail with others: one half after the other, down to single ones; the others become fine."""
+        reason = self._objection(dict((*fine, *widths))) if widths else ""
         if not reason:
+            fine += widths
             return {}
         if len(widths) == 1:
             return {widths[0][0]: reason}
         middle = len(widths) // 2
-        return {**self._culprits(widths[:middle]), **self._culprits(widths[middle:])}
+        return {**self._culprits(fine, widths[:middle]), **self._culprits(fine, widths[middle:])}
 
     def _objection(self, widths: Mapping[str, int]) -> str:
         """Why the network pruned to those widths is not the network without those channels; empty where it is."""

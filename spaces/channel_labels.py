@@ -95,7 +95,7 @@ class ChannelMap:
             other: Numbers.
             where: Name of the place where they meet.
         """
-        a, b = (each.numpy() for each in torch.broadcast_tensors(one, other))
+        a, b = np.broadcast_arrays(one.numpy(), other.numpy())
         is_free = (a != FIXED) & (b != FIXED)
         is_tied = is_free & (a != b)
         self.ties.append((a[is_tied], b[is_tied]))
@@ -190,7 +190,12 @@ class ChannelFollower:
             return _fixed_like(value)
         operation = self.submodules[str(node.target)] if node.op == "call_module" else node.target
         rule = _RULES[kind_of(operation)]
-        return rule(self, node, value)
+        if self.known is not None:
+            return rule(self, node, value)
+        try:
+            return rule(self, node, value)
+        except Exception:  # a way to call it that the rule does not know
+            return self._give_up(node, value)
 
     # One rule per kind of operation.
 
@@ -199,7 +204,7 @@ class ChannelFollower:
         axis = value.dim() - 1 if isinstance(layer, nn.Linear) else 1
         groups = getattr(layer, "groups", 1)
         entries = self._entries(source, axis, node)
-        if groups > 1 and groups == len(entries) and not self._makes_channels(node, layer):  # depthwise
+        if self._is_depthwise(node, layer, len(entries)):
             self.map.hold(str(node.target), "depthwise", entries)
             return _along(entries.repeat_interleave(value.shape[axis] // groups), axis, value.shape)
         self.map.hold(str(node.target), "in", entries)
@@ -217,7 +222,8 @@ class ChannelFollower:
         is_last = isinstance(norm, nn.LayerNorm | nn.RMSNorm)
         axis = value.dim() - 1 if is_last else 1
         if is_last and len(norm.normalized_shape) > 1:
-            return self._give_up(node, value)
+            given_up: Labels = self._give_up(node, value)
+            return given_up
         entries = self._entries(source, axis, node)
         self.map.hold(str(node.target), "norm", entries)
         if isinstance(norm, nn.GroupNorm):
@@ -233,6 +239,13 @@ class ChannelFollower:
         if isinstance(value, Tensor) and _keeps_places(sources[0], value):
             return Labels(sources[0].ids, value.shape)
         return self._give_up(node, value)
+
+    def _pass_local(self, node: fx.Node, value: Any) -> Any:
+        """Pooling and the like, which mixes the places of each channel: the axes behind the first two, or the last."""
+        source = self._source(node)
+        if any(source.varies(axis) for axis in range(min(2, len(source.shape) - 1), len(source.shape))):
+            return self._give_up(node, value)
+        return self._pass(node, value)
 
     def _move(self, node: fx.Node, value: Any) -> Any:
         source = self._source(node)
@@ -306,19 +319,23 @@ class ChannelFollower:
 
     def _join(self, node: fx.Node, value: Tensor) -> Labels:
         """Concatenation, or stacking along a new axis."""
-        parts = [self.labels[each] for each in node.args[0]]  # type: ignore[union-attr]  # a list of nodes
+        tensors: Any = node.args[0] if node.args else node.kwargs["tensors"]
+        parts = self.labels[tensors] if isinstance(tensors, fx.Node) else [self.labels[each] for each in tensors]
         axis = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim", node.kwargs.get("axis", 0))
         assert isinstance(axis, int)
         join: Callable[..., Tensor] = torch.stack if "stack" in str(node.target) else torch.cat
         ids = join([part.full() for part in parts], axis)
-        return self._compressed(ids, node)
+        labels = self._compressed(ids, node, ids.dim())
+        if labels.varies(axis) and sum(size > 1 for size in labels.ids.shape) > 1:
+            self.map.tie(labels.ids, labels.ids.narrow(axis, 0, 1), node.name)  # the parts lose the same channels
+        return labels
 
     def _split(self, node: fx.Node, value: Any) -> Any:
         split, source = self._called(node), self._source(node)
         dim = split.dim % len(source.shape)
         if source.varies(dim):
             self.map.hold(str(node.target), "split", self._entries(source, dim, node))
-            parts = source.ids.split(split.sizes, dim)
+            parts = torch.split_with_sizes(source.ids, split.sizes, dim)
         else:
             parts = (source.ids,) * len(value)
         return tuple(Labels(ids, each.shape) for ids, each in zip(parts, value, strict=True))
@@ -349,9 +366,11 @@ class ChannelFollower:
         assert isinstance(labels, Labels)
         return labels
 
-    def _makes_channels(self, node: fx.Node, layer: Any) -> bool:
-        """Whether a convolution that looks depthwise is not: transposed, or so narrow only because it was pruned."""
-        return bool(layer.transposed) or (self.known is not None and str(node.target) in self.known)
+    def _is_depthwise(self, node: fx.Node, layer: Any, n_inputs: int) -> bool:
+        """Whether a convolution's outputs are its inputs; a pruned one, however narrow, is what it was."""
+        if self.known is not None:
+            return str(node.target) not in self.known
+        return 1 < n_inputs == getattr(layer, "groups", 1) and not layer.transposed
 
     def _make(self, layer: str, n: int) -> Tensor:
         if layer not in self.map.made:
@@ -409,9 +428,9 @@ def _is_alike(one: Any, other: Any) -> bool:
     if isinstance(one, tuple | list):
         return len(one) == len(other) and all(_is_alike(a, b) for a, b in zip(one, other, strict=True))
     if isinstance(one, Labels):
-        return one.shape == other.shape and torch.equal(one.ids, other.ids)
+        return bool(one.shape == other.shape and torch.equal(one.ids, other.ids))
     if isinstance(one, Tensor):
-        return one.shape == other.shape
+        return bool(one.shape == other.shape)
     return bool(one == other)
 
 
@@ -454,6 +473,7 @@ _RULES: Mapping[Kind, Callable[[ChannelFollower, fx.Node, Any], Any]] = {
     Kind.LAYER: ChannelFollower._read_layer,
     Kind.NORM: ChannelFollower._pass_norm,
     Kind.POINTWISE: ChannelFollower._pass,
+    Kind.LOCAL: ChannelFollower._pass_local,
     Kind.MOVEMENT: ChannelFollower._move,
     Kind.ITEM: ChannelFollower._pick,
     Kind.ATTRIBUTE: ChannelFollower._attribute,

@@ -17,7 +17,7 @@ from .linearise import set_linearity
 from .merge import folded_parameters
 from .network import Network, is_layer, module_of, n_calls, only_user, replace_module
 from .prune import Prune
-from .quantize import Quantize, plan_precision
+from .quantize import Quantize, quantize
 from .site import Choice
 from .technique import Technique
 
@@ -63,7 +63,7 @@ def finish(module: fx.GraphModule, configuration: Configuration, calibration: Te
     for technique in TECHNIQUES:
         technique.finish(module, _decisions(configuration, technique.name))
     _fold_batch_norms(module)
-    plan = plan_precision(module, _decisions(configuration, Quantize().name), calibration)
+    plan = quantize(module, _decisions(configuration, Quantize().name), calibration)
     return Finished(module, plan)
 
 

@@ -25,7 +25,7 @@ class Cp:
 
     def fits(self, source: Source) -> bool:
         """Two-dimensional kernels that are larger than one pixel both ways."""
-        return len(source.kernel_size) == 2 and min(source.kernel_size) > 1
+        return len(source.kernel_size) == 2 and min(source.kernel_size) > 1 and source.groups == 1
 
     def offers(self, source: Source, grid: int) -> list[Offer]:
         """The ranks at which the spatial SVD keeps certain shares of the energy.

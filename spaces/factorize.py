@@ -59,7 +59,7 @@ class Factorize:
 
     def _choices(self, layer: Layer, source: Source, grid: int) -> list[_Choice]:
         """What is worth offering, from many weights to few."""
-        full = layer.in_channels * layer.out_channels * math.prod(layer.kernel_size)
+        full = layer.in_channels * layer.out_channels // layer.groups * math.prod(layer.kernel_size)
         found = [
             _Choice(
                 name := rank_choice(scheme, offer.ranks),
@@ -145,8 +145,8 @@ def _obstacle(layer: Layer) -> str | None:
         return "its weight is used in several places"
     if layer.kind == "transposed":
         return "transposed convolutions are not factorised"
-    if layer.groups != 1:
-        return "grouped convolutions are not factorised"
+    if layer.is_depthwise:
+        return "depthwise convolutions are not factorised"
     return None
 
 

@@ -1,7 +1,7 @@
-"""How much a channel matters: by the weights that belong to it, the norm behind it, the loss, or its likeness to others.
+"""How much a channel matters: by its weights, the norm behind it, the loss, or its likeness to others.
 
-Sources: group norm, Fang et al. 2023 (DepGraph); BatchNorm scale, Liu et al. 2017 (network slimming); first-order Taylor,
-Molchanov et al. 2019; FPGM, He et al. 2019 (filter pruning via geometric median).
+Sources: group norm, Fang et al. 2023 (DepGraph); BatchNorm scale, Liu et al. 2017 (network slimming); first-order
+Taylor, Molchanov et al. 2019; FPGM, He et al. 2019 (filter pruning via geometric median).
 """
 
 from __future__ import annotations

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import torch
 from torch import Tensor
 
 from ..hardware_profiles.errors import SpaceError
@@ -61,7 +63,7 @@ class ChannelSvd:
     def fits(self, source: Source) -> bool:
         """Layers of its kernel; linear layers whose inputs are known are better truncated for those."""
         is_pointwise = all(size == 1 for size in source.kernel_size)
-        return is_pointwise == self.is_pointwise and source.input_moment is None
+        return is_pointwise == self.is_pointwise and source.input_moment is None and source.groups == 1
 
     def offers(self, source: Source, grid: int) -> list[Offer]:
         """Ranks by kept energy."""
@@ -86,6 +88,50 @@ class ChannelSvd:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupedSvd:
+    """The channel SVD inside each group of a grouped convolution; ranks are `r` per group and the number of groups."""
+
+    n_ranks: int = 2
+
+    def fits(self, source: Source) -> bool:
+        """Grouped convolutions with several inputs per group, for kernels larger than one pixel."""
+        return source.groups > 1 and source.weight.shape[1] > 1 and max(source.kernel_size) > 1
+
+    def offers(self, source: Source, grid: int) -> list[Offer]:
+        """Ranks by kept energy, the same for all groups, so that all groups together lie on the grid."""
+        energy, groups = self._energy(source), source.groups
+        ranks = dict.fromkeys(ranks_by_energy(energy, grid // math.gcd(grid, groups)))
+        return [Offer((rank, groups), lost_at(energy, rank)) for rank in ranks]
+
+    def stages(self, ranks: Ranks, in_channels: int, out_channels: int, n_axes: int) -> tuple[Stage, ...]:
+        """k x k C → g r, 1 x 1 g r → N, both in g groups: r (C k² + N) weights."""
+        rank, groups = ranks
+        inner = rank * groups
+        return Stage(in_channels, inner, tuple(range(n_axes)), groups), Stage(inner, out_channels, (), groups)
+
+    def factors(self, source: Source, ranks: Ranks) -> tuple[Tensor, ...]:
+        """(g r, in / g * k * k) and (out, r)."""
+        rank, groups = ranks
+        if groups != source.groups:
+            raise SpaceError(f"grouped:RxG needs the layer's {source.groups} groups, got {groups}: correct the choice")
+        cuts = [truncate(matrix, rank) for matrix in self._matrices(source)]
+        return torch.cat([right for _, right in cuts]), torch.cat([left for left, _ in cuts])
+
+    def lost_energy(self, source: Source, ranks: Ranks) -> float:
+        """Of the weight: the squared singular values that are dropped, over all groups."""
+        return lost_at(self._energy(source), ranks[0])
+
+    def _energy(self, source: Source) -> Tensor:
+        matrices = self._matrices(source)
+        return CACHE.get(
+            source.weight, "energy grouped", lambda: torch.stack([singular_energy(each) for each in matrices]).sum(0)
+        )
+
+    def _matrices(self, source: Source) -> Tensor:
+        return source.weight.detach().unflatten(0, (source.groups, -1)).flatten(2)  # -> (g, out / g, in / g * k * k)
+
+
+@dataclass(frozen=True, slots=True)
 class SpatialSvd:
     """k x 1, then 1 x k (Jaderberg et al. 2014, scheme 2)."""
 
@@ -93,7 +139,7 @@ class SpatialSvd:
 
     def fits(self, source: Source) -> bool:
         """Two-dimensional kernels that are larger than one pixel both ways."""
-        return len(source.kernel_size) == 2 and min(source.kernel_size) > 1
+        return len(source.kernel_size) == 2 and min(source.kernel_size) > 1 and source.groups == 1
 
     def offers(self, source: Source, grid: int) -> list[Offer]:
         """Ranks by kept energy."""

@@ -11,6 +11,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, fx, nn
 
+from ..hardware_profiles.errors import SpaceError
 from .attention import open_attention
 from .channel_labels import ChannelFollower
 from .graph import (
@@ -35,6 +36,7 @@ from .rewriting import (
     give_each_activation_a_module,
     give_each_layer_a_module,
     give_each_split_a_module,
+    make_weights_plain,
     undo_in_place,
 )
 from .site import LeftAlone
@@ -144,7 +146,13 @@ def trace(model: nn.Module, example_inputs: Tensor | tuple[Tensor, ...]) -> Netw
         SpaceError: The forward cannot be traced or does not run; names the module and the line.
     """
     inputs = example_inputs if isinstance(example_inputs, tuple) else (example_inputs,)
-    model = copy.deepcopy(model).eval()
+    try:
+        model = copy.deepcopy(model).eval()
+    except RuntimeError as error:  # weights that a hook computes, as the old `torch.nn.utils.weight_norm` does
+        raise SpaceError(
+            f"the model must be copyable, but {' '.join(str(error).split())}; use torch.nn.utils.parametrizations"
+        ) from error
+    make_weights_plain(model)
     closed = open_attention(model)
     module, opaque = trace_graph(model, inputs)
     drop_identities(module)
@@ -203,9 +211,7 @@ def _tied_modules(module: nn.Module) -> dict[str, list[str]]:
     return {name: [other for other in names if other != name] for names in shared for name in names}
 
 
-def _left_alone(
-    module: fx.GraphModule, opaque: tuple[Opaque, ...], closed: Mapping[str, str]
-) -> tuple[LeftAlone, ...]:
+def _left_alone(module: fx.GraphModule, opaque: tuple[Opaque, ...], closed: Mapping[str, str]) -> tuple[LeftAlone, ...]:
     """What no technique works on: opaque modules, unknown ones with parameters, tied weights."""
     found = [LeftAlone("all", each.name, f"its forward cannot be traced: {each.reason}") for each in opaque]
     found += [LeftAlone("all", name, reason) for name, reason in closed.items()]

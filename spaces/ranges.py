@@ -19,7 +19,7 @@ PERCENTILE = 99.99
 """Share of the values, in percent, that the percentile method keeps between the ends."""
 LEAST_SCALE = 1e-8
 _CACHED_VALUES = 1 << 17
-DEFAULT_METHOD = "mse"
+DEFAULT_METHOD = "minmax"
 
 Range = tuple[float, float]
 FindRange = Callable[[Tensor, Range], Range]

@@ -42,6 +42,11 @@ class Source:
         return weight
 
     @property
+    def groups(self) -> int:
+        """Of a convolution; 1 for a linear layer."""
+        return int(getattr(self.module, "groups", 1))
+
+    @property
     def kernel_size(self) -> tuple[int, ...]:
         """One number per spatial dimension; none for a linear layer."""
         return tuple(self.weight.shape[2:])

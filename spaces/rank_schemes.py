@@ -10,7 +10,7 @@ from torch import nn
 from ..hardware_profiles.errors import SpaceError
 from .cp import Cp
 from .factor_layers import build_factors
-from .matrix_schemes import ActivationAwareSvd, ChannelSvd, SpatialSvd
+from .matrix_schemes import ActivationAwareSvd, ChannelSvd, GroupedSvd, SpatialSvd
 from .rank_scheme import Ranks, Scheme, Source, Stage
 from .site import Choice
 from .tucker import Tucker
@@ -20,6 +20,7 @@ SCHEMES: Mapping[str, Scheme] = {
     "asvd": ActivationAwareSvd(),
     "spatial": SpatialSvd(),
     "channel": ChannelSvd(is_pointwise=False),
+    "grouped": GroupedSvd(),
     "tucker": Tucker(),
     "cp": Cp(),
 }
@@ -93,7 +94,7 @@ def split_layer(layer: nn.Module, choice: str, source: Source | None = None) -> 
     """
     scheme, ranks = parse_rank(choice)
     source = source or Source(layer)
-    out_channels, in_channels = source.weight.shape[:2]
+    out_channels, in_channels = len(source.weight), source.weight.shape[1] * source.groups
     stages = SCHEMES[scheme].stages(ranks, in_channels, out_channels, len(source.kernel_size))
     return build_factors(layer, stages, SCHEMES[scheme].factors(source, ranks))
 

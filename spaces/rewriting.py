@@ -1,4 +1,4 @@
-"""Brings a traced graph into one form: layers and activations are modules, nothing is overwritten, no size spelt out."""
+"""Brings a traced graph into one form: layers and activations are modules, nothing overwritten, no size spelt out."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import inspect
 import operator
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
+from torch.nn.utils import parametrize
 
 from ..hardware_profiles.errors import SpaceError
 from .graph import free_name, module_of, replace_module, run_node, shape_of
@@ -46,8 +47,8 @@ OUT_OF_PLACE: dict[Any, Callable[..., Any]] = {
 """Operators that overwrite their first operand, each with the one that does not."""
 _LINEAR: frozenset[Any] = frozenset({functional.linear, torch._C._nn.linear})
 _VIEWS = (
-    "view view_as reshape permute transpose t swapaxes movedim flatten unflatten squeeze unsqueeze expand expand_as chunk "
-    "split tensor_split unbind narrow select contiguous detach getitem getattr"
+    "view view_as reshape permute transpose t swapaxes movedim flatten unflatten squeeze unsqueeze expand expand_as "
+    "chunk split tensor_split unbind narrow select contiguous detach getitem getattr"
 )
 _RESHAPES: frozenset[Any] = frozenset({torch.reshape, "view", "reshape"})
 _SPLITS: frozenset[Any] = frozenset({torch.split, torch.chunk, torch.tensor_split, "split", "chunk", "tensor_split"})
@@ -68,7 +69,20 @@ class Split(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Parts whose sizes along the axis add up to that of `x`."""
-        return x.split(self.sizes, self.dim)
+        return torch.split_with_sizes(x, self.sizes, self.dim)
+
+
+def make_weights_plain(model: nn.Module) -> None:
+    """Weight and spectral normalisation become the weights that they give, so that these can be changed."""
+    for module in list(model.modules()):
+        if not parametrize.is_parametrized(module):
+            continue
+        values = {name: getattr(module, name) for name in cast("nn.ModuleDict", module.parametrizations)}
+        # Not with torch's `remove_parametrizations`: it edits the class, which the user's model shares.
+        module.__class__ = type(module).__bases__[0]
+        del module.parametrizations
+        for name, value in values.items():
+            module.register_parameter(name, nn.Parameter(value.detach().clone(), value.requires_grad))
 
 
 def drop_identities(module: fx.GraphModule) -> None:
@@ -130,7 +144,7 @@ def undo_in_place(module: fx.GraphModule) -> None:
         other = _shown_elsewhere(module, order, node)
         if other is not None:
             raise SpaceError(
-                f"a forward must not overwrite {source.name!r} where {other.name!r}, which is the same memory, is read later"
+                f"a forward must not overwrite {source.name!r} where {other.name!r}, the same memory, is read later"
             )
         source.replace_all_uses_with(node, delete_user_cb=lambda user, at=order[node]: order[user] > at)
         _make_out_of_place(module, node)
@@ -273,9 +287,9 @@ def _shown_elsewhere(module: nn.Module, order: dict[fx.Node, int], writer: fx.No
     source = writer.all_input_nodes[0]
     base = _viewed(module, source)
     for other, position in order.items():
-        if other is not source and position < order[writer] and _viewed(module, other) is base:
-            if any(order[user] > order[writer] for user in other.users):
-                return other
+        is_read_later = any(order[user] > order[writer] for user in other.users)
+        if is_read_later and other is not source and position < order[writer] and _viewed(module, other) is base:
+            return other
     return None
 
 
@@ -304,7 +318,8 @@ def _make_linear(module: fx.GraphModule, node: fx.Node) -> None:
     owner = module.get_submodule(name) if name != weight.target else None
     if not isinstance(owner, nn.Linear) or owner.weight is not values[0] or owner.bias is not values[1]:
         layer = nn.Linear(values[0].shape[1], values[0].shape[0], bias=False, device="meta")
-        layer.weight, layer.bias = values
+        layer.weight = values[0]
+        layer.register_parameter("bias", values[1])
         if owner is None or isinstance(owner, nn.Linear):
             name = free_name(module, str(weight.target).replace(".", "_"))
             module.add_submodule(name, layer)

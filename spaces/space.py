@@ -163,7 +163,7 @@ class SearchSpace:
                 continue
             widths = self.widths[site.layer]
             inner, outer = widths.under(choices)
-            full = inner * outer * math.prod(widths.layer.kernel_size)
+            full = widths.weights_under(choices)
             if factor_weights(str(choice), inner, outer, widths.layer.kernel_size) >= full:
                 yield Moot(site.name, f"at {inner} x {outer} channels its factors cost no less than the layer")
 

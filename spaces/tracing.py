@@ -37,6 +37,7 @@ _UNITS = (HeadAttention, HeadWeights)
 """Modules of ours that are one node."""
 _FACTS = ("ndim", "dtype", "device", "requires_grad", "is_cuda", "is_nested", "is_quantized", "is_sparse")
 """Attributes of a tensor that no compression changes: read from the example."""
+_APPLY = vars(torch.autograd.Function)["apply"]
 _NOT_THE_USERS = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
 
 
@@ -186,7 +187,8 @@ class ShapedTracer(fx.Tracer):
     def iter(self, obj: fx.Proxy) -> Iterator[Any]:
         """Iterates over as many elements as the example has."""
         assert isinstance(obj, ShapedProxy)
-        return iter([obj[i] for i in range(len(obj.value))])
+        items = [self.create_proxy("call_function", operator.getitem, (obj, i), {}) for i in range(len(obj.value))]
+        return iter(items)
 
     def sizes_of(self, proxy: ShapedProxy) -> tuple[Any, ...]:
         """The shape of a tensor as numbers, but for the batch."""
@@ -247,7 +249,8 @@ def trace_graph(model: nn.Module, example_inputs: tuple[Tensor, ...]) -> tuple[f
         try:
             with (
                 mock.patch.object(torch.autograd.Function, "apply", classmethod(_refuse_custom_gradient)),
-                # Torch's transformers look at the data of a mask to tell an attention that does not ask.
+                # Torch's transformers look at a mask's data to tell an attention that does not ask, and at its class.
+                mock.patch.object(nn.functional, "_none_or_dtype", lambda mask: getattr(mask, "dtype", None)),
                 mock.patch.object(nn.modules.transformer, "_detect_is_causal_mask", _as_it_was_told),
             ):
                 graph = tracer.trace(model, concrete_args=_defaults(model, len(example_inputs)))
@@ -272,6 +275,8 @@ def _as_it_was_told(mask: object, is_causal: bool | None = None, size: object = 
 
 
 def _refuse_custom_gradient(cls: type, *args: Any, **kwargs: Any) -> Any:
+    if not any(isinstance(each, fx.Proxy) for each in (*args, *kwargs.values())):  # an opaque module is being run
+        return _APPLY.__get__(None, cls)(*args, **kwargs)
     raise SpaceError(f"{cls.__name__} has a gradient of its own, which a graph would lose")
 
 

@@ -22,7 +22,7 @@ class Tucker:
 
     def fits(self, source: Source) -> bool:
         """Convolutions with a kernel of more than one pixel."""
-        return any(size > 1 for size in source.kernel_size)
+        return source.groups == 1 and any(size > 1 for size in source.kernel_size)
 
     def offers(self, source: Source, grid: int) -> list[Offer]:
         """Both ranks at the same kept energy, and those that VBMF takes for signal, marked."""

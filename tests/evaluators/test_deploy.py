@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 from torch import fx, nn
 
-from parefront.evaluators.deploy import MAX_FLOAT_ERROR, MAX_INT8_ERROR, Parity, check_parity, missing_layers
+from parefront.evaluators.deploy import MAX_FLOAT_ERROR, MAX_INT8_ERROR, Parity, check_parity, misexecuted_layers
 from parefront.hardware_profiles import ExecutedPrecision, PrecisionPlan, TensorQuantization
 from parefront.spaces.compress import Finished
 
@@ -61,14 +61,14 @@ def test_outputs_that_are_not_finite_are_no_parity() -> None:
 
 def test_layers_that_fell_back_to_float_are_named() -> None:
     executed = ExecutedPrecision(int8_layers=("a", "c"), float_layers=("b",))
-    assert missing_layers(planned("a", "c"), executed) == ()
+    assert misexecuted_layers(planned("a", "c"), executed) == ()
     # `d` was executed by nothing that is known to multiply.
-    assert missing_layers(planned("d", "a", "b"), executed) == ("b", "d")
-    assert missing_layers(identity(), executed) == ()
+    assert misexecuted_layers(planned("d", "a", "b"), executed) == ("b", "d")
+    assert misexecuted_layers(identity(), executed) == ()
 
 
 def test_weight_only_layers_are_checked_like_those_in_int8() -> None:
     blocks = TensorQuantization(4, (0.1,), (0,), axis=0, is_signed=True, block_size=32)
     finished = identity(PrecisionPlan({"a.weight": blocks, "b.weight": blocks}))
     executed = ExecutedPrecision(int8_layers=("a",), float_layers=(), weight_only_layers=("b",))
-    assert missing_layers(finished, executed) == ("a",)
+    assert misexecuted_layers(finished, executed) == ("a",)

@@ -122,6 +122,102 @@ def test_an_identity_is_no_node() -> None:
     assert [node.op for node in network.module.graph.nodes] == ["placeholder", "call_module", "output"]
 
 
+def test_layers_of_every_dimension_are_described() -> None:
+    model = nn.Sequential(
+        nn.Conv1d(2, 4, 3, stride=2, groups=2),  # 9 places become 4
+        nn.ConvTranspose1d(4, 6, (2,), stride=(3,)),
+        nn.Unflatten(2, (11, 1, 1)),
+        nn.Conv3d(6, 6, (3, 1, 1), groups=6),
+    )
+    first, second, third = trace(model, torch.zeros(1, 2, 9)).layers
+    assert first == Layer("0", "conv", 2, 4, (3,), (2,), 2, 4)
+    # Applied at each of its four inputs: 2 weights for each pair of channels.
+    assert second == Layer("1", "transposed", 4, 6, (2,), (3,), 1, 4)
+    assert second.macs == 4 * 2 * 4 * 6
+    assert third == Layer("3", "conv", 6, 6, (3, 1, 1), (1, 1, 1), 6, 9)
+    assert (third.is_depthwise, first.is_depthwise) == (True, True)
+    assert third.macs == 9 * 3 * 1 * 6
+
+
+def test_a_linear_layer_counts_once_per_token() -> None:
+    (layer,) = trace(nn.Sequential(nn.Linear(3, 5)), torch.zeros(2, 7, 2, 3)).layers
+    assert layer == Layer("0", "linear", 3, 5, (1, 1), (1, 1), 1, 14)
+    assert layer.macs == 14 * 3 * 5
+
+
+class TwoInputs(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.image, self.vector, self.both = nn.Conv2d(3, 4, 1), nn.Linear(5, 4), nn.Linear(4, 2)
+
+    def forward(self, image: Tensor, vector: Tensor) -> dict[str, Tensor]:
+        features = self.image(image).mean((2, 3)) + self.vector(vector)
+        return {"features": features, "scores": self.both(torch.relu(features))}
+
+
+def test_several_inputs_and_outputs() -> None:
+    inputs = torch.randn(2, 3, 4, 4), torch.randn(2, 5)
+    model = TwoInputs().eval()
+    network = trace(model, inputs)
+    assert network.example_inputs == inputs
+    torch.testing.assert_close(network.module(*inputs), model(*inputs))
+    assert network.output_layers == {"image", "vector", "both"}
+    assert network.layer("both").in_channels == 4
+
+
+def test_the_channels_are_followed_once(build: Callable[[str], nn.Module], images: Tensor) -> None:
+    network = trace(build("residual"), images[:2])
+    assert network.follower is network.follower
+
+
+# What no technique works on is listed.
+
+
+class Recurrent(nn.Module):
+    def __init__(self, unit: nn.Module) -> None:
+        super().__init__()
+        self.embed, self.unit, self.last = nn.Embedding(9, 6), unit, nn.Linear(8, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.unit(self.embed(x))[0][:, -1])
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_recurrent_units_and_embeddings_are_left_alone(kind: str) -> None:
+    model = Recurrent(getattr(nn, kind)(6, 8, batch_first=True)).eval()
+    inputs = torch.randint(0, 9, (2, 5))
+    network = trace(model, inputs)
+    assert [(item.technique, item.name, item.reason) for item in network.left_alone] == [
+        ("all", "embed", "Embedding is not a kind of layer that a technique works on"),
+        ("all", "unit", f"{kind} is not a kind of layer that a technique works on"),
+    ]
+    assert [layer.name for layer in network.layers] == ["last"]
+    assert torch.equal(network.module(inputs), model(inputs))
+
+
+def test_tied_weights_are_left_alone() -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.last = nn.Linear(6, 6), nn.Linear(6, 6), nn.Linear(6, 2)
+            self.b.weight = self.a.weight
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.last(self.b(torch.relu(self.a(x))))
+
+    network = trace(Tied(), torch.zeros(2, 6))
+    assert {item.name: item.reason for item in network.left_alone} == {
+        "a": "its weight is tied to that of b",
+        "b": "its weight is tied to that of a",
+    }
+    assert [(layer.name, layer.n_calls) for layer in network.layers] == [("a", 2), ("b", 2), ("last", 1)]
+
+
+def test_a_module_without_parameters_is_no_loss() -> None:
+    model = nn.Sequential(nn.Linear(3, 4), nn.Softmax(1), nn.GLU(), nn.Linear(2, 2))
+    assert trace(model, torch.zeros(2, 3)).left_alone == ()
+
+
 # What cannot be traced or run, beside what can.
 
 
@@ -135,22 +231,47 @@ class Inner(nn.Module):
 class Outer(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.first = nn.Linear(3, 3)
-        self.gate = Inner()
+        self.first, self.gate, self.last = nn.Linear(3, 3), Inner(), nn.Linear(3, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.gate(self.first(x))
+        return self.last(self.gate(self.first(x)))
 
 
-def test_data_dependent_control_flow_is_refused_with_module_and_line() -> None:
-    with pytest.raises(SpaceError) as error:
-        trace(Outer(), torch.zeros(2, 3))
+def place_of_the_branch() -> str:
     text = Path(__file__).read_text().splitlines()
     line = 1 + next(i for i, content in enumerate(text) if "the line that the error must name" in content)
+    return f"({__file__}:{line})"
+
+
+def test_a_module_with_data_dependent_control_flow_is_left_alone_with_the_line() -> None:
+    model = Outer()
+    network = trace(model, torch.zeros(2, 3))
+    (item,) = network.left_alone
+    assert item.name == "gate"
+    reason = "its forward cannot be traced: data-dependent control flow"
+    assert item.reason == f"{reason} {place_of_the_branch()}"
+    assert [layer.name for layer in network.layers] == ["first", "last"]
+    inputs = torch.ones(2, 3)
+    assert torch.equal(network.module(inputs), model(inputs))
+    assert torch.equal(network.module(-inputs), model(-inputs))
+
+
+def test_data_dependent_control_flow_of_the_network_itself_is_refused_with_the_line() -> None:
+    with pytest.raises(SpaceError) as error:
+        trace(Inner(), torch.zeros(2, 3))
     message = str(error.value)
-    assert "module 'gate'" in message
-    assert f"({__file__}:{line})" in message
+    assert "module '(root)' is not: data-dependent control flow" in message
+    assert place_of_the_branch() in message
     assert "\n" not in message
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated:FutureWarning")
+def test_a_model_that_cannot_be_copied_is_refused_with_the_remedy() -> None:
+    model = nn.Sequential(nn.utils.weight_norm(nn.Linear(3, 4)))
+    with pytest.raises(
+        SpaceError, match=r"^the model must be copyable, but .*; use torch\.nn\.utils\.parametrizations$"
+    ):
+        trace(model, torch.zeros(2, 3))
 
 
 def test_a_network_that_does_not_run_is_refused_with_the_layer(capsys: pytest.CaptureFixture[str]) -> None:

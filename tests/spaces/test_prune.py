@@ -1,3 +1,5 @@
+import copy
+import dataclasses
 from collections.abc import Callable
 
 import pytest
@@ -45,10 +47,55 @@ def test_a_group_too_narrow_for_the_grid_is_left_alone(build: Callable[[str], nn
     assert {item.name for item in found.left_alone} >= {"conv1", "layer1.0.conv1"}
 
 
-def test_a_grouped_convolution_is_left_alone() -> None:
-    model = nn.Sequential(nn.Conv2d(3, 16, 3), nn.Conv2d(16, 16, 3, groups=2), nn.Flatten(), nn.Linear(16, 4))
-    found = Prune().find_sites(trace(model, torch.zeros(1, 3, 5, 5)), Capabilities())
-    assert "1" in {item.name for item in found.left_alone}
+def widths(model: nn.Module, inputs: Tensor, grid: int = 8) -> dict[str, tuple[object, ...]]:
+    sites = Prune().find_sites(trace(model, inputs), Capabilities(channel_grid=grid)).sites
+    return {site.layer: site.choices for site in sites}
+
+
+def test_the_groups_of_a_convolution_stay_equal() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 48, 3), nn.Conv2d(48, 48, 3, groups=3), nn.Flatten(), nn.Linear(48, 4))
+    # Multiples of 8 that three groups can share.
+    assert widths(model, torch.zeros(1, 3, 5, 5)) == {"0": (48, 24), "1": (48, 24)}
+
+
+def test_groups_too_many_for_the_grid_go_by_themselves() -> None:
+    # The least common multiple of 20 groups and a grid of 8 is 40, which leaves the first layer nothing smaller.
+    model = nn.Sequential(nn.Conv2d(3, 40, 3), nn.Conv2d(40, 60, 3, groups=20), nn.Flatten(), nn.Linear(60, 4))
+    assert widths(model, torch.zeros(1, 3, 5, 5)) == {"0": (40, 20), "1": (60, 40)}
+
+
+def test_a_module_called_twice_is_left_alone() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.twice = nn.Conv2d(3, 16, 1), nn.Conv2d(16, 16, 3, padding=1, groups=16)
+            self.last = nn.Conv2d(16, 2, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.last(self.twice(self.twice(self.a(x))))
+
+    found = Prune().find_sites(trace(Twice(), torch.zeros(1, 3, 4, 4)), Capabilities())
+    assert found.sites == ()
+    reasons = {item.name: item.reason for item in found.left_alone}
+    assert reasons["a"] == "twice is called in several places, or its weight is tied"
+
+
+def test_a_depthwise_convolution_follows() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 16, 1), nn.Conv2d(16, 16, 3, groups=16), nn.Conv2d(16, 4, 1))
+    found = Prune().find_sites(trace(model, torch.zeros(1, 3, 4, 4)), Capabilities())
+    assert [(site.name, site.choices) for site in found.sites] == [("prune/0", (16, 8))]
+    reasons = {item.name: item.reason for item in found.left_alone}
+    assert reasons["1"] == "it is depthwise: its channels follow those of the layer before it"
+
+
+def test_prepare_removes_the_least_important_channels(build: Callable[[str], nn.Module], images: Tensor) -> None:
+    scores = {"conv1": torch.arange(16.0), "layer1.0.conv2": torch.arange(16.0)}
+    network = dataclasses.replace(trace(build("residual"), images[:2]), importances=scores)
+    module = copy.deepcopy(network.module)
+    Prune().prepare(module, {"conv1": 8, "layer2.0.conv1": 16}, network)
+    assert torch.equal(module.conv1.weight, network.module.conv1.weight[8:])
+    assert module.get_submodule("layer2.0.conv1").weight.shape == (16, 8, 3, 3)
+    assert module(images).shape == (4, 10)
 
 
 def test_a_group_that_cannot_be_pruned_is_left_alone_with_the_reason() -> None:
@@ -58,11 +105,11 @@ def test_a_group_that_cannot_be_pruned_is_left_alone_with_the_reason() -> None:
         def __init__(self) -> None:
             super().__init__()
             self.conv1, self.conv2, self.conv3 = nn.Conv2d(3, 16, 1), nn.Conv2d(16, 16, 1), nn.Conv2d(16, 16, 1)
-            self.fc = nn.Linear(8, 4)
+            self.fc = nn.Linear(16, 4)
 
         def forward(self, x: Tensor) -> Tensor:
             x = self.conv3(torch.relu(self.conv2(torch.relu(self.conv1(x)))))
-            return self.fc(x.view(-1, 2, 8, 4).mean((1, 3)))
+            return self.fc(x.view(-1, 16, 4).mean(2))
 
     network = trace(SpeltOut(), torch.zeros(2, 3, 2, 2))
     found = Prune().find_sites(network, Capabilities())

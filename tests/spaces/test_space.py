@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from parefront.hardware_profiles.errors import SpaceError
 from parefront.hardware_profiles.profile import Capabilities
-from parefront.spaces import Network, SearchSpace, find_space, trace
+from parefront.spaces import Network, SearchSpace, find_space, prepare, trace
 from parefront.spaces.rank_schemes import factor_weights, parse_rank
 from parefront.tasks.residual_networks import FusedResNet
 
@@ -237,6 +237,56 @@ def test_a_concatenation_loses_what_each_of_its_parts_loses() -> None:
     widths = find_space(trace(Forked(), torch.zeros(2, 3, 4, 4)), Capabilities()).widths["both"]
     assert widths.under({"prune/left": 8}) == (32, 4)
     assert widths.under({"prune/left": 8, "prune/right": 8}) == (16, 4)
+
+
+def test_a_depthwise_convolution_is_as_wide_as_what_it_reads() -> None:
+    class Joined(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.left, self.right = nn.Conv2d(3, 16, 1), nn.Conv2d(3, 24, 1)
+            self.depthwise, self.last = nn.Conv2d(40, 80, 3, groups=40), nn.Conv2d(80, 4, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.last(torch.relu(self.depthwise(torch.cat([self.left(x), self.right(x)], 1))))
+
+    widths = find_space(trace(Joined(), torch.zeros(2, 3, 4, 4)), Capabilities()).widths
+    for choices, inner in (({}, 40), ({"prune/left": 8}, 32), ({"prune/left": 8, "prune/right": 16}, 24)):
+        assert widths["depthwise"].under(choices) == (inner, 2 * inner)  # two outputs per input
+        assert widths["depthwise"].weights_under(choices) == 9 * 2 * inner
+        assert widths["last"].under(choices) == (2 * inner, 4)
+
+
+def test_weights_of_dense_grouped_and_flattened_layers() -> None:
+    model = nn.Sequential(
+        nn.Conv2d(3, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, (3, 1), groups=4), nn.ReLU(), nn.Flatten(), nn.Linear(256, 6)
+    )
+    widths = space_of(model, torch.zeros(2, 3, 6, 4)).widths  # 4 x 2 pixels, then 2 x 2
+    assert {name: each.weights_under({}) for name, each in widths.items()} == {
+        "0": 9 * 3 * 32,
+        "2": 3 * (32 // 4) * 64,
+        "5": 256 * 6,
+    }
+    choices = {"prune/0": 16, "prune/2": 40}
+    assert {name: each.under(choices) for name, each in widths.items()} == {
+        "0": (3, 16),
+        "2": (16, 40),
+        "5": (4 * 40, 6),
+    }
+    assert {name: each.weights_under(choices) for name, each in widths.items()} == {
+        "0": 9 * 3 * 16,
+        "2": 3 * (16 // 4) * 40,
+        "5": 4 * 40 * 6,
+    }
+
+
+@pytest.mark.parametrize("kind", ["residual", "plain", "shared-activation"])
+def test_widths_are_those_of_the_pruned_network(kind: str, build: Callable[[str], nn.Module], images: Tensor) -> None:
+    network = trace(build(kind), images[:2])
+    space = find_space(network, Capabilities())
+    narrowest = {site.name: site.choices[-1] for site in space.sites if site.technique == "prune"}
+    module = prepare(network, space.parse(narrowest))
+    for name, widths in space.widths.items():
+        assert widths.weights_under(narrowest) == module.get_submodule(name).weight.numel()
 
 
 def test_a_network_without_sites_is_refused(images: Tensor) -> None:
