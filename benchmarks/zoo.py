@@ -76,9 +76,7 @@ def objections(outcome: Outcome) -> list[str]:
     """Why a model does not pass: an error, a configuration that differs, too little covered. Empty where it passes."""
     if outcome.get("error"):
         return [str(outcome["error"])]
-    found = [
-        f"{tried['kind']}: {_wrong(tried)}" for tried in outcome["tried"] if _wrong(tried)
-    ]
+    found = [f"{tried['kind']}: {_wrong(tried)}" for tried in outcome["tried"] if _wrong(tried)]
     least = LEAST_COVERED[outcome["model"].startswith(TRANSFORMERS)]
     found += [
         f"{technique} covers {share:.0%} of the MACs, less than {least:.0%}"
@@ -114,7 +112,9 @@ def _write(done: dict[str, Outcome]) -> dict[str, Any]:
         "passed": len(passed),
         "run": len(outcomes),
         "total": total,
-        "median_discovery_s": statistics.median(each.get("discovery_s", 0.0) for each in outcomes) if outcomes else None,
+        "median_discovery_s": statistics.median(each.get("discovery_s", 0.0) for each in outcomes)
+        if outcomes
+        else None,
         "torch": importlib.metadata.version("torch"),
         "torchvision": importlib.metadata.version("torchvision"),
         "onnxruntime": importlib.metadata.version("onnxruntime"),

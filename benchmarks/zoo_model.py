@@ -23,9 +23,9 @@ import torch
 import torchvision
 from torch import Tensor
 
+from parefront.evaluators.deploy import misexecuted_layers
 from parefront.hardware_profiles import load_profile
 from parefront.hardware_profiles.runtimes import executed_precision, get_runtime
-from parefront.evaluators.deploy import misexecuted_layers
 from parefront.spaces import (
     Configuration,
     Finished,
@@ -40,7 +40,7 @@ from parefront.spaces import (
 )
 
 HARDWARE = "cpu-ort-1t"
-N_IMAGES = 8
+N_IMAGES = 4
 LIMITS = {"fp32": 1e-3, "int8": 0.99, "mixed": 0.99}
 """fp32: largest relative difference of the outputs; the others: least cosine of the outputs less their mean."""
 TECHNIQUES = ("prune", "bits", "rank")
@@ -172,7 +172,10 @@ def draw_configuration(space: SearchSpace, kind: str, rng: random.Random) -> Con
 def _describe(network: Network, space: SearchSpace, outcome: Outcome) -> None:
     outcome.layers, outcome.macs = len(network.layers), network.macs
     outcome.sites = dict(collections.Counter(site.technique for site in space.sites))
-    touched = {technique: {layer for s in space.sites if s.technique == technique for layer in s.layers} for technique in TECHNIQUES}
+    touched = {
+        technique: {layer for s in space.sites if s.technique == technique for layer in s.layers}
+        for technique in TECHNIQUES
+    }
     touched["prune"] = {name for name, widths in space.widths.items() if widths.inputs or widths.output}
     outcome.covered_macs = {name: _share(network, layers) for name, layers in touched.items()}
     reasons = collections.Counter(f"{each.technique}: {each.reason}" for each in space.left_alone)
@@ -215,7 +218,7 @@ def _compare(finished: Finished, network: Network, images: Tensor, tried: Tried)
     tried.float_cosine = round(cosine(actual, plain), 5)
     tried.own_cosine = round(cosine(nudged, expected), 5)
     if tried.kind == "fp32":
-        tried.agreement = float(((actual - expected).abs().max() / expected.abs().max()))
+        tried.agreement = float((actual - expected).abs().max() / expected.abs().max())
     else:
         tried.agreement = round(cosine(actual, expected), 5)
 

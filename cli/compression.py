@@ -10,9 +10,10 @@ from pathlib import Path
 
 from ..evaluators import Evaluation, Workbench
 from ..evaluators.by_hand import FIDELITIES, Compressed, compress_by_hand
+from ..evaluators.workbench import draw_calibration
 from ..hardware_profiles import HardwareProfile, check_host
 from ..hardware_profiles.errors import ExportError, SearchError, SpaceError
-from ..spaces import Choice, Configuration, find_space, trace
+from ..spaces import DEFAULT_OPTIONS, Choice, CompressionOptions, Configuration, find_space, observe, trace
 from ..tasks import Task, TaskData, available_network
 from .assignments import Assigned, assign
 
@@ -31,6 +32,7 @@ class Request:
         fidelity: `structure`, `short` or `full`.
         seed: Of all training.
         to: The ONNX file to write.
+        options: How the techniques work where there is more than one way.
     """
 
     assignments: Sequence[str]
@@ -38,6 +40,7 @@ class Request:
     fidelity: str
     seed: int
     to: Path
+    options: CompressionOptions = DEFAULT_OPTIONS
 
     def __post_init__(self) -> None:
         if self.fidelity not in FIDELITIES:
@@ -77,7 +80,9 @@ def compress_task(
     data = task.load_data()
     checked, is_trained = _check_first(task, data, profile, request, start)
     with tempfile.TemporaryDirectory(prefix="parefront-compress-") as folder:
-        workbench = Workbench(checked, profile, Path(folder), seed=request.seed, progress=progress)
+        workbench = Workbench(
+            checked, profile, Path(folder), seed=request.seed, options=request.options, progress=progress
+        )
         try:
             assigned = assign(workbench.space, request.assignments, start)
             compressed = compress_by_hand(workbench, assigned.configuration, request.fidelity)
@@ -101,7 +106,9 @@ def _check_first(
 ) -> tuple[Task, bool]:
     """Finds mistakes in the assignments before the baseline is trained; gives a task that reads no data again."""
     module, is_trained = available_network(task, data.train)
-    space = find_space(trace(module, data.train.inputs[:2]), profile.capabilities)
+    calibration = draw_calibration(data.train, request.seed).inputs
+    network = observe(trace(module, calibration[:2]), calibration, DEFAULT_OPTIONS)
+    space = find_space(network, profile.capabilities, request.options)
     assign(space, request.assignments, start, ignored=frozenset() if is_trained else LEARNED)
     loaded = replace(task, load_data=lambda: data)
     if request.fidelity == STRUCTURE:

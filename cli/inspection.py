@@ -12,7 +12,7 @@ from typing import Any
 from ..evaluators.estimate import Answer, Estimate, Targets, answers, estimate
 from ..hardware_profiles import HardwareProfile, check_host
 from ..hardware_profiles.errors import ProfileError
-from ..spaces import Choice, LeftAlone, Network, SearchSpace, Site, find_space, trace
+from ..spaces import DEFAULT_OPTIONS, Choice, CompressionOptions, LeftAlone, Network, SearchSpace, Site, find_space, observe, trace
 from ..tasks import Task, available_network
 
 N_CALIBRATION = 32
@@ -73,7 +73,11 @@ class Inspection:
 
 
 def inspect_task(
-    task: Task, profile: HardwareProfile, targets: Targets, progress: Callable[[str, int, int], None]
+    task: Task,
+    profile: HardwareProfile,
+    targets: Targets,
+    progress: Callable[[str, int, int], None],
+    options: CompressionOptions = DEFAULT_OPTIONS,
 ) -> Inspection:
     """Traces a task's network, finds its space and estimates what it reaches; trains nothing.
 
@@ -82,6 +86,7 @@ def inspect_task(
         profile: What it would run on.
         targets: What is to be reached.
         progress: Told (what, steps done, steps in all).
+        options: How the techniques work where there is more than one way.
     """
     if task.example_inputs is not None:
         inputs = task.example_inputs()
@@ -90,8 +95,8 @@ def inspect_task(
         train = task.load_data().train
         inputs = train.inputs[:N_CALIBRATION]
         module, is_trained = available_network(task, train)
-    network = trace(module, inputs[:2])
-    space = find_space(network, profile.capabilities)
+    network = observe(trace(module, inputs[:2]), inputs, options)
+    space = find_space(network, profile.capabilities, options)
     try:
         check_host(profile)
     except ProfileError as error:

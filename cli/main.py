@@ -33,6 +33,16 @@ TaskName = Annotated[
     ),
 ]
 Hardware = Annotated[str, typer.Option("--hardware", metavar="HW", help="A profile's name, or a YAML file.")]
+Importance = Annotated[
+    str, typer.Option(metavar="HOW", help="Ranks channels: l2 (of the group), bn (scale), taylor (loss), fpgm.")
+]
+Ranges = Annotated[
+    str, typer.Option("--calibration", metavar="HOW", help="Ranges of activations: minmax, mse or percentile.")
+]
+BiasCorrection = Annotated[
+    bool, typer.Option("--bias-correction", help="Let biases make up for what rounding adds on average.")
+]
+WithCp = Annotated[bool, typer.Option("--cp", help="Offer CP among the ranks; it tends to destabilise training.")]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="The directory of a run (--out of the search).")]
 
 
@@ -69,16 +79,22 @@ def search(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of proposals and training.")] = 0,
     sampler: Annotated[str, typer.Option(help="tables (ours), or Optuna's random, nsga2 or tpe.")] = "tables",
+    importance: Importance = "l2",
+    ranges: Ranges = "minmax",
+    bias_correction: BiasCorrection = False,
+    with_cp: WithCp = False,
 ) -> None:
     """Search the Pareto front of a network. Started again with the same --out, it goes on where it was."""
     from ..hardware_profiles import load_profile
     from ..search.run_directory import RunDirectory
     from ..search.session import SearchSettings, run_search
+    from ..spaces import CompressionOptions
     from ..tasks import load_task
     from .progress import open_display
 
+    options = CompressionOptions(importance, ranges, bias_correction, with_cp)
     loaded_task, profile = load_task(task), load_profile(hardware)
-    settings = SearchSettings(trials, finals, seed, sampler)
+    settings = SearchSettings(trials, finals, seed, sampler, options)
     directory = RunDirectory(out or Path("runs") / loaded_task.name)
     try:
         with open_display(f"{loaded_task.name} on {profile.name}") as display:
@@ -164,12 +180,14 @@ def inspect(
         str | None,
         typer.Option("--max-size", metavar="SIZE", help="Say whether this file size can be met: 200kB, 1MB."),
     ] = None,
+    with_cp: WithCp = False,
     shows_all: Annotated[bool, typer.Option("--all", help="Name every layer instead of the first few.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
 ) -> None:
     """Show what can be chosen, what it can reach at best, and what is left alone and why. Nothing is trained."""
     from ..evaluators.estimate import Targets
     from ..hardware_profiles import load_profile
+    from ..spaces import CompressionOptions
     from ..tasks import load_task
     from .inspection import inspect_task
     from .inspection_tables import print_inspection
@@ -179,7 +197,9 @@ def inspect(
     targets = Targets(max_latency_ms, min_speedup, None if max_size is None else parse_bytes(max_size))
     profile, loaded_task = load_profile(hardware), load_task(task)
     with open_display(f"inspecting {loaded_task.name} on {profile.name}") as display:
-        inspection = inspect_task(loaded_task, profile, targets, display.on_progress)
+        inspection = inspect_task(
+            loaded_task, profile, targets, display.on_progress, CompressionOptions(has_cp=with_cp)
+        )
     if as_json:
         typer.echo(json.dumps(inspection.to_json(), indent=2))
         return
@@ -210,17 +230,23 @@ def compress(
         Path | None, typer.Option(metavar="FILE", help="The ONNX file to write.", show_default="TASK.onnx")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of training.")] = 0,
+    importance: Importance = "l2",
+    ranges: Ranges = "minmax",
+    bias_correction: BiasCorrection = False,
+    with_cp: WithCp = False,
 ) -> None:
     """Compress a network as you say: train, export and verify it, and measure it against the original."""
     from ..hardware_profiles import load_profile
+    from ..spaces import CompressionOptions
     from ..tasks import load_task
     from .compression import Request, compress_task
     from .compression_tables import print_outcome
     from .progress import open_display
 
+    options = CompressionOptions(importance, ranges, bias_correction, with_cp)
     loaded_task, profile = load_task(task), load_profile(hardware)
     target = to or Path(f"{loaded_task.name}.onnx")
-    request = Request(tuple(assignments or ()), start, fidelity, seed, target)
+    request = Request(tuple(assignments or ()), start, fidelity, seed, target, options)
     with open_display(f"compressing {loaded_task.name} for {profile.name}") as display:
         outcome = compress_task(loaded_task, profile, request, display.on_progress)
     print_outcome(outcome, fidelity, target)

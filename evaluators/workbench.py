@@ -13,15 +13,27 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, fx
 
 from ..hardware_profiles.errors import ExportError
 from ..hardware_profiles.meter import Meter
 from ..hardware_profiles.profile import HardwareProfile
 from ..hardware_profiles.runtimes import Session, executed_precision, get_runtime
-from ..spaces import Choice, Configuration, Finished, SearchSpace, find_space, finish, prepare, trace
+from ..spaces import (
+    DEFAULT_OPTIONS,
+    Choice,
+    CompressionOptions,
+    Configuration,
+    Finished,
+    SearchSpace,
+    find_space,
+    finish,
+    observe,
+    prepare,
+    trace,
+)
 from ..tasks import Task, digest, trained_network
-from ..training import Split, TrainingRecipe, finetune, predict
+from ..training import Batch, Split, TrainingRecipe, finetune, predict
 from .accuracy import accuracy_score, drop_score, runtime_outputs, sample_scores
 from .deploy import check_parity, misexecuted_layers
 from .evaluation import Evaluation
@@ -52,6 +64,12 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def draw_calibration(train: Split, seed: int) -> Batch:
+    """The training samples that ranges, inputs and importances are measured on."""
+    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[:N_CALIBRATION]
+    return Batch(train.inputs[order], train.targets[order], order)
+
+
 class Workbench:
     """Evaluates configurations of one task on one hardware profile.
 
@@ -63,7 +81,14 @@ class Workbench:
     """
 
     def __init__(
-        self, task: Task, profile: HardwareProfile, artefacts: Path, *, seed: int, progress: Progress | None = None
+        self,
+        task: Task,
+        profile: HardwareProfile,
+        artefacts: Path,
+        *,
+        seed: int,
+        options: CompressionOptions = DEFAULT_OPTIONS,
+        progress: Progress | None = None,
     ) -> None:
         """Loads the data, trains or loads the baseline, traces it and finds the space.
 
@@ -72,6 +97,7 @@ class Workbench:
             profile: What it will run on.
             artefacts: Directory of exported files; made if missing.
             seed: Of all training.
+            options: How the techniques work where there is more than one way.
             progress: Told about the baseline's training.
         """
         self.task = task
@@ -84,18 +110,26 @@ class Workbench:
         with watch("setup"):
             self.data = task.load_data()
         self._baseline = trained_network(task, self.data.train, on_step=self._on_step("training the baseline"))
+        self.options = options
+        drawn = draw_calibration(self.data.train, seed)
+        self._calibration = drawn.inputs
         with watch("setup"):
-            self.network = trace(self._baseline, self.data.train.inputs[:2])
-            self.space: SearchSpace = find_space(self.network, profile.capabilities)
+            traced = trace(self._baseline, self.data.train.inputs[:2])
+            self.network = observe(
+                traced, drawn.inputs, self.options, lambda module: task.loss(module(drawn.inputs), drawn.targets)
+            )
+            self.space: SearchSpace = find_space(self.network, profile.capabilities, self.options)
+        self.space.check_not_empty()
         self.setup_s = watch.seconds["setup"]
-        order = torch.randperm(len(self.data.train), generator=torch.Generator().manual_seed(seed))
-        self._calibration = self.data.train.inputs[order[:N_CALIBRATION]]
         self._runtime = get_runtime(profile.runtime.name)
         self._meter = Meter(profile)
         self._teacher_outputs: Tensor | None = None
         self._reference_samples: NDArray[np.float64] | None = None
         self._reference_test_samples: NDArray[np.float64] | None = None
         self.latency: LatencyEvaluator | None = None
+
+    def _finish(self, module: fx.GraphModule, configuration: Configuration) -> Finished:
+        return finish(module, configuration, self._calibration, self.options)
 
     def close(self) -> None:
         """Ends the measuring process."""
@@ -109,7 +143,7 @@ class Workbench:
         paths = (self._artefacts / "reference-fp32.onnx", self._artefacts / "reference-int8.onnx")
         for path, choices in zip(paths, ({}, bits), strict=True):
             configuration = self.space.canonical(choices)
-            self._export(finish(prepare(self.network, configuration), configuration, self._calibration), path)
+            self._export(self._finish(prepare(self.network, configuration), configuration), path)
         self.latency = LatencyEvaluator(self._meter, References(*paths), known_ms)
         return self.latency.anchors_ms
 
@@ -138,7 +172,7 @@ class Workbench:
         """Latency, size and MACs without any training: they depend on the structure only."""
         watch = Stopwatch()
         with watch("prepare"), one_thread():
-            finished = finish(prepare(self.network, configuration), configuration, self._calibration)
+            finished = self._finish(prepare(self.network, configuration), configuration)
         return self._score_structure(finished, file_name, watch, is_final=False)
 
     def short(self, configuration: Configuration, structure: Evaluation) -> Evaluation:
@@ -164,7 +198,7 @@ class Workbench:
         """The baseline as it came: no training, otherwise like a final member."""
         watch = Stopwatch()
         with watch("prepare"):
-            finished = finish(prepare(self.network, Configuration()), Configuration(), self._calibration)
+            finished = self._finish(prepare(self.network, Configuration()), Configuration())
         return self._score_final(finished, file_name, watch)
 
     def score_artefact(self, path: Path, *, is_quantized: bool, is_final: bool) -> dict[str, Score]:
@@ -241,7 +275,7 @@ class Workbench:
                 on_step=self._on_step("fine-tuning"),
             )
         with watch("prepare"), one_thread():
-            return finish(module, configuration, self._calibration)
+            return self._finish(module, configuration)
 
     def _teacher(self) -> Tensor:
         if self._teacher_outputs is None:

@@ -15,7 +15,7 @@ from ..evaluators import CostTables, Evaluation, Workbench
 from ..evaluators.sensitivity import site_damages
 from ..hardware_profiles import HardwareProfile, check_host, fingerprint
 from ..hardware_profiles.errors import SearchError, unknown_name
-from ..spaces import Configuration
+from ..spaces import DEFAULT_OPTIONS, CompressionOptions, Configuration
 from ..tasks import Task
 from .engine import Engine, OnStatus, as_trial
 from .executor import InProcessExecutor
@@ -43,12 +43,14 @@ class SearchSettings:
         n_final: Members of the front that get the full fine-tune.
         seed: Of proposals and training.
         sampler: `tables` (ours), or one of Optuna's: `random`, `nsga2`, `tpe`.
+        options: How the techniques work where there is more than one way.
     """
 
     n_trials: int
     n_final: int = 8
     seed: int = 0
     sampler: str = OWN_SAMPLER
+    options: CompressionOptions = DEFAULT_OPTIONS
 
     def __post_init__(self) -> None:
         for name in ("n_trials", "n_final"):
@@ -79,7 +81,9 @@ def run_search(
     started = time.perf_counter()
     check_host(profile)
     with owned(directory):
-        workbench = Workbench(task, profile, directory.artefacts, seed=settings.seed, progress=progress)
+        workbench = Workbench(
+            task, profile, directory.artefacts, seed=settings.seed, options=settings.options, progress=progress
+        )
         executor = InProcessExecutor(workbench)
         try:
             facts = _facts(workbench, profile, settings)
@@ -127,6 +131,7 @@ def _facts(workbench: Workbench, profile: HardwareProfile, settings: SearchSetti
         "profile_key": profile.content_key(),
         "seed": settings.seed,
         "sampler": settings.sampler,
+        "options": asdict(settings.options),
         "n_trials": settings.n_trials,
         "n_final": settings.n_final,
         "fingerprint": asdict(machine),
@@ -160,6 +165,7 @@ _SAME = {
     "fingerprint_key": "machine",
     "seed": "seed",
     "sampler": "sampler",
+    "options": "options of the techniques",
 }
 
 

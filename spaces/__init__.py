@@ -4,12 +4,15 @@ from .compress import Finished, finish, prepare, reestimate_batch_norm
 from .configuration import Configuration
 from .linearise import set_linearity
 from .network import Layer, Network, trace
+from .options import DEFAULT_OPTIONS, CompressionOptions, observe
 from .simulate import simulate
 from .site import Choice, LeftAlone, Site
 from .space import SearchSpace, find_space
 
 __all__ = [
     "Choice",
+    "DEFAULT_OPTIONS",
+    "CompressionOptions",
     "Configuration",
     "Finished",
     "Layer",
@@ -19,6 +22,7 @@ __all__ = [
     "Site",
     "find_space",
     "finish",
+    "observe",
     "prepare",
     "reestimate_batch_norm",
     "set_linearity",

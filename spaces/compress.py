@@ -16,6 +16,7 @@ from .fold import Fold
 from .linearise import set_linearity
 from .merge import folded_parameters
 from .network import Network, is_layer, module_of, n_calls, only_user, replace_module
+from .options import DEFAULT_OPTIONS, CompressionOptions
 from .prune import Prune
 from .quantize import Quantize, quantize
 from .site import Choice
@@ -48,7 +49,12 @@ def prepare(network: Network, configuration: Configuration) -> fx.GraphModule:
     return module.eval()
 
 
-def finish(module: fx.GraphModule, configuration: Configuration, calibration: Tensor) -> Finished:
+def finish(
+    module: fx.GraphModule,
+    configuration: Configuration,
+    calibration: Tensor | tuple[Tensor, ...],
+    options: CompressionOptions = DEFAULT_OPTIONS,
+) -> Finished:
     """The deployable form: folded activations made linear, layers merged, BatchNorm folded, ranges calibrated.
 
     With a neutral configuration the outputs agree with the prepared module's to 1e-5.
@@ -56,14 +62,21 @@ def finish(module: fx.GraphModule, configuration: Configuration, calibration: Te
     Args:
         module: From `prepare`, trained or not; not touched.
         configuration: The one it was prepared with.
-        calibration: Training inputs, shape (n, ...).
+        calibration: Training inputs, shape (n, ...), or one such tensor per input.
+        options: How ranges are calibrated.
     """
     module = copy.deepcopy(module).eval()
     set_linearity(module, 1.0)
     for technique in TECHNIQUES:
         technique.finish(module, _decisions(configuration, technique.name))
     _fold_batch_norms(module)
-    plan = quantize(module, _decisions(configuration, Quantize().name), calibration)
+    plan = quantize(
+        module,
+        _decisions(configuration, Quantize().name),
+        calibration,
+        options.ranges,
+        has_bias_correction=options.has_bias_correction,
+    )
     return Finished(module, plan)
 
 

@@ -94,8 +94,8 @@ class GroupedSvd:
     n_ranks: int = 2
 
     def fits(self, source: Source) -> bool:
-        """Grouped convolutions with several inputs per group, for kernels larger than one pixel."""
-        return source.groups > 1 and source.weight.shape[1] > 1 and max(source.kernel_size) > 1
+        """Grouped convolutions with several inputs per group."""
+        return source.groups > 1 and source.weight.shape[1] > 1
 
     def offers(self, source: Source, grid: int) -> list[Offer]:
         """Ranks by kept energy, the same for all groups, so that all groups together lie on the grid."""

@@ -86,16 +86,19 @@ def quantize(
     decisions: Decisions,
     calibration: Tensor | tuple[Tensor, ...],
     calibration_method: str = DEFAULT_METHOD,
+    *,
+    has_bias_correction: bool = False,
 ) -> PrecisionPlan:
-    """Brings a finished network to its bit-widths in place: equalises, calibrates, corrects the biases.
+    """Brings a finished network to its bit-widths in place: equalises, calibrates, and corrects the biases if asked.
 
-    The float network computes what it did, but for the biases, which make up for what rounding adds on average.
+    The float network computes what it did, but for corrected biases, which make up for what rounding adds on average.
 
     Args:
         module: A finished network (BatchNorm folded).
         decisions: Bits by original layer name.
         calibration: Inputs, shape (n, ...), or one such tensor per input.
         calibration_method: One of `ranges.method_names`.
+        has_bias_correction: Whether to correct biases: two more passes over some of the calibration data.
 
     Raises:
         SpaceError: The method is unknown.
@@ -103,7 +106,8 @@ def quantize(
     chosen = _decided_layers(module, decisions)
     equalise(module, {name for name, choice in chosen if weight_only_bits(choice) is None})
     plan = plan_precision(module, decisions, calibration, calibration_method)
-    correct_biases(module, plan, calibration)
+    if has_bias_correction:
+        correct_biases(module, plan, calibration)
     return plan
 
 

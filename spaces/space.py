@@ -12,7 +12,9 @@ from ..hardware_profiles.profile import Capabilities
 from .channel_groups import find_channel_groups
 from .compress import TECHNIQUES
 from .configuration import Configuration
+from .factorize import Factorize
 from .network import Layer, Network
+from .options import DEFAULT_OPTIONS, CompressionOptions
 from .rank_schemes import factor_weights
 from .site import Choice, LeftAlone, Site
 
@@ -79,6 +81,17 @@ class SearchSpace:
     def n_configurations(self) -> int:
         """Number of combinations of choices, before the rules."""
         return math.prod(len(site.choices) for site in self.sites)
+
+    def check_not_empty(self) -> None:
+        """Refuses a space in which nothing can be chosen.
+
+        Raises:
+            SpaceError: There is no site.
+        """
+        if not self.sites:
+            raise SpaceError(
+                f"nothing can be compressed: no site in {len(self.widths)} layers; `inspect` lists the reasons"
+            )
 
     def site(self, name: str) -> Site:
         """The site of that name.
@@ -168,18 +181,13 @@ class SearchSpace:
                 yield Moot(site.name, f"at {inner} x {outer} channels its factors cost no less than the layer")
 
 
-def find_space(network: Network, capabilities: Capabilities) -> SearchSpace:
-    """All sites that the techniques find in a network under what the hardware executes.
-
-    Raises:
-        SpaceError: No technique found a site.
-    """
-    found = [technique.find_sites(network, capabilities) for technique in TECHNIQUES]
+def find_space(
+    network: Network, capabilities: Capabilities, options: CompressionOptions = DEFAULT_OPTIONS
+) -> SearchSpace:
+    """All sites that the techniques find in a network under what the hardware executes; there may be none."""
+    techniques = (replace(each, has_cp=options.has_cp) if isinstance(each, Factorize) else each for each in TECHNIQUES)
+    found = [technique.find_sites(network, capabilities) for technique in techniques]
     sites = tuple(site for each in found for site in each.sites)
-    if not sites:
-        raise SpaceError(
-            f"nothing can be compressed: no site in {len(network.layers)} layers; `inspect` lists the reasons"
-        )
     left_alone = (*network.left_alone, *(item for each in found for item in each.left_alone))
     return SearchSpace(sites, left_alone, _layer_widths(network, sites))
 

@@ -63,12 +63,17 @@ def test_layers_that_fell_back_to_float_are_named() -> None:
     executed = ExecutedPrecision(int8_layers=("a", "c"), float_layers=("b",))
     assert misexecuted_layers(planned("a", "c"), executed) == ()
     # `d` was executed by nothing that is known to multiply.
-    assert misexecuted_layers(planned("d", "a", "b"), executed) == ("b", "d")
-    assert misexecuted_layers(identity(), executed) == ()
+    assert misexecuted_layers(planned("d", "a", "b", "c"), executed) == ("b", "d")
+
+
+def test_layers_that_the_runtime_took_to_int8_on_its_own_account_are_named() -> None:
+    executed = ExecutedPrecision(int8_layers=("a", "c"), float_layers=("b",))
+    assert misexecuted_layers(planned("a"), executed) == ("c",)
+    assert misexecuted_layers(identity(), executed) == ("a", "c")
 
 
 def test_weight_only_layers_are_checked_like_those_in_int8() -> None:
     blocks = TensorQuantization(4, (0.1,), (0,), axis=0, is_signed=True, block_size=32)
     finished = identity(PrecisionPlan({"a.weight": blocks, "b.weight": blocks}))
-    executed = ExecutedPrecision(int8_layers=("a",), float_layers=(), weight_only_layers=("b",))
+    executed = ExecutedPrecision(int8_layers=(), float_layers=("a",), weight_only_layers=("b",))
     assert misexecuted_layers(finished, executed) == ("a",)

@@ -24,8 +24,8 @@ from parefront.spaces import Configuration, finish, prepare, trace
 def test_one_layer_by_the_formula(layer: nn.Module, shape: tuple[int, ...], macs: int, batch: int) -> None:
     inputs = torch.zeros(batch, *shape[1:])
     module = trace(nn.Sequential(layer, nn.ReLU()), inputs).module
-    assert count_macs(module, inputs) == macs  # per sample, whatever the batch
-    score = macs_score(module, inputs)
+    assert count_macs(module, (inputs,)) == macs  # per sample, whatever the batch
+    score = macs_score(module, (inputs,))
     assert (score.name, score.value, score.unit, score.is_higher_better) == ("macs", macs, "MACs", False)
 
 
@@ -39,7 +39,7 @@ def test_a_layer_called_twice_counts_twice() -> None:
             return self.fc(torch.relu(self.fc(x)))
 
     inputs = torch.zeros(1, 6)
-    assert count_macs(trace(Twice(), inputs).module, inputs) == 2 * 36
+    assert count_macs(trace(Twice(), inputs).module, (inputs,)) == 2 * 36
 
 
 def test_a_compressed_network_has_its_own_count(tiny_residual_network: Callable[..., nn.Module]) -> None:
@@ -48,4 +48,4 @@ def test_a_compressed_network_has_its_own_count(tiny_residual_network: Callable[
     configuration = Configuration.of({"prune/layer2.0.conv1": 8})
     module = finish(prepare(network, configuration), configuration, inputs).module
     # Of 32 channels 8 are left between the two convolutions: 64 pixels x 9 x 24 x (16 inputs + 32 outputs) fewer.
-    assert count_macs(module, inputs) == network.macs - 64 * 9 * 24 * (16 + 32)
+    assert count_macs(module, (inputs,)) == network.macs - 64 * 9 * 24 * (16 + 32)

@@ -71,7 +71,7 @@ def test_a_layer_that_falls_back_to_float_is_the_reason(bench: Workbench, monkey
     executed = ExecutedPrecision(int8_layers=("stem", "hidden", "classifier"), float_layers=())
     monkeypatch.setattr(module, "executed_precision", lambda times: executed)
     found = bench.structure(all_int8(bench), "fallen.onnx")
-    assert found.reason == "2 layers did not execute in int8: block.conv1, block.conv2"
+    assert found.reason == "2 layers did not execute as planned: block.conv1, block.conv2"
     assert (found.details["planned_int8"], found.details["executed_int8"]) == (5, 3)
 
 

@@ -33,12 +33,13 @@ def draw(space: SearchSpace, seed: int) -> Configuration:
 
 
 def layers_in_int8(space: SearchSpace, configuration: Configuration) -> list[str]:
-    """By the rules: a layer of 8 bits, or both its factors; a folded pair has the bits of its first layer."""
+    """By the rules: a layer of 8 bits, or all its factors; a folded segment has the bits of its first layer."""
     names = []
     for site in space.sites:
         if site.technique == "bits" and configuration.get(site.name) == 8:
-            is_factorised = f"rank/{site.layer}" in configuration
-            names += [f"{site.layer}.0", f"{site.layer}.1"] if is_factorised else [site.layer]
+            rank = str(configuration.get(f"rank/{site.layer}", ""))
+            n_factors = 3 if rank.startswith("tucker") else 2
+            names += [f"{site.layer}.{i}" for i in range(n_factors)] if rank else [site.layer]
     return sorted(names)
 
 

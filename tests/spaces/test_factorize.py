@@ -131,8 +131,8 @@ def test_what_costs_more_and_loses_more_is_no_choice() -> None:
 @pytest.mark.parametrize(
     ("layer", "reason"),
     [
-        (nn.Conv2d(32, 32, 3, groups=2), "grouped"),
-        (nn.Conv2d(32, 32, 1, groups=2), "grouped"),
+        (nn.Conv2d(32, 32, 3, groups=32), "depthwise"),
+        (nn.Conv2d(32, 64, 1, groups=32), "depthwise"),
         (nn.ConvTranspose2d(32, 32, 3), "transposed"),
         (nn.Conv2d(4, 6, 1), "no rank on the grid"),
     ],
@@ -141,6 +141,24 @@ def test_what_cannot_be_factorised_is_left_alone(layer: nn.Conv2d, reason: str) 
     found = Factorize().find_sites(network_of(layer, shape=(layer.in_channels, 9, 9)), Capabilities())
     assert found.sites == ()
     assert reason in found.left_alone[0].reason
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_a_grouped_convolution_is_factorised_group_by_group(kernel: int) -> None:
+    layer = nn.Conv2d(64, 64, kernel, groups=4, padding=kernel // 2)
+    with torch.no_grad():  # rank 4 in every group
+        left, right = torch.randn(4, 16, 4), torch.randn(4, 4, 16 * kernel**2)
+        layer.weight.copy_((left @ right).reshape(layer.weight.shape))
+    network = network_of(layer, nn.ReLU(), nn.Conv2d(64, 8, 1), shape=(64, 9, 9))
+    (site,) = [site for site in Factorize().find_sites(network, Capabilities()).sites if site.layer == "0"]
+    assert "grouped:4x4" in site.choices  # all of the energy; 8 channels of the 4 groups would be grouped:2x4
+    module = copy.deepcopy(network.module)
+    Factorize().prepare(module, {"0": "grouped:4x4"}, network)
+    first, second = module.get_submodule("0.0"), module.get_submodule("0.1")
+    assert (first.groups, second.groups, first.out_channels) == (4, 4, 16)
+    inputs = torch.randn(2, 64, 9, 9)
+    with torch.no_grad():
+        torch.testing.assert_close(module(inputs), network.module(inputs), rtol=1e-4, atol=1e-4)
 
 
 def test_a_layer_that_is_called_twice_is_left_alone() -> None:

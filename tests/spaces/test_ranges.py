@@ -84,7 +84,7 @@ def test_zero_is_always_one_of_the_integers(low: float, high: float, zero_point:
 def test_an_outlier_does_not_set_the_range() -> None:
     values = torch.rand(20_000, generator=torch.Generator().manual_seed(0))
     values[0] = 2.0
-    found = quantize_activation(values, 0.0, 2.0)
+    found = quantize_activation(values, 0.0, 2.0, "mse")
     by_largest = TensorQuantization(8, (2 / 255,), (0,), axis=None, is_signed=False)
     assert squared_error(values, found) < squared_error(values, by_largest)
 

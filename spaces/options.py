@@ -1,0 +1,68 @@
+"""How the techniques work where there is more than one good way: values that a person may set for a whole run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from torch import Tensor, nn
+
+from ..hardware_profiles.errors import SpaceError, unknown_name
+from .importance import METHODS, measure_importances
+from .input_moments import measure_input_moments
+from .network import Network
+from .ranges import DEFAULT_METHOD, method_names
+
+LARGEST_MOMENT = 1024
+"""Inputs of the widest linear layer whose second moment is measured: 8 MB each in float64."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompressionOptions:
+    """Ways of the techniques.
+
+    Attributes:
+        importance: How channels are ranked: one of `importance.METHODS`.
+        ranges: How activation ranges are calibrated: one of `ranges.method_names()`.
+        has_bias_correction: Whether biases make up for what rounding adds on average; one more pass over the
+            calibration data for each candidate.
+        has_cp: Whether CP is offered among the rank choices; its components tend to destabilise fine-tuning.
+
+    Raises:
+        SpaceError: A name is unknown.
+    """
+
+    importance: str = "l2"
+    ranges: str = DEFAULT_METHOD
+    has_bias_correction: bool = False
+    has_cp: bool = False
+
+    def __post_init__(self) -> None:
+        if self.importance not in METHODS:
+            raise SpaceError(unknown_name("importance", self.importance, METHODS))
+        if self.ranges not in method_names():
+            raise SpaceError(unknown_name("calibration", self.ranges, method_names()))
+
+
+DEFAULT_OPTIONS = CompressionOptions()
+
+
+def observe(
+    network: Network,
+    calibration: Tensor,
+    options: CompressionOptions,
+    loss: Callable[[nn.Module], Tensor] | None = None,
+) -> Network:
+    """The network with what is measured on data: the inputs of its linear layers, and the importances of channels.
+
+    Args:
+        network: As traced; not touched.
+        calibration: Training inputs, shape (n, ...).
+        options: Which importances.
+        loss: The loss of a network on calibration data, for the importance `taylor`.
+    """
+    linear = [each.name for each in network.layers if each.kind == "linear" and each.in_channels <= LARGEST_MOMENT]
+    once = [name for name in linear if network.layer(name).n_calls == 1]
+    moments = measure_input_moments(network, calibration, once) if once else {}
+    importances = measure_importances(network.module, network.follower.map, options.importance, loss)
+    return replace(network, input_moments=moments, importances=importances)
