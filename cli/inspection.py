@@ -12,7 +12,18 @@ from typing import Any
 from ..evaluators.estimate import Answer, Estimate, Targets, answers, estimate
 from ..hardware_profiles import HardwareProfile, check_host
 from ..hardware_profiles.errors import ProfileError
-from ..spaces import DEFAULT_OPTIONS, Choice, CompressionOptions, LeftAlone, Network, SearchSpace, Site, find_space, observe, trace
+from ..spaces import (
+    DEFAULT_OPTIONS,
+    Choice,
+    CompressionOptions,
+    LeftAlone,
+    Network,
+    SearchSpace,
+    Site,
+    find_space,
+    observe,
+    trace,
+)
 from ..tasks import Task, available_network
 
 N_CALIBRATION = 32

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from ..spaces import Choice, Network, SearchSpace, Site
-from ..spaces.channel_groups import find_channel_groups, removal_costs
+from ..spaces.channel_removal import removal_costs
 from ..spaces.fold import n_folded
 from ..spaces.quantize import round_weight
 from ..spaces.rank_scheme import Source
@@ -26,7 +26,7 @@ def site_damages(network: Network, space: SearchSpace) -> Damages:
     Pruning: importance of the removed channels. Rank: energy (σ²) that the factors lose. Bits: squared error
     of the rounded weights over their energy. Folding: activations given up, over the most that one site can give up.
     """
-    groups = find_channel_groups(network).groups
+    groups = network.channels.groups
     worth = removal_costs(network, groups)
     steps = {group.name: (worth[group.name], group.step) for group in groups}
     most_folded = max((n_folded(site.choices[-1]) for site in space.sites if site.technique == "fold"), default=1)

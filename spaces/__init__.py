@@ -10,8 +10,8 @@ from .site import Choice, LeftAlone, Site
 from .space import SearchSpace, find_space
 
 __all__ = [
-    "Choice",
     "DEFAULT_OPTIONS",
+    "Choice",
     "CompressionOptions",
     "Configuration",
     "Finished",

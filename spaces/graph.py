@@ -19,6 +19,7 @@ from ..hardware_profiles.errors import SpaceError
 Convolution: TypeAlias = nn.Conv1d | nn.Conv2d | nn.Conv3d
 TransposedConvolution: TypeAlias = nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
 LayerModule: TypeAlias = Convolution | TransposedConvolution | nn.Linear
+_SHAPE_KEEPING = (nn.ReLU, nn.ReLU6, nn.SiLU, nn.GELU, nn.Hardswish, nn.Hardsigmoid, nn.Sigmoid, nn.Dropout)
 _ADDITIONS: frozenset[Any] = frozenset({operator.add, operator.iadd, torch.add, "add", "add_"})
 
 
@@ -89,6 +90,8 @@ def run_without_data(root: nn.Module, node: fx.Node, args: Any, kwargs: Any, mod
 
     What looks at the data itself is run on zeros instead, for the shape of its result.
     """
+    if _keeps_shape(root, node, args):
+        return args[0]
     try:
         with _quietly(), mode, torch.no_grad():
             value = run_node(root, node, args, kwargs)
@@ -97,6 +100,14 @@ def run_without_data(root: nn.Module, node: fx.Node, args: Any, kwargs: Any, mod
         with torch.no_grad():
             value = run_node(root, node, args, kwargs)
     return tree_map_only(Tensor, lambda x: x if isinstance(x, FakeTensor) else mode.from_tensor(x), value)
+
+
+def _keeps_shape(root: nn.Module, node: fx.Node, args: Any) -> bool:
+    """Whether a node calls a module that gives what it gets, as to shapes; running BatchNorm to see costs milliseconds."""
+    unit = module_of(root, node)
+    if isinstance(unit, nn.modules.batchnorm._BatchNorm):
+        return not unit.training and unit.num_features == args[0].shape[1]
+    return isinstance(unit, _SHAPE_KEEPING) and len(args) == 1
 
 
 @contextmanager

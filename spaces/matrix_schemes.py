@@ -128,7 +128,9 @@ class GroupedSvd:
         )
 
     def _matrices(self, source: Source) -> Tensor:
-        return source.weight.detach().unflatten(0, (source.groups, -1)).flatten(2)  # -> (g, out / g, in / g * k * k)
+        weight = source.weight.detach()
+        # (out, in / g, ...) -> (g, out / g, in / g * k * k)
+        return weight.reshape(source.groups, len(weight) // source.groups, -1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from torch import Tensor, fx, nn
 
 from ..hardware_profiles.errors import SpaceError
 from .attention import open_attention
+from .channel_groups import Channels, group_channels
 from .channel_labels import ChannelFollower
 from .graph import (
     Convolution,
@@ -124,6 +125,11 @@ class Network:
     def follower(self) -> ChannelFollower:
         """The channels of the uncompressed network, followed once for all who ask."""
         return ChannelFollower(self.module, self.example_inputs)
+
+    @cached_property
+    def channels(self) -> Channels:
+        """Which of its channels must stay or go together."""
+        return group_channels(self.follower.map)
 
     def layer(self, name: str) -> Layer:
         """The layer of that name."""

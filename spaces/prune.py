@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from torch import fx
 
 from ..hardware_profiles.profile import Capabilities
-from .channel_groups import ChannelGroup, find_channel_groups, prune_channels, unprunable
+from .channel_groups import ChannelGroup
 from .channel_labels import follow_channels
+from .channel_removal import prune_channels, unprunable
 from .factorize import last_factor
 from .network import Network
 from .site import LeftAlone, Site
@@ -27,7 +28,7 @@ class Prune:
 
     def find_sites(self, network: Network, capabilities: Capabilities) -> Found:
         """One site per group; left alone are outputs and groups narrower than two steps of the grid."""
-        channels = find_channel_groups(network)
+        channels = network.channels
         called_once = {layer.name for layer in network.layers if layer.n_calls == 1}
         sites, left_alone = [], []
         for group in channels.groups:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 from ..hardware_profiles.errors import SpaceError, unknown_name
 from ..hardware_profiles.profile import Capabilities
-from .channel_groups import find_channel_groups
 from .compress import TECHNIQUES
 from .configuration import Configuration
 from .factorize import Factorize
@@ -195,7 +194,7 @@ def find_space(
 def _layer_widths(network: Network, sites: tuple[Site, ...]) -> dict[str, LayerWidths]:
     widths = {layer.name: LayerWidths(layer) for layer in network.layers}
     offered = {site.layer for site in sites if site.technique == "prune"}
-    for group in find_channel_groups(network).groups:
+    for group in network.channels.groups:
         if group.name not in offered:
             continue
         site, full = f"prune/{group.name}", group.width

@@ -11,15 +11,9 @@ from torch.nn import functional
 
 from parefront.hardware_profiles.errors import SpaceError
 from parefront.spaces import trace
-from parefront.spaces.channel_groups import (
-    ChannelGroup,
-    Channels,
-    find_channel_groups,
-    prune_channels,
-    share_weights,
-    unprunable,
-)
+from parefront.spaces.channel_groups import ChannelGroup, Channels
 from parefront.spaces.channel_labels import follow_channels
+from parefront.spaces.channel_removal import prune_channels, share_weights, unprunable
 
 
 class Forked(nn.Module):
@@ -37,7 +31,7 @@ class Forked(nn.Module):
 
 
 def channels_of(model: nn.Module, *inputs: Tensor) -> Channels:
-    return find_channel_groups(trace(model, inputs))
+    return trace(model, inputs).channels
 
 
 def summary(group: ChannelGroup) -> tuple[object, ...]:
@@ -183,7 +177,7 @@ def test_sets_of_unequal_size_stay() -> None:
 )
 def test_sizes_spelt_out_are_found_by_following_again(operation: Callable[[Tensor], Tensor]) -> None:
     network = trace(Between(operation, 4), torch.zeros(2, 6))
-    for group in find_channel_groups(network).groups:
+    for group in network.channels.groups:
         assert unprunable(network, {group.name: group.step}).keys() == {group.name}
 
 

@@ -6,7 +6,6 @@ from torch import Tensor, nn
 
 from parefront.hardware_profiles.errors import SpaceError
 from parefront.spaces import Network, trace
-from parefront.spaces.channel_groups import find_channel_groups
 from parefront.spaces.importance import METHODS, class_scores, measure_importances
 
 
@@ -21,7 +20,7 @@ def two_linear() -> nn.Sequential:
 
 def scores(network: Network, importances: dict[str, Tensor] | None = None) -> Tensor:
     """Of the first group."""
-    group = find_channel_groups(network).groups[0]
+    group = network.channels.groups[0]
     return class_scores(network.module, network.follower.map, group.classes, importances or {})
 
 

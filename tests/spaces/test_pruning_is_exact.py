@@ -15,7 +15,7 @@ from torch.nn import functional
 from torch.utils._pytree import tree_leaves
 
 from parefront.spaces import Network, trace
-from parefront.spaces.channel_groups import find_channel_groups, prune_channels, unprunable
+from parefront.spaces.channel_removal import prune_channels, unprunable
 from parefront.spaces.graph import TransposedConvolution
 
 
@@ -341,18 +341,18 @@ def assert_pruning_is_ignoring(network: Network, widths: dict[str, int], inputs:
 
 def removed_numbers(network: Network, widths: dict[str, int]) -> np.ndarray:
     """The numbers of the channels that pruning to those widths removes, from every layer of the groups."""
-    groups = [group for group in find_channel_groups(network).groups if group.name in widths]
+    groups = [group for group in network.channels.groups if group.name in widths]
     everywhere = {name: widths[group.name] for group in groups for name in group.producers}
     gone = prune_channels(copy.deepcopy(network.module), network.follower.map, everywhere)
     return np.concatenate([network.follower.map.made[name][indices] for name, indices in gone.items()])
 
 
 def halves(network: Network) -> dict[str, int]:
-    return {group.name: max(1, group.n_classes // 2) * group.step for group in find_channel_groups(network).groups}
+    return {group.name: max(1, group.n_classes // 2) * group.step for group in network.channels.groups}
 
 
 def test_the_groups_are_those_expected(case: Case, traced: Network) -> None:
-    found = find_channel_groups(traced).groups
+    found = traced.channels.groups
     assert [(group.producers, group.width, group.step) for group in found] == case.groups
 
 

@@ -9,7 +9,7 @@ from torch.nn.utils import parametrizations
 
 from parefront.hardware_profiles.errors import SpaceError
 from parefront.spaces import Network, trace
-from parefront.spaces.channel_groups import unprunable
+from parefront.spaces.channel_removal import unprunable
 from parefront.spaces.rewriting import ACTIVATIONS, Split, drop_identities, fold_constants, undo_in_place
 
 
