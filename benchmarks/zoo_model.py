@@ -35,6 +35,7 @@ from parefront.spaces import (
     finish,
     prepare,
     reestimate_batch_norm,
+    set_linearity,
     simulate,
     trace,
 )
@@ -191,6 +192,7 @@ def _try(network: Network, configuration: Configuration, kind: str, images: Tens
     tried = Tried(kind, len(configuration))
     try:
         module = prepare(network, configuration)
+        set_linearity(module, 1.0)  # as after a fine-tune: statistics of the network that will be deployed
         reestimate_batch_norm(module, images, n_batches=1)
         finished = finish(module, configuration, images)
         tried.parameters = round(sum(p.numel() * p.element_size() for p in finished.module.parameters()) / weights, 3)

@@ -62,7 +62,7 @@ def _attribute(node: NodeProto, name: str, default: int) -> int:
 def _per_channel(
     graph: GraphProto, index: GraphIndex, source: NodeProto, tensor: str, n_channels: int
 ) -> list[NodeProto]:
-    """The nodes that give a tensor per channel: from the integers of `source`, or from the tensor made integers again."""
+    """The nodes that give a tensor per channel: from the integers of `source`, or from its own made anew."""
     nodes = []
     integers = source.input[0]
     if tensor != source.output[0]:

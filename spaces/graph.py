@@ -103,7 +103,7 @@ def run_without_data(root: nn.Module, node: fx.Node, args: Any, kwargs: Any, mod
 
 
 def _keeps_shape(root: nn.Module, node: fx.Node, args: Any) -> bool:
-    """Whether a node calls a module that gives what it gets, as to shapes; running BatchNorm to see costs milliseconds."""
+    """Whether a node calls a module that gives what it gets, as to shapes; running a norm to see costs milliseconds."""
     unit = module_of(root, node)
     if isinstance(unit, nn.modules.batchnorm._BatchNorm):
         return not unit.training and unit.num_features == args[0].shape[1]

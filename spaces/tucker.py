@@ -33,6 +33,7 @@ class Tucker:
         return [
             Offer(ranks, _lost_by_both(inner, outer, ranks), notes.get(ranks, ""))
             for ranks in dict.fromkeys([*by_energy, *notes])
+            if ranks[0] <= len(inner) and ranks[1] <= len(outer)  # the grid is wider than a stem's three inputs
         ]
 
     def stages(self, ranks: Ranks, in_channels: int, out_channels: int, n_axes: int) -> tuple[Stage, ...]:

@@ -69,3 +69,7 @@ def test_a_kernel_of_one_pixel_is_not_for_tucker() -> None:
     assert not Tucker().fits(Source(nn.Conv2d(8, 8, 1)))
     assert not Tucker().fits(Source(nn.Linear(8, 8)))
     assert Tucker().fits(Source(nn.Conv1d(8, 8, 3)))
+
+
+def test_no_rank_is_larger_than_the_channels_it_stands_for() -> None:
+    assert Tucker().offers(convolution(random(48, 3, 3, 3)), grid=8) == []
