@@ -6,13 +6,14 @@ BENCH_FLAGS ?=
 PYTHON ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench clean
+.PHONY: help demo test check bench zoo clean
 
 help:
 	@echo 'make demo    search the embedded task, print the front, write an HTML report (runs/demo)'
 	@echo 'make test    check the code, then run every test'
 	@echo 'make check   formatting, lint, types and the order of the floors only'
-	@echo 'make bench   run every benchmark in full; BENCH_FLAGS=--quick for a reduced run'
+	@echo 'make bench   run the benchmarks in full; BENCH_FLAGS=--quick for a reduced run'
+	@echo 'make zoo     every torchvision model through every technique (an hour); writes docs/coverage.md'
 	@echo 'make clean   remove caches and build outputs; the environment and runs/ stay'
 	@echo
 	@echo 'PYTHON=... picks the interpreter (3.11 or newer) that the environment is made with.'
@@ -26,8 +27,11 @@ test: check
 check: $(VENV)/.installed-dev
 	$(BIN)/python scripts/check
 
-bench: $(VENV)/.installed-dev
-	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python -P "$$script" $(BENCH_FLAGS); done
+bench: $(VENV)/.installed-peers
+	@set -e; for name in main_job techniques; do echo "== $$name"; $(BIN)/python -m benchmarks.$$name $(BENCH_FLAGS); done
+
+zoo: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks.zoo --jobs 2
 
 clean:
 	rm -rf build dist .typing .mypy_cache .pytest_cache .ruff_cache parefront.egg-info
@@ -49,3 +53,7 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/python
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --disable-pip-version-check -e '.[dev]'
 	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-peers: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --disable-pip-version-check -e '.[dev,peers]'
+	@touch $@ $(VENV)/.installed $(VENV)/.installed-dev

@@ -5,7 +5,7 @@ Torch-Pruning at uniform ratios from 12.5 to 87.5 % (widths rounded to multiples
 network as our members got (same steps, rates, distillation and seed), then ONNX Runtime's own static int8 quantization;
 the best of those that lose at most one point. Both are measured by the same meter against the same reference.
 
-    python benchmarks/main_job.py [--quick] [--out FILE]
+    python -m benchmarks.main_job [--quick] [--out FILE]
 
 Prints a table, and as its last line one JSON object of the figures.
 """

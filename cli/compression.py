@@ -13,6 +13,7 @@ from ..evaluators.by_hand import FIDELITIES, Compressed, compress_by_hand
 from ..evaluators.workbench import draw_calibration
 from ..hardware_profiles import HardwareProfile, check_host
 from ..hardware_profiles.errors import ExportError, SearchError, SpaceError
+from ..hardware_profiles.runtimes.runtime import copy_external_data
 from ..spaces import DEFAULT_OPTIONS, Choice, CompressionOptions, Configuration, find_space, observe, trace
 from ..tasks import Task, TaskData, available_network
 from .assignments import Assigned, assign
@@ -125,6 +126,7 @@ def _write(candidate: Evaluation, configuration: Configuration, to: Path) -> Non
     partial = to.with_name(f".{to.name}.partial")
     try:
         shutil.copyfile(candidate.artefact, partial)
+        copy_external_data(candidate.artefact, to)
         partial.replace(to)
     finally:
         partial.unlink(missing_ok=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ..hardware_profiles.runtimes import get_runtime
+from ..hardware_profiles.runtimes.runtime import copy_external_data
 from ..search.front import objectives
 from ..search.trial import Trial
 from .load import ResultsError, Run
@@ -43,6 +44,7 @@ def export_member(run: Run, pick: str, path: Path) -> str:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         shutil.copyfile(source, partial)
+        copy_external_data(source, path)
         _check_copy(run, source, partial)
         partial.replace(path)
     finally:

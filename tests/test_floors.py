@@ -18,7 +18,7 @@ FLOORS = ("hardware_profiles", "spaces", "training", "tasks", "evaluators", "sea
 OWNERS = {
     "ray": ("search/ray_executor.py", "search/tune_searcher.py", "search/sweep.py"),
     "tensorly": ("spaces/cp.py",),
-    "torch_pruning": ("spaces/channel_groups.py",),
+    "torch_pruning": (),  # the opponent in a benchmark
     "optuna": ("search/",),
     "plotly": ("results/",),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +79,16 @@ def executed_precision(times: Sequence[OperatorTime]) -> ExecutedPrecision:
 def external_data(path: Path) -> Path:
     """The file beside an artefact that holds the weights of a network too large for one file."""
     return path.with_name(f"{path.name}.data")
+
+
+def copy_external_data(source: Path, target: Path) -> None:
+    """Copies the weights that lie beside a model file into another folder, where its copy looks for them.
+
+    They keep their name, which stands in the model.
+    """
+    weights = external_data(source)
+    if weights.exists() and weights.parent.resolve() != target.parent.resolve():
+        shutil.copyfile(weights, target.parent / weights.name)
 
 
 Inputs: TypeAlias = "NDArray[Any] | tuple[NDArray[Any], ...]"
