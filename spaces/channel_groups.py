@@ -10,7 +10,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from .channel_labels import ChannelMap, Holder, Numbers
+from .channel_map import ChannelMap, Holder, Numbers
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from torch import Tensor, fx, nn
 
 from ..hardware_profiles.errors import SpaceError
 from .channel_groups import ChannelGroup, group_channels
-from .channel_labels import ChannelMap, Numbers
+from .channel_map import ChannelMap, Numbers
 from .importance import class_scores
 from .network import Network
 from .shrink import shrink

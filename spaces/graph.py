@@ -128,6 +128,12 @@ def module_of(module: nn.Module, node: object) -> nn.Module | None:
     return None
 
 
+def attribute_of(module: nn.Module, node: fx.Node) -> Any:
+    """The parameter, buffer or other attribute of a module that a `get_attr` node reads."""
+    owner, _, name = str(node.target).rpartition(".")
+    return getattr(module.get_submodule(owner), name)
+
+
 def replace_module(module: nn.Module, name: str, new: nn.Module) -> None:
     """Puts `new` in the place of the submodule called `name`."""
     parent, _, child = name.rpartition(".")

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..hardware_profiles.errors import SpaceError, unknown_name
-from .channel_labels import ChannelMap, Holder, Numbers
+from .channel_map import ChannelMap, Holder, Numbers
 from .graph import TransposedConvolution, is_layer
 
 Entries: TypeAlias = Callable[[nn.Module, Holder], Tensor | None]

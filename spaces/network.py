@@ -13,8 +13,8 @@ from torch import Tensor, fx, nn
 
 from ..hardware_profiles.errors import SpaceError
 from .attention import open_attention
+from .channel_follower import ChannelFollower
 from .channel_groups import Channels, group_channels
-from .channel_labels import ChannelFollower
 from .graph import (
     Convolution,
     LayerModule,
@@ -28,15 +28,17 @@ from .graph import (
     replace_module,
     shape_of,
 )
-from .operations import Kind, kind_of
-from .rewriting import (
+from .modularise import (
     ACTIVATIONS,
-    drop_identities,
-    fold_constants,
-    free_flattening_of_sizes,
     give_each_activation_a_module,
     give_each_layer_a_module,
     give_each_split_a_module,
+)
+from .operations import Kind, kind_of
+from .rewriting import (
+    drop_identities,
+    fold_constants,
+    free_flattening_of_sizes,
     make_weights_plain,
     undo_in_place,
 )

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from .attention import HeadAttention
 from .linearise import LinearisedActivation
-from .rewriting import Split
+from .modularise import Split
 
 
 class Kind(enum.Enum):

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from torch import fx
 
 from ..hardware_profiles.profile import Capabilities
+from .channel_follower import follow_channels
 from .channel_groups import ChannelGroup
-from .channel_labels import follow_channels
 from .channel_removal import prune_channels, unprunable
 from .factorize import last_factor
 from .network import Network

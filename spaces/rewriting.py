@@ -1,12 +1,10 @@
-"""Brings a traced graph into one form: layers and activations are modules, nothing overwritten, no size spelt out."""
+"""Brings a traced graph into a plain form: nothing overwritten, constants computed once, no size spelt out."""
 
 from __future__ import annotations
 
-import copy
 import inspect
 import operator
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable
 from typing import Any, cast
 
 import torch
@@ -15,29 +13,8 @@ from torch.nn import functional
 from torch.nn.utils import parametrize
 
 from ..hardware_profiles.errors import SpaceError
-from .graph import free_name, module_of, replace_module, run_node, shape_of
+from .graph import attribute_of, free_name, module_of, run_node, shape_of
 
-_FUNCTIONAL_ACTIVATIONS: dict[Any, Callable[..., nn.Module]] = {
-    torch.relu: nn.ReLU,
-    torch.sigmoid: nn.Sigmoid,
-    torch.tanh: nn.Tanh,
-    functional.relu: nn.ReLU,
-    functional.relu6: nn.ReLU6,
-    functional.leaky_relu: nn.LeakyReLU,
-    functional.elu: nn.ELU,
-    functional.silu: nn.SiLU,
-    functional.gelu: nn.GELU,
-    functional.mish: nn.Mish,
-    functional.hardswish: nn.Hardswish,
-    functional.hardsigmoid: nn.Hardsigmoid,
-    functional.hardtanh: nn.Hardtanh,
-    functional.sigmoid: nn.Sigmoid,
-    functional.tanh: nn.Tanh,
-    "relu": nn.ReLU,
-    "relu_": partial(nn.ReLU, inplace=True),
-    "sigmoid": nn.Sigmoid,
-    "tanh": nn.Tanh,
-}
 OUT_OF_PLACE: dict[Any, Callable[..., Any]] = {
     operator.iadd: operator.add,
     operator.isub: operator.sub,
@@ -45,31 +22,11 @@ OUT_OF_PLACE: dict[Any, Callable[..., Any]] = {
     operator.itruediv: operator.truediv,
 }
 """Operators that overwrite their first operand, each with the one that does not."""
-_LINEAR: frozenset[Any] = frozenset({functional.linear, torch._C._nn.linear})
 _VIEWS = (
     "view view_as reshape permute transpose t swapaxes movedim flatten unflatten squeeze unsqueeze expand expand_as "
     "chunk split tensor_split unbind narrow select contiguous detach getitem getattr"
 )
 _RESHAPES: frozenset[Any] = frozenset({torch.reshape, "view", "reshape"})
-_SPLITS: frozenset[Any] = frozenset({torch.split, torch.chunk, torch.tensor_split, "split", "chunk", "tensor_split"})
-
-
-class Split(nn.Module):
-    """Divides an axis into parts whose sizes pruning can change.
-
-    Attributes:
-        sizes: Of the parts.
-        dim: The axis.
-    """
-
-    def __init__(self, sizes: list[int], dim: int) -> None:
-        super().__init__()
-        self.sizes = sizes
-        self.dim = dim
-
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Parts whose sizes along the axis add up to that of `x`."""
-        return torch.split_with_sizes(x, self.sizes, self.dim)
 
 
 def make_weights_plain(model: nn.Module) -> None:
@@ -101,7 +58,7 @@ def fold_constants(module: fx.GraphModule) -> None:
         if not trained.isdisjoint(node.all_input_nodes):
             trained.add(node)
         if node.op == "get_attr":
-            value = _attribute(module, node)
+            value = attribute_of(module, node)
             if isinstance(value, nn.Parameter) and value.requires_grad:
                 trained.add(node)
             constant[node] = value.detach().clone() if isinstance(value, Tensor) else value
@@ -151,58 +108,6 @@ def undo_in_place(module: fx.GraphModule) -> None:
     module.recompile()
 
 
-def give_each_activation_a_module(module: fx.GraphModule) -> None:
-    """Functional activations and activation modules called several times become one module per call.
-
-    Folding linearises single activations, which a shared module would not allow.
-    """
-    seen: set[str] = set()
-    for node in module.graph.nodes:
-        shared = isinstance(module_of(module, node), ACTIVATIONS) and str(node.target) in seen
-        functional_type = (
-            _FUNCTIONAL_ACTIVATIONS.get(node.target) if node.op in ("call_function", "call_method") else None
-        )
-        if shared:
-            activation = copy.deepcopy(module.get_submodule(str(node.target)))
-            node.target = free_name(module, str(node.target))
-            module.add_submodule(str(node.target), activation)
-        elif functional_type is not None:
-            options = {key: value for key, value in node.kwargs.items() if key != "input"}
-            activation = functional_type(*node.args[1:], **options).train(module.training)
-            _call_instead(module, node, activation, (node.all_input_nodes[0],))
-        if node.op == "call_module":
-            seen.add(str(node.target))
-    module.recompile()
-
-
-def give_each_layer_a_module(module: fx.GraphModule) -> None:
-    """`linear` and `layer_norm` called as functions on the model's parameters become modules."""
-    for node in list(module.graph.nodes):
-        if node.op == "call_function" and node.target in _LINEAR:
-            _make_linear(module, node)
-        elif node.op == "call_function" and node.target is functional.layer_norm:
-            _make_layer_norm(module, node)
-    module.graph.eliminate_dead_code()
-    read = {str(node.target) for node in module.graph.nodes if node.op == "get_attr"}
-    for name in [name for name, _ in module.named_parameters(recurse=False) if name not in read]:
-        delattr(module, name)
-    module.recompile()
-
-
-def give_each_split_a_module(module: fx.GraphModule) -> None:
-    """`split` and `chunk` become modules that hold the sizes, so that pruning can change them; shapes must be known."""
-    for node in list(module.graph.nodes):
-        if node.op not in ("call_function", "call_method") or node.target not in _SPLITS:
-            continue
-        source = node.all_input_nodes[0]
-        dim = node.args[2] if len(node.args) > 2 else node.kwargs.get("dim", 0)
-        if not isinstance(dim, int) or len(node.all_input_nodes) > 1 or dim % len(shape_of(source)) == 0:
-            continue  # the batch, or sizes that are computed
-        sizes = [part.shape[dim] for part in node.meta["tensor_meta"]]
-        _call_instead(module, node, Split(sizes, dim), (source,))
-    module.recompile()
-
-
 def free_flattening_of_sizes(module: fx.GraphModule) -> None:
     """`x.view(-1, 400)` becomes `torch.flatten(x, 1)`, which stays right when pruning leaves fewer than 400."""
     for node in module.graph.nodes:
@@ -214,28 +119,6 @@ def free_flattening_of_sizes(module: fx.GraphModule) -> None:
             node.op, node.target, node.args, node.kwargs = "call_function", torch.flatten, (source, 1), {}
     module.graph.eliminate_dead_code()
     module.recompile()
-
-
-ACTIVATIONS = (
-    nn.ReLU,
-    nn.ReLU6,
-    nn.LeakyReLU,
-    nn.ELU,
-    nn.SiLU,
-    nn.GELU,
-    nn.Mish,
-    nn.Hardswish,
-    nn.Hardsigmoid,
-    nn.Hardtanh,
-    nn.Tanh,
-    nn.Sigmoid,
-)
-
-
-def _call_instead(module: fx.GraphModule, node: fx.Node, new: nn.Module, args: tuple[fx.Node, ...]) -> None:
-    name = free_name(module, node.name)
-    module.add_submodule(name, new)
-    node.op, node.target, node.args, node.kwargs = "call_module", name, args, {}
 
 
 def _overwrites(module: fx.GraphModule, node: fx.Node) -> bool:
@@ -302,42 +185,6 @@ def _viewed(module: nn.Module, node: fx.Node) -> fx.Node:
     return node
 
 
-def _arguments(node: fx.Node, *names: str) -> Iterator[Any]:
-    """A call's arguments by name, None where one is left out."""
-    for position, name in enumerate(names):
-        yield node.args[position] if position < len(node.args) else node.kwargs.get(name)
-
-
-def _make_linear(module: fx.GraphModule, node: fx.Node) -> None:
-    """A module of the weight's name, with the weight and the bias that the function was called with."""
-    source, weight, bias = _arguments(node, "input", "weight", "bias")
-    if not _is_parameter(weight) or not (bias is None or _is_parameter(bias)):
-        return
-    values = _attribute(module, weight), None if bias is None else _attribute(module, bias)
-    name = str(weight.target).removesuffix(".weight")
-    owner = module.get_submodule(name) if name != weight.target else None
-    if not isinstance(owner, nn.Linear) or owner.weight is not values[0] or owner.bias is not values[1]:
-        layer = nn.Linear(values[0].shape[1], values[0].shape[0], bias=False, device="meta")
-        layer.weight = values[0]
-        layer.register_parameter("bias", values[1])
-        if owner is None or isinstance(owner, nn.Linear):
-            name = free_name(module, str(weight.target).replace(".", "_"))
-            module.add_submodule(name, layer)
-        else:
-            replace_module(module, name, layer)
-    node.op, node.target, node.args, node.kwargs = "call_module", name, (source,), {}
-
-
-def _make_layer_norm(module: fx.GraphModule, node: fx.Node) -> None:
-    source, shape, weight, bias, eps = _arguments(node, "input", "normalized_shape", "weight", "bias", "eps")
-    if not _is_parameter(weight) or not _is_parameter(bias):
-        return
-    norm = nn.LayerNorm(list(shape), eps=1e-5 if eps is None else float(eps))
-    norm.weight = _attribute(module, weight)
-    norm.bias = _attribute(module, bias)
-    _call_instead(module, node, norm.train(module.training), (source,))
-
-
 def _computes(node: fx.Node) -> bool:
     """Whether a node gives something other than an argument, a result or a module's own."""
     return node.op not in ("placeholder", "output") and (bool(node.all_input_nodes) or node.op == "call_function")
@@ -352,12 +199,3 @@ def _is_filled(node: fx.Node) -> bool:
 def _filled(node: fx.Node) -> Tensor:
     value: Tensor = getattr(torch.zeros(()), str(node.target))(*node.args[1:], **node.kwargs)
     return value
-
-
-def _is_parameter(node: Any) -> bool:
-    return isinstance(node, fx.Node) and node.op == "get_attr"
-
-
-def _attribute(module: nn.Module, node: fx.Node) -> Any:
-    owner, _, name = str(node.target).rpartition(".")
-    return getattr(module.get_submodule(owner), name)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from .channel_labels import Holder
+from .channel_map import Holder
 from .graph import TransposedConvolution
 
 

@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from parefront.hardware_profiles.errors import SpaceError
 from parefront.spaces import trace
+from parefront.spaces.channel_follower import follow_channels
 from parefront.spaces.channel_groups import ChannelGroup, Channels
-from parefront.spaces.channel_labels import follow_channels
 from parefront.spaces.channel_removal import prune_channels, share_weights, unprunable
 
 

@@ -8,8 +8,8 @@ from torch.nn import functional
 
 from parefront.spaces.attention import HeadAttention, HeadWeights
 from parefront.spaces.linearise import LinearisedActivation
+from parefront.spaces.modularise import Split
 from parefront.spaces.operations import Kind, kind_of
-from parefront.spaces.rewriting import Split
 
 
 class OwnActivation(nn.ReLU):

@@ -10,7 +10,7 @@ from torch.nn.utils import parametrizations
 from parefront.hardware_profiles.errors import SpaceError
 from parefront.spaces import Network, trace
 from parefront.spaces.channel_removal import unprunable
-from parefront.spaces.rewriting import ACTIVATIONS, Split, drop_identities, fold_constants, undo_in_place
+from parefront.spaces.rewriting import drop_identities, fold_constants, undo_in_place
 
 
 class Model(nn.Module):
@@ -19,8 +19,8 @@ class Model(nn.Module):
     def __init__(self, forward: Callable[..., Tensor]) -> None:
         super().__init__()
         torch.manual_seed(0)
-        self.linear, self.norm, self.relu = nn.Linear(4, 4), nn.LayerNorm(4), nn.ReLU(inplace=True)
-        self.weight, self.bias = nn.Parameter(torch.randn(3, 4)), nn.Parameter(torch.randn(3))
+        self.linear, self.relu = nn.Linear(4, 4), nn.ReLU(inplace=True)
+        self.bias = nn.Parameter(torch.randn(3))
         self.frozen = nn.Parameter(torch.randn(4), requires_grad=False)
         self.register_buffer("table", torch.randn(4))
         self.index: Tensor
@@ -215,84 +215,7 @@ def test_part_of_a_tensor_must_not_be_overwritten() -> None:
         undo_in_place(module)
 
 
-# Activations and layers are modules.
-
-
-@pytest.mark.parametrize(
-    ("activation", "expected"),
-    [
-        (lambda x: functional.gelu(x, approximate="tanh"), nn.GELU("tanh")),
-        (lambda x: functional.leaky_relu(x, 0.3), nn.LeakyReLU(0.3)),
-        (lambda x: functional.elu(input=x, alpha=2.0), nn.ELU(2.0)),
-        (lambda x: functional.hardtanh(x, -2, 3), nn.Hardtanh(-2, 3)),
-        (lambda x: functional.relu6(input=x), nn.ReLU6()),
-        (lambda x: functional.silu(x * 1, True), nn.SiLU()),
-        (lambda x: (x * 1).relu_(), nn.ReLU()),
-        (lambda x: x.sigmoid(), nn.Sigmoid()),
-        (torch.tanh, nn.Tanh()),
-    ],
-)
-def test_functional_activations_keep_their_options(activation: Callable[[Tensor], Tensor], expected: nn.Module) -> None:
-    network = traced(lambda m, x: activation(x))
-    (found,) = [module for module in network.module.modules() if isinstance(module, ACTIVATIONS)]
-    assert repr(found) == repr(expected)
-
-
-def test_linear_functions_become_layers() -> None:
-    def forward(m: Model, x: Tensor) -> Tensor:
-        x = functional.linear(x, m.linear.weight, m.linear.bias)
-        return functional.linear(functional.linear(x, m.weight, bias=m.bias), m.weight.t())
-
-    network = traced(forward)
-    # The first is the module whose parameters it reads; the last reads what is computed from a parameter.
-    assert [(each.name, each.in_channels, each.out_channels) for each in network.layers][:2] == [
-        ("linear", 4, 4),
-        ("weight_1", 4, 3),
-    ]
-    assert "weight" not in dict(network.module.named_parameters())
-
-
-def test_a_linear_function_without_its_modules_bias_is_a_layer_of_its_own() -> None:
-    network = traced(lambda m, x: functional.linear(x, m.linear.weight) + m.linear(x))
-    assert [(each.name, each.n_calls) for each in network.layers] == [("linear_weight_1", 2), ("linear", 2)]
-    reasons = {item.name: item.reason for item in network.left_alone}
-    assert reasons == {
-        "linear": "its weight is tied to that of linear_weight_1",
-        "linear_weight_1": "its weight is tied to that of linear",
-    }
-
-
-def test_layer_norm_functions_become_modules() -> None:
-    network = traced(lambda m, x: functional.layer_norm(x, (4,), m.norm.weight, m.norm.bias, 0.1))
-    assert called(network) == ["LayerNorm"]
-    (norm,) = [module for module in network.module.modules() if isinstance(module, nn.LayerNorm)]
-    assert norm.eps == 0.1
-
-
-def test_a_layer_norm_without_parameters_is_left_as_it_is() -> None:
-    assert called(traced(lambda m, x: functional.layer_norm(x, (4,)))) == ["layer_norm"]
-
-
 # Sizes are not spelt out.
-
-
-@pytest.mark.parametrize(
-    ("split", "sizes"),
-    [
-        (lambda x: x.split(3, dim=1), [3, 1]),
-        (lambda x: torch.split(x, [1, 2, 1], -1), [1, 2, 1]),
-        (lambda x: torch.chunk(x, 3, 1), [2, 2]),
-        (lambda x: x.tensor_split(3, 1), [2, 1, 1]),
-    ],
-)
-def test_splits_become_modules(split: Callable[[Tensor], tuple[Tensor, ...]], sizes: list[int]) -> None:
-    network = traced(lambda m, x: torch.cat(split(x)[::-1], 1))
-    (found,) = [module for module in network.module.modules() if isinstance(module, Split)]
-    assert found.sizes == sizes
-
-
-def test_a_split_of_the_batch_is_left_as_it_is() -> None:
-    assert "Split" not in called(traced(lambda m, x: torch.cat(x.split(1)[::-1])))
 
 
 @pytest.mark.parametrize("forward", [lambda m, x: x.view(-1, 4), lambda m, x: torch.reshape(x, (x.size(0), -1))])

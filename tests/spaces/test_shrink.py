@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, fx, nn
 
 from parefront.spaces.attention import HeadAttention
-from parefront.spaces.channel_labels import Holder
-from parefront.spaces.rewriting import Split
+from parefront.spaces.channel_map import Holder
+from parefront.spaces.modularise import Split
 from parefront.spaces.shrink import shrink
 
 

@@ -36,15 +36,6 @@ def line_of(text: str) -> int:
     return 1 + next(i for i, line in enumerate(Path(__file__).read_text().splitlines()) if text in line)
 
 
-def by_shape(m: Model, x: Tensor) -> Tensor:
-    if x.shape[1] > 3:
-        return x
-    x = m.conv(x)
-    if x.size(1) == 4 and x.dim() == 4 and not x.requires_grad and len(x.shape) == x.ndim:
-        return x * len(x.shape)
-    return x
-
-
 def by_range(m: Model, x: Tensor) -> Tensor:
     x = m.conv(x)
     total = torch.zeros_like(x[:, 0])
@@ -65,28 +56,6 @@ def by_iteration(m: Model, x: Tensor) -> Tensor:
     return torch.stack([row for row, _ in zip(rows, range(3), strict=False)], 1)
 
 
-def by_numbers(m: Model, x: Tensor) -> Tensor:
-    scale = float(x.shape[2]) ** -0.5
-    height = x.shape[2]
-    height += 1  # a number, of which the old value is used below
-    return m.conv(x) * scale + height - int(x.shape[2] / 2)
-
-
-def by_alias(m: Model, x: Tensor) -> Tensor:
-    x = m.conv(x)
-    same = x
-    same += 1
-    same *= 2
-    same -= 3
-    same /= 4
-    return x + 1
-
-
-def by_kind(m: Model, x: Tensor) -> Tensor:
-    x = m.conv(x).to(dtype=x.dtype, device=x.device)
-    return x.double() if x.dtype == torch.float32 else x
-
-
 def by_wrapped_function(m: Model, x: Tensor) -> Tensor:
     return m.conv(doubled(x, 2))
 
@@ -97,13 +66,9 @@ def by_constants(m: Model, x: Tensor) -> Tensor:
 
 
 FORWARDS = [
-    by_shape,
     by_range,
     by_unpacking,
     by_iteration,
-    by_numbers,
-    by_alias,
-    by_kind,
     by_wrapped_function,
     by_constants,
 ]
