@@ -13,7 +13,7 @@ from .quantized_layers import Convolution, Int8Convolution, Int8Linear, Rounding
 from .weight_only import WeightOnlyLinear
 
 
-def lower(module: fx.GraphModule, plan: PrecisionPlan) -> fx.GraphModule:
+def lower(module: fx.GraphModule, plan: PrecisionPlan, *, counts_steps: bool = False) -> fx.GraphModule:
     """Gives the network with its planned layers and values in few bits: run by torch, the simulation of the plan.
 
     A value that an integer operation makes is handed on in integers, whoever reads it. A value that a float operation
@@ -22,6 +22,8 @@ def lower(module: fx.GraphModule, plan: PrecisionPlan) -> fx.GraphModule:
     Args:
         module: A finished network (BN folded); it is left as it is.
         plan: The tensors to quantise, by the names of `precision`.
+        counts_steps: Whether a convolution gives its output in steps of the output's scale where only a rounding reads
+            it: to the last bit what runtimes compute, but no longer values that others could look at.
 
     Raises:
         ExportError: The plan names what is not there, or what cannot execute so.
@@ -36,7 +38,11 @@ def lower(module: fx.GraphModule, plan: PrecisionPlan) -> fx.GraphModule:
             put_module(lowered, str(node.target), _quantized(lowered, node, plan))
     for name, node in values.items():
         readers = [user for user in node.users if node in integer_nodes or user in integer_nodes]
-        _insert_rounding(lowered, node, Rounding(plan.tensors[f"{name}.value"]), readers)
+        rounding = Rounding(plan.tensors[f"{name}.value"])
+        convolution = _convolution_behind(lowered, node) if counts_steps and node in integer_nodes else None
+        if convolution is not None:
+            convolution.output_step, rounding.reads_steps = plan.tensors[f"{name}.value"].scale[0], True
+        _insert_rounding(lowered, node, rounding, readers)
     lowered.recompile()
     return lowered
 
@@ -61,6 +67,17 @@ def _integer_nodes(module: fx.GraphModule, plan: PrecisionPlan, values: set[fx.N
             if result in values and values.issuperset(node.all_input_nodes):
                 found |= {node, result}
     return found
+
+
+def _convolution_behind(module: nn.Module, node: fx.Node) -> Int8Convolution | None:
+    """The int8 convolution that makes a value, with nothing or a ReLU between, which keeps steps apart as well."""
+    called = module.get_submodule(str(node.target)) if node.op == "call_module" else None
+    if isinstance(called, nn.ReLU):
+        source = node.all_input_nodes[0]
+        called = module.get_submodule(str(source.target)) if source.op == "call_module" else None
+        if len(source.users) > 1:
+            return None
+    return called if isinstance(called, Int8Convolution) else None
 
 
 def _quantized(module: fx.GraphModule, node: fx.Node, plan: PrecisionPlan) -> nn.Module:

@@ -36,13 +36,15 @@ class Rounding(nn.Module):
         self.register_buffer("scale", torch.tensor(quantization.scale[0]))
         self.register_buffer("zero_point", torch.tensor(quantization.zero_point[0], dtype=torch.uint8))
         self._step, self._zero = float(self.scale), float(quantization.zero_point[0])
+        self.reads_steps = False  # whether the input is counted in steps of the scale already
 
     def forward(self, x: Tensor) -> Tensor:
         """Gives a tensor of the same shape."""
         if is_in_onnx_export():
             quantized: Tensor = _QuantizeDequantize.apply(x, self.scale, self.zero_point)
             return quantized
-        integers = torch.div(x, self._step).round_().add_(self._zero).clamp_(0, 255)
+        steps = x.clone() if self.reads_steps else torch.div(x, self._step)
+        integers = steps.round_().add_(self._zero).clamp_(0, 255)
         return integers.sub_(self._zero).mul_(self._step)
 
 
@@ -65,6 +67,7 @@ class Int8Convolution(nn.Module):
         # Its way of padding and its strides are used, its parameters are not: they would be exported beside ours.
         self._layer = [layer]
         self._input_scale = input_scale
+        self.output_step: float | None = None  # the scale of its output, where it is to be counted in steps of it
         _register_integers(self, layer, quantization, input_scale)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -80,7 +83,9 @@ class Int8Convolution(nn.Module):
         broad = [-1, *[1] * (self.weight.dim() - 2)]
         if self.bias is not None:
             sums.add_(self.bias.float().reshape(broad))
-        return sums.mul_((self.scale * self._input_scale).reshape(broad))
+        factors = torch.tensor(self._input_scale) * self.scale
+        # One factor from sums to steps, as runtimes have: two would round differently.
+        return sums.mul_((factors if self.output_step is None else factors / self.output_step).reshape(broad))
 
 
 class Int8Linear(nn.Module):

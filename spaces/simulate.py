@@ -10,4 +10,4 @@ from ..hardware_profiles.precision import PrecisionPlan
 
 def simulate(module: fx.GraphModule, plan: PrecisionPlan) -> fx.GraphModule:
     """The network with its plan's rounding done in float, to compare the runtime's outputs with."""
-    return lower(module, plan)
+    return lower(module, plan, counts_steps=True)
