@@ -26,7 +26,7 @@ from ..spaces import (
 )
 from ..tasks import Task, available_network
 
-N_CALIBRATION = 32
+N_CALIBRATION = 8
 """Inputs that ranges are calibrated on: enough for a structure whose accuracy nobody asks for."""
 
 
