@@ -42,6 +42,10 @@ class ExportError(ParefrontError):
     """A network could not be written as, or verified against, a deployable file."""
 
 
+_MOST_SHOWN = 12
+_SHOWN = 5
+
+
 def unknown_name(kind: str, value: str, known: Iterable[str]) -> str:
     """Words the message for a name that is not known, the most similar known name first.
 
@@ -61,5 +65,7 @@ def unknown_name(kind: str, value: str, known: Iterable[str]) -> str:
     names = sorted(sorted(set(known)), key=similarity, reverse=True)
     if not names:
         return f"unknown {kind} {value!r}: no {kind} is known here"
+    if len(names) > _MOST_SHOWN:
+        return f"unknown {kind} {value!r}: the closest of {len(names)} are {', '.join(names[:_SHOWN])}"
     plural = f"known {kind}s are" if len(names) > 1 else f"the only known {kind} is"
     return f"unknown {kind} {value!r}: {plural} {', '.join(names)}"

@@ -118,7 +118,7 @@ def test_a_structure_needs_no_training_and_may_start_from_a_file(run: Command, t
     ("arguments", "message"),
     [
         ((), "nothing is set: say what to compress"),
-        (("--set", "bits/stems=8"), "unknown site 'bits/stems': known sites are bits/stem, "),
+        (("--set", "bits/stems=8"), "unknown site 'bits/stems': the closest of 13 are bits/stem, "),
         (("--set", "prune/hidden=17"), "prune/hidden must be one of 16, "),
         (("--set", "fold/block.conv1=on", "--set", "bits/block.conv2=8"), "bits/block.conv2=8 has no effect: "),
         (("--from", "nowhere.json"), "--from must be a readable configuration file, got 'nowhere.json'"),

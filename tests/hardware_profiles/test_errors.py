@@ -32,3 +32,9 @@ def test_every_error_is_a_parefront_error() -> None:
     names = ["Profile", "Space", "Task", "Search", "Training", "Measurement", "Export"]
 
     assert all(issubclass(getattr(errors, f"{name}Error"), ParefrontError) for name in names)
+
+
+def test_of_many_names_only_the_closest_are_listed() -> None:
+    message = unknown_name("site", "bits/7", [f"bits/layer{i}" for i in range(40)])
+    assert message.startswith("unknown site 'bits/7': the closest of 40 are bits/layer7, ")
+    assert message.count("bits/layer") == 5
