@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import json
+import re
 import statistics
 import subprocess
 import sys
@@ -187,7 +188,8 @@ def _reasons(outcomes: list[Outcome]) -> dict[str, tuple[int, str]]:
     found: dict[str, tuple[int, str]] = {}
     for outcome in outcomes:
         for reason, n in outcome.get("left_alone", {}).items():
-            wording = "".join("N" if char.isdigit() else char for char in reason.split("'")[0].split("[")[0]).strip()
+            wording = re.sub(r"\d+(\.\d+)?", "N", re.sub(r"'[^' ]+'|'\[.*?\]'", "…", reason))
+            wording = re.sub(r"N(, N)+", "N, …", wording)
             count, model = found.get(wording, (0, outcome["model"]))
             found[wording] = (count + n, model)
     return dict(sorted(found.items(), key=lambda item: -item[1][0]))

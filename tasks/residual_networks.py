@@ -23,13 +23,7 @@ class FusedResidualBlock(nn.Module):
         self.project = nn.Conv2d(middle, out_channels, 1, bias=False)
         self.project_norm = nn.BatchNorm2d(out_channels)
         self.relu = nn.ReLU()
-        self.shortcut = (
-            nn.Identity()
-            if stride == 1 and in_channels == out_channels
-            else nn.Sequential(
-                nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels)
-            )
-        )
+        self.shortcut = _shortcut(in_channels, out_channels, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, in, h, w) → (n, out, h/stride, w/stride)."""
@@ -77,13 +71,7 @@ class BasicBlock(nn.Module):
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(out_channels)
         self.relu2 = nn.ReLU()
-        self.shortcut = (
-            nn.Identity()
-            if stride == 1 and in_channels == out_channels
-            else nn.Sequential(
-                nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels)
-            )
-        )
+        self.shortcut = _shortcut(in_channels, out_channels, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, in, h, w) → (n, out, h/stride, w/stride)."""
@@ -124,3 +112,10 @@ class CifarResNet(nn.Module):
     def _stage(in_channels: int, out_channels: int, stride: int, n_blocks: int) -> nn.Sequential:
         rest = [BasicBlock(out_channels, out_channels, 1) for _ in range(n_blocks - 1)]
         return nn.Sequential(BasicBlock(in_channels, out_channels, stride), *rest)
+
+
+def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module:
+    """The input itself, or a 1 x 1 projection where the shape changes."""
+    if stride == 1 and in_channels == out_channels:
+        return nn.Identity()
+    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels))
