@@ -94,8 +94,7 @@ def open_bench(task: Task, run: Run, directory: Path) -> Workbench:
     bench = Workbench(task, load_profile(HARDWARE), directory / "expert", seed=0)
     with np.load(run.artefacts / "baseline.npz", allow_pickle=False) as saved:
         bench.set_reference(saved["samples"], saved["test_samples"])
-        fp32_ms, int8_ms = saved["anchors_ms"].tolist()
-    bench.anchor((fp32_ms, int8_ms))
+        bench.anchor(json.loads(str(saved["anchors_ms"])))
     return bench
 
 
@@ -155,16 +154,16 @@ def quantize_by_onnxruntime(network: nn.Module, bench: Workbench, path: Path) ->
 
 def score_expert(bench: Workbench, ratio: float, path: Path, *, is_final: bool) -> Uniform:
     """The expert's file by the same measures as ours."""
-    scores = bench.score_artefact(path, is_quantized=True, is_final=is_final)
+    scores = bench.score_artefact(path, "int8", is_final=is_final)
     assert bench.latency is not None
-    fp32 = bench.latency.references.fp32
+    fp32 = bench.latency.references["fp32"]
     return Uniform(
         ratio,
         scores["latency_ms"].value,
         int(scores["size_bytes"].value),
         scores["accuracy_drop"].value,
         scores["test_drop"].value,
-        bench.latency.anchors_ms[0] / scores["latency_ms"].value,
+        bench.latency.anchors_ms["fp32"] / scores["latency_ms"].value,
         fp32.stat().st_size / scores["size_bytes"].value,
     )
 

@@ -32,7 +32,7 @@ class Request:
         start: A file with a configuration that the assignments change, or None.
         fidelity: `structure`, `short` or `full`.
         seed: Of all training.
-        to: The ONNX file to write.
+        to: The file to write.
         options: How the techniques work where there is more than one way.
     """
 
@@ -119,7 +119,7 @@ def _check_first(
 
 
 def _write(candidate: Evaluation, configuration: Configuration, to: Path) -> None:
-    """Writes the ONNX file and beside it the configuration; nothing where the export is not what it should be."""
+    """Writes the file and beside it the configuration; nothing where the export is not what it should be."""
     if candidate.reason:
         raise ExportError(f"nothing was written, because the result failed its check: {candidate.reason}")
     to.parent.mkdir(parents=True, exist_ok=True)

@@ -15,8 +15,9 @@ from ..results.wording import word_bytes
 from ..search.trial import Fidelity, State, Trial
 from ..spaces import Configuration
 from .compression import STRUCTURE, Outcome, configuration_path
+from .console import open_console
 from .inspection_tables import word_names
-from .tables import open_console, with_half_width
+from .tables import with_half_width
 
 
 def print_outcome(outcome: Outcome, fidelity: str, to: Path) -> None:

@@ -11,8 +11,8 @@ from rich.table import Table
 from ..evaluators.estimate import NEUTRAL, Answer, Estimate
 from ..results.wording import word_bytes, word_ratio
 from ..spaces import Choice, Site
+from .console import open_console
 from .inspection import Inspection, group_left_alone, group_sites, log10_configurations
-from .tables import open_console
 
 MAX_NAMED = 4
 """Names in one cell before the rest is only counted."""

@@ -11,6 +11,7 @@ import typer
 
 from .config import accept_config
 from .errors import EXIT_INTERRUPTED, run_program
+from .hardware import hardware_app
 
 if TYPE_CHECKING:
     from ..results import Run
@@ -21,7 +22,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-hardware_app = typer.Typer(help="Hardware profiles: what networks are measured on.", no_args_is_help=True)
 app.add_typer(hardware_app, name="hardware")
 
 TaskName = Annotated[
@@ -115,13 +115,14 @@ def search(
 def _conclude(directory: Path) -> None:
     """The closing summary: how much faster at what loss first, then the front, the time spent, the report."""
     from ..results import write_report
-    from .tables import print_front, print_times
+    from .tables import print_front, print_screening, print_times
 
     run = _load(directory)
     report = write_report(run, directory / "report.html")
     typer.secho(f"\n{run.summary}\n", bold=True)
     print_front(run)
     print_times(run)
+    print_screening(run)
     typer.echo(f"Report: {report}")
 
 
@@ -131,7 +132,7 @@ def front(
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
 ) -> None:
     """Print the Pareto front of a run."""
-    from .tables import front_records, print_front
+    from .tables import front_records, print_front, print_screening
 
     loaded = _load(run)
     if as_json:
@@ -139,6 +140,7 @@ def front(
         return
     typer.secho(loaded.summary, bold=True)
     print_front(loaded)
+    print_screening(loaded)
 
 
 @app.command()
@@ -149,7 +151,7 @@ def export(
         str, typer.Option(help='knee, a trial number, or a limit such as "accuracy_drop<=1pt" (the fastest within it).')
     ] = "accuracy_drop<=1pt",
 ) -> None:
-    """Write one member of the front as a deployable ONNX file, checked again after copying."""
+    """Write one member of the front as a deployable file, checked again after copying."""
     from ..results.export import export_member
 
     typer.echo(export_member(_load(run), pick, to))
@@ -227,7 +229,7 @@ def compress(
         str, typer.Option(metavar="FIDELITY", help="structure (nothing is trained), or the fine-tune short or full.")
     ] = "full",
     to: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The ONNX file to write.", show_default="TASK.onnx")
+        Path | None, typer.Option(metavar="FILE", help="The file to write.", show_default="TASK.onnx or TASK.pt2")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of training.")] = 0,
     importance: Importance = "l2",
@@ -237,6 +239,7 @@ def compress(
 ) -> None:
     """Compress a network as you say: train, export and verify it, and measure it against the original."""
     from ..hardware_profiles import load_profile
+    from ..hardware_profiles.runtimes import runtime_facts
     from ..spaces import CompressionOptions
     from ..tasks import load_task
     from .compression import Request, compress_task
@@ -245,32 +248,11 @@ def compress(
 
     options = CompressionOptions(importance, ranges, bias_correction, with_cp)
     loaded_task, profile = load_task(task), load_profile(hardware)
-    target = to or Path(f"{loaded_task.name}.onnx")
+    target = to or Path(f"{loaded_task.name}{runtime_facts(profile.runtime.name).suffix}")
     request = Request(tuple(assignments or ()), start, fidelity, seed, target, options)
     with open_display(f"compressing {loaded_task.name} for {profile.name}") as display:
         outcome = compress_task(loaded_task, profile, request, display.on_progress)
     print_outcome(outcome, fidelity, target)
-
-
-@hardware_app.command("list")
-def hardware_list() -> None:
-    """List the shipped profiles."""
-    from ..hardware_profiles import load_profile, profile_names
-
-    for name in profile_names():
-        typer.echo(f"{name:<14} {load_profile(name).description}")
-
-
-@hardware_app.command("show")
-def hardware_show(
-    profile: Annotated[str, typer.Argument(metavar="HW", help="A profile's name, or a YAML file.")],
-) -> None:
-    """Print a profile in full, as YAML."""
-    import yaml
-
-    from ..hardware_profiles import load_profile
-
-    typer.echo(yaml.safe_dump(load_profile(profile).model_dump(mode="json"), sort_keys=False).rstrip())
 
 
 def _load(directory: Path) -> Run:

@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from ..evaluators.evaluator import Score
 from ..results import FrontRow, Run, front_rows
 from ..results.wording import word_bytes, word_ratio, word_seconds
+from ..search.screening import screening_accuracy
 from ..search.session import WORK_STAGES
-
-MIN_WIDTH = 120
-"""Columns assumed where the output is not a terminal, so that a file or a pipe holds whole rows."""
+from .console import open_console
 
 
 def print_front(run: Run) -> None:
@@ -55,12 +53,23 @@ def print_times(run: Run) -> None:
     open_console().print(f"Time {word_seconds(total)}: {', '.join(parts)}")
 
 
+def print_screening(run: Run) -> None:
+    """How far the predictions that chose the candidates can be trusted."""
+    if run.screening:
+        open_console().print(run.screening)
+
+
 def front_records(run: Run) -> list[dict[str, Any]]:
-    """The front as plain data, for `--json`."""
+    """The front as plain data, for `--json`; how the search was screened, the same in every row."""
+    accuracy = screening_accuracy(run.trials)
+    screening = accuracy.to_json() if accuracy else None
     return [
         {
-            name: value.to_json() if isinstance(value, Score) else value
-            for name, value in ((name, getattr(row, name)) for name in FrontRow.__slots__)
+            **{
+                name: value.to_json() if isinstance(value, Score) else value
+                for name, value in ((name, getattr(row, name)) for name in FrontRow.__slots__)
+            },
+            "screening": screening,
         }
         for row in front_rows(run.trials)
     ]
@@ -82,9 +91,3 @@ def _note(row: FrontRow) -> str:
     if row.is_pick:
         notes.append("pick")
     return ", ".join(notes)
-
-
-def open_console() -> Console:
-    """The output stream: as wide as the terminal, and wide enough for whole rows where it is none."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=max(MIN_WIDTH, console.width))

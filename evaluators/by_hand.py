@@ -34,14 +34,14 @@ def compress_by_hand(workbench: Workbench, configuration: Configuration, fidelit
     """
     workbench.anchor()
     if fidelity == "structure":
-        neutral = workbench.structure(Configuration(), "baseline.onnx")
-        return Compressed(neutral, workbench.structure(configuration, "compressed.onnx"))
+        neutral = workbench.structure(Configuration(), "baseline")
+        return Compressed(neutral, workbench.structure(configuration, "compressed"))
     recipe = workbench.task.full_recipe if fidelity == "full" else workbench.task.short_recipe
     # As in a search: an undertrained baseline must not flatter the result.
-    plain = workbench.baseline("baseline.onnx")
-    tuned = workbench.full(Configuration(), "baseline-tuned.onnx", recipe)
+    plain = workbench.baseline("baseline")
+    tuned = workbench.full(Configuration(), "baseline-tuned", recipe)
     better = max((plain, tuned), key=lambda evaluation: evaluation.scores["accuracy"].value)
     assert better.samples is not None
     assert better.test_samples is not None
     workbench.set_reference(better.samples, better.test_samples)
-    return Compressed(workbench.with_drops(better), workbench.full(configuration, "compressed.onnx", recipe))
+    return Compressed(workbench.with_drops(better), workbench.full(configuration, "compressed", recipe))

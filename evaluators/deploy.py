@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from ..hardware_profiles.precision import Half, PrecisionPlan
 from ..hardware_profiles.runtimes.runtime import ExecutedPrecision, Session
 from ..spaces import simulate
 from ..spaces.compress import Finished
@@ -15,6 +17,9 @@ MAX_FLOAT_ERROR = 1e-3
 MAX_INT8_ERROR = 0.1
 """Root mean square difference over the outputs' deviation. In int8 a value near a rounding boundary may fall either way
 in torch and in the runtime, and the difference travels on."""
+MAX_HALF_ERRORS: Mapping[Half, float] = {"bf16": 0.04, "fp16": 0.005}
+"""A runtime that fuses operations rounds once where torch rounds after each, so values differ by up to a rounding: 2^-9
+of themselves in bf16, 2^-12 in fp16. Independent ones add up like the root of their number: 20 times one for 400."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +52,23 @@ def check_parity(finished: Finished, session: Session, inputs: Tensor) -> Parity
         expected = simulate(finished.module, finished.plan)(inputs)
     actual = torch.from_numpy(session.run(inputs.numpy()))
     error = float((actual - expected).square().mean().sqrt() / expected.std().clamp_min(1e-12))
-    return Parity(error, MAX_INT8_ERROR if finished.plan.tensors else MAX_FLOAT_ERROR)
+    return Parity(error, _limit(finished.plan))
 
 
 def misexecuted_layers(finished: Finished, executed: ExecutedPrecision) -> tuple[str, ...]:
     """Layers that the runtime executed in other bits than the plan says: in more, or, on its own account, in fewer."""
-    in_int8 = set(finished.plan.layers) ^ set(executed.int8_layers)
-    return tuple(sorted(in_int8 | set(finished.plan.weight_only_layers) - set(executed.weight_only_layers)))
+    plan = finished.plan
+    wrong = set(plan.layers) ^ set(executed.int8_layers)
+    wrong |= _planned(plan, "bf16") ^ set(executed.bf16_layers)
+    wrong |= _planned(plan, "fp16") ^ set(executed.fp16_layers)
+    return tuple(sorted(wrong | set(plan.weight_only_layers) - set(executed.weight_only_layers)))
+
+
+def _planned(plan: PrecisionPlan, half: Half) -> set[str]:
+    return {layer for layer, planned in plan.halves.items() if planned == half}
+
+
+def _limit(plan: PrecisionPlan) -> float:
+    """The widest of what the plan's precisions may differ by."""
+    limits = [MAX_FLOAT_ERROR, *(MAX_HALF_ERRORS[half] for half in plan.halves.values())]
+    return max(*limits, MAX_INT8_ERROR if plan.tensors else 0.0)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..hardware_profiles.meter import Meter
 from ..hardware_profiles.profile import HardwareProfile
-from ..hardware_profiles.runtimes import get_runtime
+from ..hardware_profiles.runtimes import get_runtime, runtime_facts
 from ..spaces import Choice, Configuration, Network, SearchSpace, finish, prepare
 from .macs import count_macs
 
@@ -184,7 +184,7 @@ class _Bench:
 
     def _estimate(self, name: str, configuration: Configuration) -> Estimate:
         finished = finish(prepare(self.network, configuration), configuration, self.calibration)
-        path = self.artefacts / f"{configuration.key[:16]}.onnx"
+        path = self.artefacts / f"{configuration.key[:16]}{runtime_facts(self.profile.runtime.name).suffix}"
         inputs = tuple(each[:2] for each in self.network.example_inputs)
         get_runtime(self.profile.runtime.name).export(finished.module, inputs, finished.plan, path)
         if self.reference is None:

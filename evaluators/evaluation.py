@@ -25,6 +25,7 @@ class Evaluation:
         operator_times: The runtime's own time per operator.
         is_verified: Whether the reloaded export passed parity; None where not checked.
         reason: Why it is not verified.
+        broken_limit: Which limit of the device it breaks, empty where none.
         details: Facts for people.
         samples: Score per validation sample, shape (n,), where accuracy was measured.
         test_samples: The same on the test split, for final members.
@@ -36,6 +37,7 @@ class Evaluation:
     operator_times: tuple[OperatorTime, ...] = ()
     is_verified: bool | None = None
     reason: str = ""
+    broken_limit: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
     samples: NDArray[np.float64] | None = None
     test_samples: NDArray[np.float64] | None = None

@@ -2,63 +2,89 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ..hardware_profiles.meter import Measurement, Meter
+from ..hardware_profiles.measurement import Measurement
+from ..hardware_profiles.meter import Meter
+from ..hardware_profiles.precision import PrecisionPlan
 from .evaluator import Score
 
+FLOAT_CLASS = "fp32"
 QUICK_MAX_PAIRS = 12
 """Pairs of bursts for a candidate inside the search; final members get the profile's own limit."""
 QUICK_HALF_WIDTH = 0.01
+REANCHOR_S = 600.0
+"""Before a final measurement, ratios between references that are older are measured again, in s."""
 
 
-@dataclass(frozen=True, slots=True)
-class References:
-    """The uncompressed network in each precision class: what candidates alternate with.
-
-    Attributes:
-        fp32: Its artefact in float.
-        int8: Its artefact with every layer in 8 bits.
-    """
-
-    fp32: Path
-    int8: Path
+def precision_class(plan: PrecisionPlan) -> str:
+    """The class of a network: the fewest bits that any layer computes in. A weight-only layer computes in float."""
+    if plan.layers:
+        return "int8"
+    return min(plan.halves.values(), default=FLOAT_CLASS)
 
 
 class LatencyEvaluator:
-    """Measures artefacts with a meter, all tied to one anchor: the fp32 baseline's time."""
+    """Measures artefacts with a meter, all tied to one anchor: the uncompressed float network's time.
 
-    def __init__(self, meter: Meter, references: References, known_ms: tuple[float, float] | None = None) -> None:
-        """Anchors both references.
+    Attributes:
+        references: Precision class to the artefact of the uncompressed network in it: what candidates alternate with.
+        anchors_ms: Precision class to its reference's time, in ms.
+    """
+
+    def __init__(
+        self,
+        meter: Meter,
+        references: Mapping[str, Path],
+        known_ms: Mapping[str, float] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Anchors the references.
 
         Args:
             meter: On the profile's device.
-            references: The uncompressed network per precision class.
-            known_ms: Anchored times (fp32, int8) of an earlier session in ms, so that a resumed search compares.
+            references: See `references`; "fp32" must be there.
+            known_ms: Anchored times of an earlier session in ms, so that a resumed search compares.
+            clock: Tells the age of the anchors, in s.
         """
-        self._meter = meter
-        self.references = references
+        self._meter, self._clock = meter, clock
+        self.references = dict(references)
         if known_ms is None:
-            fp32_ms = meter.anchor(references.fp32)
-            # The int8 anchor comes from the ratio to the fp32 one, so that a drift between the two cannot enter.
-            known_ms = (fp32_ms, meter.measure(references.int8, references.fp32).latency_ms)
-        self.anchors_ms = known_ms
-        meter.anchor(references.fp32, known_ms[0])
-        meter.anchor(references.int8, known_ms[1])
+            self.anchors_ms = {FLOAT_CLASS: meter.anchor(references[FLOAT_CLASS])}
+            self._anchor_others()
+        else:
+            self.anchors_ms = dict(known_ms)
+            self._anchored_at: float | None = None
+        for name, reference in references.items():
+            meter.anchor(reference, self.anchors_ms[name])
 
-    def measure(self, artefact: Path, *, is_quantized: bool, is_final: bool) -> Measurement:
+    def measure(self, artefact: Path, precision: str, *, is_final: bool) -> Measurement:
         """Measures one artefact.
 
         Args:
             artefact: The file the runtime loads.
-            is_quantized: Which reference it alternates with.
+            precision: Its class: it alternates with the reference of that.
             is_final: By the profile's full protocol instead of the quick one.
         """
-        reference = self.references.int8 if is_quantized else self.references.fp32
-        if is_final:
-            return self._meter.measure(artefact, reference)
-        return self._meter.measure(artefact, reference, max_pairs=QUICK_MAX_PAIRS, half_width=QUICK_HALF_WIDTH)
+        reference = self.references[precision]
+        if not is_final:
+            return self._meter.measure(artefact, reference, max_pairs=QUICK_MAX_PAIRS, half_width=QUICK_HALF_WIDTH)
+        # References of different classes drift apart when the machine's clock or neighbours change: final members of
+        # different classes are compared by the ratio that holds now.
+        if self._anchored_at is None or self._clock() - self._anchored_at > REANCHOR_S:
+            self._anchor_others()
+        return self._meter.measure(artefact, reference)
+
+    def _anchor_others(self) -> None:
+        """Measures the other classes' references against the float one: their anchors are ratios to its."""
+        for name, reference in self.references.items():
+            if name != FLOAT_CLASS:
+                measured = self._meter.measure(reference, self.references[FLOAT_CLASS])
+                self.anchors_ms[name] = measured.latency_ms
+                self._meter.anchor(reference, measured.latency_ms)
+        self._anchored_at = self._clock()
 
 
 def latency_score(measurement: Measurement) -> Score:

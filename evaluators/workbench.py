@@ -18,7 +18,7 @@ from torch import Tensor, fx
 from ..hardware_profiles.errors import ExportError
 from ..hardware_profiles.meter import Meter
 from ..hardware_profiles.profile import HardwareProfile
-from ..hardware_profiles.runtimes import Session, executed_precision, get_runtime
+from ..hardware_profiles.runtimes import Session, executed_precision, get_runtime, runtime_facts
 from ..spaces import (
     DEFAULT_OPTIONS,
     Choice,
@@ -38,11 +38,14 @@ from .accuracy import accuracy_score, drop_score, runtime_outputs, sample_scores
 from .deploy import check_parity, misexecuted_layers
 from .evaluation import Evaluation
 from .evaluator import Score
-from .latency import LatencyEvaluator, References, latency_score
+from .latency import LatencyEvaluator, latency_score, precision_class
 from .macs import macs_score
+from .on_device import broken_limit, device_details
 from .size import size_score
 from .stopwatch import Stopwatch
 
+CLASS_OF_BITS: Mapping[Choice, str] = {32: "fp32", "bf16": "bf16", "fp16": "fp16", 8: "int8"}
+"""The precision class of the uncompressed network with every layer in a width."""
 N_CALIBRATION = 256
 """Training samples for calibrating ranges."""
 N_PARITY = 256
@@ -76,6 +79,7 @@ class Workbench:
     Attributes:
         network: The traced baseline.
         space: What may be chosen.
+        machine: The fingerprint of what measures.
         latency: Set by `anchor`.
         setup_s: Seconds that loading the data, tracing and finding the space took: no part of training or measuring.
     """
@@ -105,6 +109,9 @@ class Workbench:
         self.seed = seed
         self._artefacts = artefacts
         self._progress = progress
+        self._meter = Meter(profile)
+        # Before the data are loaded and the baseline is trained: a device that is missing is said at once.
+        self.machine = self._meter.fingerprint()
         artefacts.mkdir(parents=True, exist_ok=True)
         watch = Stopwatch()
         with watch("setup"):
@@ -122,7 +129,6 @@ class Workbench:
         self.space.check_not_empty()
         self.setup_s = watch.seconds["setup"]
         self._runtime = get_runtime(profile.runtime.name)
-        self._meter = Meter(profile)
         self._teacher_outputs: Tensor | None = None
         self._reference_samples: NDArray[np.float64] | None = None
         self._reference_test_samples: NDArray[np.float64] | None = None
@@ -135,16 +141,20 @@ class Workbench:
         """Ends the measuring process."""
         self._meter.close()
 
-    def anchor(self, known_ms: tuple[float, float] | None = None) -> tuple[float, float]:
-        """Exports the references and anchors their times (fp32, int8), in ms."""
-        bits: dict[str, Choice] = {
-            site.name: 8 for site in self.space.sites if site.technique == "bits" and 8 in site.choices
-        }
-        paths = (self._artefacts / "reference-fp32.onnx", self._artefacts / "reference-int8.onnx")
-        for path, choices in zip(paths, ({}, bits), strict=True):
-            configuration = self.space.canonical(choices)
-            self._export(self._finish(prepare(self.network, configuration), configuration), path)
-        self.latency = LatencyEvaluator(self._meter, References(*paths), known_ms)
+    def anchor(self, known_ms: Mapping[str, float] | None = None) -> dict[str, float]:
+        """Exports the uncompressed network in each precision class and anchors their times, in ms.
+
+        Args:
+            known_ms: Anchored times of an earlier session, taken instead of measuring.
+        """
+        references = {}
+        for bits in self.profile.capabilities.weight_bits:
+            offered = (site for site in self.space.sites if site.technique == "bits" and bits in site.choices)
+            name = CLASS_OF_BITS[bits]
+            configuration = self.space.canonical({site.name: bits for site in offered})
+            references[name] = self._artefact(f"reference-{name}")
+            self._export(self._finish(prepare(self.network, configuration), configuration), references[name])
+        self.latency = LatencyEvaluator(self._meter, references, known_ms)
         return self.latency.anchors_ms
 
     def set_reference(self, samples: NDArray[np.float64], test_samples: NDArray[np.float64]) -> None:
@@ -168,12 +178,17 @@ class Workbench:
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
-    def structure(self, configuration: Configuration, file_name: str) -> Evaluation:
-        """Latency, size and MACs without any training: they depend on the structure only."""
+    def structure(self, configuration: Configuration, name: str) -> Evaluation:
+        """Latency, size and MACs without any training: they depend on the structure only.
+
+        Args:
+            configuration: Canonical.
+            name: Of the artefact, without a suffix, here and in the others.
+        """
         watch = Stopwatch()
         with watch("prepare"), one_thread():
             finished = self._finish(prepare(self.network, configuration), configuration)
-        return self._score_structure(finished, file_name, watch, is_final=False)
+        return self._score_structure(finished, name, watch, is_final=False)
 
     def short(self, configuration: Configuration, structure: Evaluation) -> Evaluation:
         """Accuracy after the short fine-tune, through the exported file in the runtime; the rest from `structure`."""
@@ -188,32 +203,32 @@ class Workbench:
             scores, seconds, structure.artefact, structure.operator_times, details=structure.details, samples=samples
         )
 
-    def full(self, configuration: Configuration, file_name: str, recipe: TrainingRecipe | None = None) -> Evaluation:
+    def full(self, configuration: Configuration, name: str, recipe: TrainingRecipe | None = None) -> Evaluation:
         """Full fine-tune, quiet measurement, test split and parity of the reloaded export."""
         watch = Stopwatch()
         finished = self._train(configuration, recipe or self.task.full_recipe, watch)
-        return self._score_final(finished, file_name, watch)
+        return self._score_final(finished, name, watch)
 
-    def baseline(self, file_name: str) -> Evaluation:
+    def baseline(self, name: str) -> Evaluation:
         """The baseline as it came: no training, otherwise like a final member."""
         watch = Stopwatch()
         with watch("prepare"):
             finished = self._finish(prepare(self.network, Configuration()), Configuration())
-        return self._score_final(finished, file_name, watch)
+        return self._score_final(finished, name, watch)
 
-    def score_artefact(self, path: Path, *, is_quantized: bool, is_final: bool) -> dict[str, Score]:
+    def score_artefact(self, path: Path, precision: str, *, is_final: bool) -> dict[str, Score]:
         """Scores of a file of any origin by the same measures: latency, size, accuracy and drops on both splits."""
         assert self.latency is not None, "anchor() comes first"
         session = self._session(path)
-        measured = self.latency.measure(path, is_quantized=is_quantized, is_final=is_final)
+        measured = self.latency.measure(path, precision, is_final=is_final)
         return {
             **{score.name: score for score in (latency_score(measured), size_score(path))},
             **self._accuracy_scores(self._samples(session, self.data.validation)),
             **self._test_scores(self._samples(session, self.data.test)),
         }
 
-    def _score_final(self, finished: Finished, file_name: str, watch: Stopwatch) -> Evaluation:
-        structure = self._score_structure(finished, file_name, watch, is_final=True)
+    def _score_final(self, finished: Finished, name: str, watch: Stopwatch) -> Evaluation:
+        structure = self._score_structure(finished, name, watch, is_final=True)
         with watch("evaluate"):
             session = self._session(structure.artefact)
             samples = self._samples(session, self.data.validation)
@@ -236,29 +251,27 @@ class Workbench:
             test_samples=test_samples,
         )
 
-    def _score_structure(self, finished: Finished, file_name: str, watch: Stopwatch, *, is_final: bool) -> Evaluation:
+    def _score_structure(self, finished: Finished, name: str, watch: Stopwatch, *, is_final: bool) -> Evaluation:
         assert self.latency is not None, "anchor() comes first"
-        path = self._artefacts / file_name
+        path = self._artefact(name)
         with watch("export"), one_thread():
             self._export(finished, path)
             macs = macs_score(finished.module, self.network.example_inputs)
         with watch("measure"):
-            inputs = self.data.validation.inputs[: self.profile.workload.batch_size].numpy()
-            times = self._runtime.profile_operators(path, inputs, self.profile.runtime.threads, PROFILE_REPEATS)
-            measured = self.latency.measure(path, is_quantized=bool(finished.plan.layers), is_final=is_final)
+            times = self._meter.profile_operators(path, PROFILE_REPEATS)
+            measured = self.latency.measure(path, precision_class(finished.plan), is_final=is_final)
         missing = misexecuted_layers(finished, executed_precision(times))
         reason = f"{len(missing)} layers did not execute as planned: {', '.join(missing)}" if missing else ""
-        details = {
-            "planned_int8": len(finished.plan.layers),
-            "executed_int8": len(set(finished.plan.layers).difference(missing)),
-            "planned_weight_only": len(finished.plan.weight_only_layers),
-            "executed_weight_only": len(set(finished.plan.weight_only_layers).difference(missing)),
-            "latency_quality": measured.quality,
-            "latency_pairs": measured.n_pairs,
-            "foreign_cpu": round(measured.foreign_cpu, 4),
-        }
-        scores = {score.name: score for score in (latency_score(measured), size_score(path), macs)}
-        return Evaluation(scores, watch.seconds, path, times, reason=reason, details=details)
+        size = size_score(path)
+        return Evaluation(
+            {score.name: score for score in (latency_score(measured), size, macs)},
+            watch.seconds,
+            path,
+            times,
+            reason=reason,
+            broken_limit=broken_limit(self.profile.limits, size.value, measured),
+            details=device_details(finished.plan, missing, measured),
+        )
 
     def _train(self, configuration: Configuration, recipe: TrainingRecipe, watch: Stopwatch) -> Finished:
         with watch("prepare"), one_thread():
@@ -281,6 +294,10 @@ class Workbench:
         if self._teacher_outputs is None:
             self._teacher_outputs = predict(self._baseline, self.data.train)
         return self._teacher_outputs
+
+    def _artefact(self, name: str) -> Path:
+        """The file of that name, with the suffix of what the profile's runtime loads."""
+        return self._artefacts / f"{name}{runtime_facts(self.profile.runtime.name).suffix}"
 
     def _exported_session(self, finished: Finished, path: Path, watch: Stopwatch) -> Session:
         with watch("export"), one_thread():

@@ -18,26 +18,32 @@ from .errors import (
     unknown_name,
 )
 from .fingerprint import Fingerprint, fingerprint
+from .host_check import check_host, check_machine
 from .lease import CoreLease
-from .meter import Measurement, Meter
+from .measurement import Measurement, compare
+from .meter import Meter
 from .precision import PrecisionPlan, TensorQuantization
 from .profile import (
     Capabilities,
     HardwareProfile,
+    Host,
+    Limits,
     MeterProtocol,
     RuntimeSettings,
+    Target,
     Workload,
-    check_host,
-    load_profile,
-    profile_names,
 )
+from .profile_files import load_profile, profile_names
 from .runtimes import (
     ExecutedPrecision,
     OperatorTime,
     Runtime,
+    RuntimeFacts,
     Session,
+    check_runtime,
     executed_precision,
     get_runtime,
+    runtime_facts,
     runtime_names,
 )
 from .transport import Transport, WorkerProcess
@@ -49,6 +55,8 @@ __all__ = [
     "ExportError",
     "Fingerprint",
     "HardwareProfile",
+    "Host",
+    "Limits",
     "Measurement",
     "MeasurementError",
     "Meter",
@@ -58,10 +66,12 @@ __all__ = [
     "PrecisionPlan",
     "ProfileError",
     "Runtime",
+    "RuntimeFacts",
     "RuntimeSettings",
     "SearchError",
     "Session",
     "SpaceError",
+    "Target",
     "TaskError",
     "TensorQuantization",
     "TrainingError",
@@ -69,11 +79,15 @@ __all__ = [
     "WorkerProcess",
     "Workload",
     "check_host",
+    "check_machine",
+    "check_runtime",
+    "compare",
     "executed_precision",
     "fingerprint",
     "get_runtime",
     "load_profile",
     "profile_names",
+    "runtime_facts",
     "runtime_names",
     "unknown_name",
 ]

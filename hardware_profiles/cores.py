@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-# Fields of a "cpuN" line of /proc/stat that are time spent: user, nice, system, irq, softirq, steal (proc(5)).
-# Steal is what the hypervisor gave to other machines.
-_BUSY_FIELDS = (1, 2, 3, 6, 7, 8)
+# Fields of a "cpuN" line of /proc/stat that are time spent: user, nice, system, irq, softirq (proc(5)).
+_BUSY_FIELDS = (1, 2, 3, 6, 7)
+# What the hypervisor gave to other machines while this one wanted to work.
+_STEAL_FIELD = 8
 
 
 def available_cores() -> tuple[int, ...]:
@@ -33,11 +34,13 @@ class CoreTime:
 
     Attributes:
         wall_s: Passed time, times the number of cores.
-        foreign_s: What others spent on them: busy time and steal, without that of this process.
+        foreign_s: What other processes spent on them.
+        steal_s: What a hypervisor took from them for other machines.
     """
 
     wall_s: float
     foreign_s: float
+    steal_s: float
 
 
 class CoreClock:
@@ -53,11 +56,11 @@ class CoreClock:
         /proc/stat counts in ticks of 10 ms, so `foreign_s` of a short span can be off by a tick per core, in either
         direction; sum it over spans before clamping it at 0.
         """
-        wall, busy, own = (now - start for now, start in zip(self._read(), self._start, strict=True))
-        return CoreTime(wall * len(self._cores), busy - own)
+        wall, busy, steal, own = (now - start for now, start in zip(self._read(), self._start, strict=True))
+        return CoreTime(wall * len(self._cores), busy - own, steal)
 
-    def _read(self) -> tuple[float, float, float]:
-        return time.perf_counter(), _busy_s(self._cores), time.process_time()
+    def _read(self) -> tuple[float, float, float, float]:
+        return time.perf_counter(), *_busy_and_steal_s(self._cores), time.process_time()
 
 
 @contextlib.contextmanager
@@ -89,17 +92,15 @@ def _schedule(policy: str, priority: int) -> bool:
     return True
 
 
-def _busy_s(cores: tuple[int, ...]) -> float:
-    """Sums the busy time of cores since the machine started; this process's own where the system does not say."""
+def _busy_and_steal_s(cores: tuple[int, ...]) -> tuple[float, float]:
+    """Sums the time of cores since the machine started; where the system does not say, this process's own."""
     try:
         lines = Path("/proc/stat").read_text(encoding="ascii").splitlines()
     except OSError:
-        return time.process_time()
+        return time.process_time(), 0.0
     wanted = {f"cpu{core}" for core in cores}
-    ticks = [
-        int(fields[position])
-        for fields in (line.split() for line in lines)
-        if fields and fields[0] in wanted
-        for position in _BUSY_FIELDS
-    ]
-    return sum(ticks) / os.sysconf("SC_CLK_TCK")
+    counts = [fields for fields in (line.split() for line in lines) if fields and fields[0] in wanted]
+    busy = sum(int(fields[position]) for fields in counts for position in _BUSY_FIELDS)
+    steal = sum(int(fields[_STEAL_FIELD]) for fields in counts)
+    ticks_per_s = os.sysconf("SC_CLK_TCK")
+    return busy / ticks_per_s, steal / ticks_per_s

@@ -38,6 +38,10 @@ class MeasurementError(ParefrontError):
     """A latency could not be measured."""
 
 
+class DeviceLostError(MeasurementError):
+    """The device that measures cannot be reached: nothing is wrong with the network that was to be measured."""
+
+
 class ExportError(ParefrontError):
     """A network could not be written as, or verified against, a deployable file."""
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any, Self
 
 from .cores import available_cores
+from .errors import MeasurementError
 from .profile import HardwareProfile
 from .runtimes import get_runtime
 
 # Instruction sets that decide which kernels run: x86 names from /proc/cpuinfo, then Arm's.
-_ISA_FLAGS = frozenset(
+ISA_FLAGS = frozenset(
     {"avx", "avx2", "fma", "avx_vnni", "avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx512_bf16", "avx512_fp16"}
     | {"amx_tile", "amx_int8", "amx_bf16", "asimd", "asimddp", "i8mm", "bf16", "sve", "sve2", "fphp", "asimdhp"}
 )
@@ -51,6 +54,21 @@ class Fingerprint:
         """Gives the fingerprint as canonical JSON text."""
         return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
 
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Reads the fields of another machine's fingerprint.
+
+        Raises:
+            MeasurementError: They are those of another version.
+        """
+        try:
+            return cls(**{**content, "isa_flags": tuple(content["isa_flags"])})
+        except (TypeError, KeyError) as error:
+            raise MeasurementError(
+                f"a fingerprint must have the fields of this version, but {error}: install the same version of "
+                "parefront on both sides"
+            ) from None
+
 
 def fingerprint(profile: HardwareProfile) -> Fingerprint:
     """Takes the fingerprint of this machine for a profile's runtime.
@@ -58,12 +76,25 @@ def fingerprint(profile: HardwareProfile) -> Fingerprint:
     Raises:
         ProfileError: The runtime is not installed.
     """
-    cpu_model, flags = _processor()
-    runtime = get_runtime(profile.runtime.name)
+    return machine_fingerprint(profile.runtime.name, len(available_cores()))
+
+
+def machine_fingerprint(runtime_name: str, n_cores: int) -> Fingerprint:
+    """Takes the fingerprint of this machine for a runtime.
+
+    Args:
+        runtime_name: A registered runtime.
+        n_cores: Cores that this process might use before it was pinned to some.
+
+    Raises:
+        ProfileError: The runtime is not installed.
+    """
+    cpu_model, flags = processor()
+    runtime = get_runtime(runtime_name)
     return Fingerprint(
         cpu_model=cpu_model,
-        isa_flags=tuple(sorted(flags & _ISA_FLAGS)),
-        n_cores=len(available_cores()),
+        isa_flags=tuple(sorted(flags & ISA_FLAGS)),
+        n_cores=n_cores,
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         python=platform.python_version(),
         runtime=f"{runtime.name} {runtime.version}",
@@ -71,7 +102,7 @@ def fingerprint(profile: HardwareProfile) -> Fingerprint:
     )
 
 
-def _processor() -> tuple[str, frozenset[str]]:
+def processor() -> tuple[str, frozenset[str]]:
     """Reads the first processor of /proc/cpuinfo; elsewhere the name alone is known."""
     path = Path("/proc/cpuinfo")
     if not path.is_file():

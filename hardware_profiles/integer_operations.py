@@ -62,11 +62,14 @@ def is_computing(module: nn.Module, node: fx.Node) -> bool:
         return isinstance(module.get_submodule(str(node.target)), (nn.LeakyReLU, nn.Sigmoid, *_POOLING_MODULES))
     if node.op == "placeholder":
         return False
-    if node.target in _ADDITIONS:
-        return len(node.all_input_nodes) == 2 and "alpha" not in node.kwargs
-    if node.target in _PRODUCTS:
-        return len(node.all_input_nodes) == 2
+    if node.target in _ADDITIONS or node.target in _PRODUCTS:
+        return is_sum(node) or is_product(node)
     return node.target in _CONCATENATIONS or node.target in _POOLINGS or node.target in _SIGMOIDS
+
+
+def is_sum(node: fx.Node) -> bool:
+    """Whether the node adds two tensors."""
+    return node.target in _ADDITIONS and len(node.all_input_nodes) == 2 and "alpha" not in node.kwargs
 
 
 def is_product(node: object) -> bool:

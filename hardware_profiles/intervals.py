@@ -1,18 +1,38 @@
-"""The statistics of the meter: distribution-free intervals for a median, and when to stop. Pure functions."""
+"""The statistics of the meter: intervals for a centre that assume no distribution, and when to stop. Pure functions.
+
+Two networks take turns, and who comes first is swapped from pair to pair. So whatever disturbs one burst would as well
+have disturbed the other one's, and the logarithms of the pairs' ratios lie symmetrically around their centre. With
+symmetry, the order statistics of all pairwise means (Walsh averages) give a narrower interval than those of the values
+themselves: for normal noise 11 pairs do what takes 17.
+"""
 
 from __future__ import annotations
 
+import functools
 import math
-import statistics
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
 
-def order_statistic_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
-    """Gives the narrowest symmetric order-statistic interval for the median.
 
-    For n independent values the interval from the k-th smallest to the k-th largest holds the median of their
-    distribution with probability ``1 - 2 * P(Binomial(n, 1/2) < k)``, whatever the distribution (Conover, "Practical
-    Nonparametric Statistics", section 3.2). The largest k that reaches the confidence is taken.
+def centre(values: Sequence[float]) -> float:
+    """Gives the Hodges-Lehmann estimate: the median of all pairwise means, in the unit of `values`.
+
+    Up to 29 % of the values may lie anywhere without moving it far.
+
+    Source: Hodges and Lehmann 1963, "Estimates of location based on rank tests".
+    """
+    return float(np.median(_walsh_averages(values)))
+
+
+def signed_rank_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
+    """Gives the narrowest symmetric interval for the centre of a symmetric distribution, whatever its shape.
+
+    Its bounds are the (k+1)-th smallest and (k+1)-th largest of the pairwise means, with the largest k for which
+    Wilcoxon's signed-rank statistic W keeps ``P(W <= k) <= (1 - confidence) / 2``.
+
+    Source: Hollander, Wolfe and Chicken, "Nonparametric Statistical Methods", section 3.3 (Tukey's interval).
 
     Args:
         values: The sample, in any order and unit.
@@ -26,22 +46,16 @@ def order_statistic_interval(values: Sequence[float], confidence: float = 0.95) 
     """
     if not 0.0 < confidence < 1.0:
         raise ValueError(f"confidence must be above 0 and below 1, got {confidence}: use for instance 0.95")
-    n = len(values)
-    largest_tail = (1.0 - confidence) / 2.0
-    tail, k = 0.0, 0
-    while k < n:
-        tail += math.comb(n, k) / 2**n
-        if tail > largest_tail:
-            break
-        k += 1
-    if k == 0:
+    k = _largest_rank(len(values), (1.0 - confidence) / 2.0)
+    if k < 0:
         return -math.inf, math.inf
-    ordered = sorted(values)
-    return ordered[k - 1], ordered[n - k]
+    averages = _walsh_averages(values)
+    averages.partition((k, len(averages) - 1 - k))
+    return float(averages[k]), float(averages[len(averages) - 1 - k])
 
 
 def relative_half_width(log_ratios: Sequence[float], confidence: float = 0.95) -> float:
-    """Gives half the width of the median ratio's interval, as a fraction of that ratio.
+    """Gives half the width of the central ratio's interval, as a fraction of that ratio.
 
     Args:
         log_ratios: Natural logarithms of the ratios.
@@ -50,18 +64,18 @@ def relative_half_width(log_ratios: Sequence[float], confidence: float = 0.95) -
     Returns:
         The fraction, infinite where the sample is too small for an interval.
     """
-    low, high = order_statistic_interval(log_ratios, confidence)
+    low, high = signed_rank_interval(log_ratios, confidence)
     if math.isinf(low):
         return math.inf
-    median = statistics.median(log_ratios)
-    return (math.exp(high - median) - math.exp(low - median)) / 2.0
+    middle = centre(log_ratios)
+    return (math.exp(high - middle) - math.exp(low - middle)) / 2.0
 
 
 def is_converged(log_ratios: Sequence[float], half_width: float, min_pairs: int, confidence: float = 0.95) -> bool:
-    """Says whether the median ratio is known well enough to stop measuring.
+    """Says whether the central ratio is known well enough to stop measuring.
 
     Looking after every pair makes the coverage of the interval at stopping somewhat smaller than its nominal value;
-    `min_pairs` bounds that, and the rule of 1.5 % for ties (DESIGN.md) covers the rest.
+    `min_pairs` bounds that (docs/measuring.md).
 
     Args:
         log_ratios: Natural logarithms of the ratios measured so far.
@@ -70,3 +84,23 @@ def is_converged(log_ratios: Sequence[float], half_width: float, min_pairs: int,
         confidence: The interval's coverage.
     """
     return len(log_ratios) >= min_pairs and relative_half_width(log_ratios, confidence) <= half_width
+
+
+def _walsh_averages(values: Sequence[float]) -> NDArray[np.float64]:
+    """The means of all pairs, each value with itself too: n (n + 1) / 2 of them."""
+    array = np.asarray(values, np.float64)
+    first, second = np.triu_indices(len(array))
+    averages: NDArray[np.float64] = (array[first] + array[second]) / 2.0
+    return averages
+
+
+@functools.cache
+def _largest_rank(n: int, tail: float) -> int:
+    """The largest k with P(W <= k) <= tail for n values, -1 where there is none."""
+    # How many of the 2^n sign patterns give each rank sum: rank r adds itself or not.
+    counts = np.zeros(n * (n + 1) // 2 + 1)
+    counts[0] = 1.0
+    for rank in range(1, n + 1):
+        counts[rank:] += counts[:-rank].copy()
+    below = np.cumsum(counts / 2.0**n)
+    return int(np.searchsorted(below, tail, side="right")) - 1

@@ -6,7 +6,7 @@ import fcntl
 import os
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,6 +14,8 @@ from typing import Self
 from .errors import MeasurementError
 
 _POLL_S = 0.02
+_FIRST_REPORT_S = 0.5
+_REPORT_S = 5.0
 
 
 class CoreLease:
@@ -24,18 +26,26 @@ class CoreLease:
     measurements, not other programs.
     """
 
-    def __init__(self, cores: Iterable[int], timeout_s: float = 600.0, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        cores: Iterable[int],
+        timeout_s: float = 600.0,
+        folder: Path | None = None,
+        on_wait: Callable[[str], None] | None = None,
+    ) -> None:
         """Describes a lease without taking it.
 
         Args:
             cores: The cores' numbers.
             timeout_s: How long `acquire` waits for others, in s.
             folder: Where the lock files lie, the system's temporary folder by default.
+            on_wait: Told, now and then while `acquire` waits, what it waits for.
         """
         # In ascending order everywhere, so that two leases of overlapping sets cannot wait for each other.
         self._cores = tuple(sorted(set(cores)))
         self._timeout_s = timeout_s
         self._folder = folder if folder is not None else Path(tempfile.gettempdir())
+        self._on_wait = on_wait
         self._files: list[int] = []
 
     @property
@@ -78,6 +88,7 @@ class CoreLease:
         # Read-only is enough for a lock, and works on a file that another user made.
         file = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._files.append(file)
+        next_report = time.monotonic() + _FIRST_REPORT_S
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -88,4 +99,7 @@ class CoreLease:
                         f"core {core} must be free for measuring, but another measurement held it for "
                         f"{self._timeout_s:g} s: let that end, or give each its own cores with taskset"
                     ) from None
+                if self._on_wait is not None and time.monotonic() >= next_report:
+                    self._on_wait(f"another measurement holds core {core}")
+                    next_report = time.monotonic() + _REPORT_S
                 time.sleep(_POLL_S)

@@ -6,9 +6,11 @@ import copy
 
 from torch import fx, nn
 
+from .counted_steps import count_in_steps
+from .half_precision import half_layer, half_nodes, insert_casts
 from .integer_operations import behind_activation, is_computing, is_moving, is_splitting
 from .plan_rules import check_plan
-from .precision import PrecisionPlan
+from .precision import Half, PrecisionPlan
 from .quantized_layers import Convolution, Int8Convolution, Int8Linear, Rounding
 from .weight_only import WeightOnlyLinear
 
@@ -17,13 +19,15 @@ def lower(module: fx.GraphModule, plan: PrecisionPlan, *, counts_steps: bool = F
     """Gives the network with its planned layers and values in few bits: run by torch, the simulation of the plan.
 
     A value that an integer operation makes is handed on in integers, whoever reads it. A value that a float operation
-    makes is rounded for the integer operations that read it, and stays float for the others.
+    makes is rounded for the integer operations that read it, and stays float for the others. What half-precision layers
+    make stays in their type as far as operations carry it (see `half_nodes`), and is float for all others.
 
     Args:
         module: A finished network (BN folded); it is left as it is.
-        plan: The tensors to quantise, by the names of `precision`.
-        counts_steps: Whether a convolution gives its output in steps of the output's scale where only a rounding reads
-            it: to the last bit what runtimes compute, but no longer values that others could look at.
+        plan: The layers and tensors in few bits, by the names of `precision`.
+        counts_steps: Whether convolutions, sums and products give their outputs in steps of the outputs' scales where
+            only roundings read them: to the last bit what runtimes compute, but no longer values that others could
+            look at.
 
     Raises:
         ExportError: The plan names what is not there, or what cannot execute so.
@@ -33,18 +37,28 @@ def lower(module: fx.GraphModule, plan: PrecisionPlan, *, counts_steps: bool = F
     nodes = {node.name: node for node in lowered.graph.nodes}
     values = {name: nodes[name] for name in plan.values}
     integer_nodes = _integer_nodes(lowered, plan, set(values.values()))
+    halves = half_nodes(lowered, plan.halves, integer_nodes)
     for node in nodes.values():
         if node.op == "call_module" and f"{node.target}.weight" in plan.tensors:
             put_module(lowered, str(node.target), _quantized(lowered, node, plan))
+        elif node.op == "call_module" and node.target in plan.halves:
+            layer = lowered.get_submodule(node.target)
+            put_module(lowered, node.target, half_layer(layer, plan.halves[node.target]))
+    counted = count_in_steps(lowered, plan, integer_nodes) if counts_steps else set()
     for name, node in values.items():
         readers = [user for user in node.users if node in integer_nodes or user in integer_nodes]
-        rounding = Rounding(plan.tensors[f"{name}.value"])
-        convolution = _convolution_behind(lowered, node) if counts_steps and node in integer_nodes else None
-        if convolution is not None:
-            convolution.output_step, rounding.reads_steps = plan.tensors[f"{name}.value"].scale[0], True
+        rounding = Rounding(plan.tensors[f"{name}.value"], reads_steps=name in counted)
         _insert_rounding(lowered, node, rounding, readers)
+    insert_casts(lowered.graph, halves)
     lowered.recompile()
     return lowered
+
+
+def values_in_half(module: fx.GraphModule, plan: PrecisionPlan) -> dict[fx.Node, Half]:
+    """The nodes of a network whose values the lowered network holds in half precision, with their type."""
+    nodes = {node.name: node for node in module.graph.nodes}
+    integer_nodes = _integer_nodes(module, plan, {nodes[name] for name in plan.values})
+    return half_nodes(module, plan.halves, integer_nodes)
 
 
 def _integer_nodes(module: fx.GraphModule, plan: PrecisionPlan, values: set[fx.Node]) -> set[fx.Node]:
@@ -67,17 +81,6 @@ def _integer_nodes(module: fx.GraphModule, plan: PrecisionPlan, values: set[fx.N
             if result in values and values.issuperset(node.all_input_nodes):
                 found |= {node, result}
     return found
-
-
-def _convolution_behind(module: nn.Module, node: fx.Node) -> Int8Convolution | None:
-    """The int8 convolution that makes a value, with nothing or a ReLU between, which keeps steps apart as well."""
-    called = module.get_submodule(str(node.target)) if node.op == "call_module" else None
-    if isinstance(called, nn.ReLU):
-        source = node.all_input_nodes[0]
-        called = module.get_submodule(str(source.target)) if source.op == "call_module" else None
-        if len(source.users) > 1:
-            return None
-    return called if isinstance(called, Int8Convolution) else None
 
 
 def _quantized(module: fx.GraphModule, node: fx.Node, plan: PrecisionPlan) -> nn.Module:

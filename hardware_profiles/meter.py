@@ -1,56 +1,30 @@
 """The measuring protocol: latency as a ratio to a reference, by bursts of both that alternate.
 
 Times taken one after the other lie when a machine is busy or changes its clock rate; the ratio of two networks that
-take turns every few tens of milliseconds does not. The latency is the median ratio times the reference's time, which is
-measured once (`Meter.anchor`).
+take turns every few tens of milliseconds does not. The latency is the central ratio times the reference's time, which
+is measured once (`Meter.anchor`). docs/measuring.md tells why each part is there, with figures.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-import statistics
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
+from .bursts import LEASE_TIMEOUT_S, REQUEST_TIMEOUT_S, Bursts
 from .errors import MeasurementError
-from .intervals import is_converged, order_statistic_interval
+from .fingerprint import Fingerprint
+from .host_check import check_machine
+from .intervals import centre, is_converged, signed_rank_interval
+from .measurement import Measurement
 from .profile import HardwareProfile, MeterProtocol
-from .transport import Message, Transport, WorkerProcess
+from .runtimes import OperatorTime
+from .transport import Transport, open_transport
 
-_LEASE_TIMEOUT_S = 600.0
-_BURST_TIMEOUT_S = 120.0
 _CONFIDENCE = 0.95
-
-
-@dataclass(frozen=True, slots=True)
-class Measurement:
-    """A measured latency.
-
-    Attributes:
-        latency_ms: Time of one inference, in ms.
-        low_ms: Lower bound of its 95 % interval, in ms. The interval is that of the ratio: the reference's own time is
-            common to all measurements against it and not part of it.
-        high_ms: Upper bound, in ms.
-        n_pairs: Pairs of bursts it rests on.
-        is_converged: Whether the interval is as narrow as was asked for.
-        foreign_cpu: Fraction of the leased cores' time, during the bursts, that others used.
-        n_requeues: How often it was repeated because of others.
-        quality: "low" where it did not converge or was disturbed to the end.
-        reference_ms: The reference's anchored time, in ms.
-    """
-
-    latency_ms: float
-    low_ms: float
-    high_ms: float
-    n_pairs: int
-    is_converged: bool
-    foreign_cpu: float
-    n_requeues: int
-    quality: Literal["good", "low"]
-    reference_ms: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +33,20 @@ class _Attempt:
 
     Attributes:
         logs: Natural logarithms: per pair of bursts of the ratio, or, with one network, per burst of the time in ms.
-        is_converged: Whether their median is known well enough.
-        foreign_cpu: Fraction of the cores' time that others used.
+        last_logs: Per burst of the last network's time in ms, the reference's.
+        is_converged: Whether their centre is known well enough.
+        bursts: What else they tell.
     """
 
     logs: tuple[float, ...]
+    last_logs: tuple[float, ...]
     is_converged: bool
-    foreign_cpu: float
+    bursts: Bursts
+
+    @property
+    def disturbance(self) -> float:
+        """Fraction of the cores' time that was not ours."""
+        return self.bursts.foreign_cpu + self.bursts.steal
 
 
 class Meter:
@@ -76,10 +57,10 @@ class Meter:
 
         Args:
             profile: What to measure on, and how.
-            transport: Where the measuring happens, a fresh local process by default.
+            transport: Where the measuring happens, the profile's host by default.
         """
         self._profile = profile
-        self._transport = transport if transport is not None else WorkerProcess()
+        self._transport = transport if transport is not None else open_transport(profile.host)
         self._anchors: dict[str, float] = {}
 
     def __enter__(self) -> Self:
@@ -94,8 +75,20 @@ class Meter:
         """Ends the measuring process."""
         self._transport.close()
 
+    def fingerprint(self) -> Fingerprint:
+        """Tells what machine measures, after checking that it has what the profile asks for.
+
+        Raises:
+            ProfileError: It lacks something that the profile asks for, or is another than the profile was written for.
+            MeasurementError: It cannot be reached, or does not have the runtime.
+        """
+        answer = self._transport.request({"type": "describe", "runtime": self._profile.runtime.name})
+        machine = Fingerprint.from_json(answer["fingerprint"])
+        check_machine(self._profile, machine, answer["n_cores"])
+        return machine
+
     def anchor(self, reference_path: Path, known_ms: float | None = None) -> float:
-        """Gives the reference's absolute time: the median over undisturbed bursts, measured once per file.
+        """Gives the reference's absolute time: the centre over undisturbed bursts, measured once per file.
 
         Args:
             reference_path: The reference network's file.
@@ -113,7 +106,7 @@ class Meter:
             self._anchors[key] = known_ms
         if key not in self._anchors:
             attempt, _ = self._undisturbed([reference_path], self._profile.protocol)
-            self._anchors[key] = math.exp(statistics.median(attempt.logs))
+            self._anchors[key] = math.exp(centre(attempt.logs))
         return self._anchors[key]
 
     def measure(
@@ -139,65 +132,70 @@ class Meter:
         protocol = self._profile.protocol.model_copy(update={k: v for k, v in changes.items() if v is not None})
         reference_ms = self.anchor(reference_path)
         attempt, n_requeues = self._undisturbed([path, reference_path], protocol)
-        low, high = order_statistic_interval(attempt.logs, _CONFIDENCE)
-        is_quiet = attempt.foreign_cpu <= protocol.max_foreign_cpu
+        low, high = signed_rank_interval(attempt.logs, _CONFIDENCE)
+        is_quiet = attempt.disturbance <= protocol.max_foreign_cpu
+        joules = attempt.bursts.joules(0)
         return Measurement(
-            latency_ms=reference_ms * math.exp(statistics.median(attempt.logs)),
+            latency_ms=reference_ms * math.exp(centre(attempt.logs)),
             low_ms=reference_ms * math.exp(low),
             high_ms=reference_ms * math.exp(high),
             n_pairs=len(attempt.logs),
             is_converged=attempt.is_converged,
-            foreign_cpu=attempt.foreign_cpu,
+            foreign_cpu=attempt.bursts.foreign_cpu,
+            steal=attempt.bursts.steal,
+            is_realtime=attempt.bursts.is_realtime,
             n_requeues=n_requeues,
             quality="good" if attempt.is_converged and is_quiet else "low",
             reference_ms=reference_ms,
+            reference_drift=math.exp(centre(attempt.last_logs)) / reference_ms - 1.0,
+            batch_size=self._profile.workload.batch_size,
+            memory_bytes=attempt.bursts.memory_bytes[0],
+            energy_mj=None if joules is None else 1e3 * joules,
         )
+
+    def profile_operators(self, path: Path, repeats: int) -> tuple[OperatorTime, ...]:
+        """Times every operator of a network where it is measured, in execution order: median over the repeats.
+
+        Raises:
+            MeasurementError: The file cannot be run.
+        """
+        answer = self._transport.request(
+            {
+                "type": "profile",
+                "runtime": self._profile.runtime.name,
+                "threads": self._profile.runtime.threads,
+                "batch_size": self._profile.workload.batch_size,
+                "path": self._transport.place(path),
+                "repeats": repeats,
+                "lease_timeout_s": LEASE_TIMEOUT_S,
+                "timeout_s": LEASE_TIMEOUT_S + REQUEST_TIMEOUT_S,
+            }
+        )
+        return tuple(OperatorTime(*fields) for fields in answer["operators"])
 
     def _undisturbed(self, paths: list[Path], protocol: MeterProtocol) -> tuple[_Attempt, int]:
         """Repeats an attempt while others used the cores; gives the least disturbed one and the number of repeats."""
         n_requeues, best = 0, self._attempt(paths, protocol)
-        while best.foreign_cpu > protocol.max_foreign_cpu and n_requeues < protocol.max_requeues:
+        while best.disturbance > protocol.max_foreign_cpu and n_requeues < protocol.max_requeues:
             n_requeues += 1
-            best = min(best, self._attempt(paths, protocol), key=lambda attempt: attempt.foreign_cpu)
+            best = min(best, self._attempt(paths, protocol), key=lambda attempt: attempt.disturbance)
         return best, n_requeues
 
     def _attempt(self, paths: list[Path], protocol: MeterProtocol) -> _Attempt:
-        """Runs bursts of one network, or of two in turn, until the median is known or the limit is reached."""
-        names = [str(path.resolve()) for path in paths]
-        self._begin(names, protocol)
+        """Runs bursts of one network, or of two in turn, until the centre is known or the limit is reached."""
+        bursts = Bursts(self._transport, self._profile, [self._transport.place(path) for path in paths], protocol)
         logs: list[float] = []
-        wall_s = foreign_s = 0.0
+        last_logs: list[float] = []
         has_converged = False
         while not has_converged and len(logs) < max(protocol.max_pairs, protocol.min_pairs):
-            # Swapping the order cancels what a burst does to the next one.
-            is_swapped = len(logs) % 2 == 1
-            answer = self._bursts(names[::-1] if is_swapped else names, protocol)
-            runs = answer["runs_ms"][::-1] if is_swapped else answer["runs_ms"]
-            # The median of a burst's runs, not their mean: an interrupt of 5 ms would shift the mean of 20 by 12 %.
-            first, *second = (math.log(statistics.median(runs_ms)) for runs_ms in runs)
-            logs.append(first - sum(second))
-            wall_s, foreign_s = wall_s + answer["wall_s"], foreign_s + answer["foreign_s"]
+            if logs and len(logs) % protocol.pairs_per_load == 0:
+                bursts.reload()
+            times = [math.log(time_ms) for time_ms in bursts.turn(is_swapped=len(logs) % 2 == 1)]
+            logs.append(times[0] - sum(times[1:]))
+            last_logs.append(times[-1])
             has_converged = is_converged(logs, protocol.half_width, protocol.min_pairs, _CONFIDENCE)
-        self._transport.request({"type": "end"})
-        return _Attempt(tuple(logs), has_converged, min(1.0, max(0.0, foreign_s / wall_s)))
-
-    def _begin(self, names: list[str], protocol: MeterProtocol) -> None:
-        self._transport.request(
-            {
-                "type": "begin",
-                "runtime": self._profile.runtime.name,
-                "threads": self._profile.runtime.threads,
-                "batch_size": self._profile.workload.batch_size,
-                "paths": names,
-                "warmup_ms": protocol.warmup_ms,
-                "lease_timeout_s": _LEASE_TIMEOUT_S,
-                "timeout_s": _LEASE_TIMEOUT_S + _BURST_TIMEOUT_S,
-            }
-        )
-
-    def _bursts(self, names: list[str], protocol: MeterProtocol) -> Message:
-        message = {"type": "bursts", "order": names, "burst_ms": protocol.burst_ms, "timeout_s": _BURST_TIMEOUT_S}
-        return self._transport.request(message)
+        bursts.end()
+        return _Attempt(tuple(logs), tuple(last_logs), has_converged, bursts)
 
 
 def _content_key(path: Path) -> str:

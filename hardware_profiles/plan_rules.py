@@ -7,12 +7,14 @@ checked before a file is written.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 from torch import fx, nn
 
 from .errors import ExportError, unknown_name
+from .half_precision import HalfLayer, largest_value
 from .integer_operations import behind_activation, needs_output
-from .precision import PrecisionPlan, TensorQuantization
+from .precision import Half, PrecisionPlan, TensorQuantization
 from .quantized_layers import Convolution
 
 # Relative; a range computed as 255 * (6 / 255) in float32 may exceed 6 by rounding.
@@ -38,14 +40,37 @@ def check_plan(module: fx.GraphModule, plan: PrecisionPlan) -> None:
             if owner not in nodes:
                 raise ExportError(f"{unknown_name('value', owner, nodes)}; a plan is for the graph it was made from")
             _check_activation(name, tensor, module, nodes[owner])
-        elif owner not in layers:
-            raise ExportError(
-                f"{unknown_name('layer', owner, layers)}; a planned layer must be used exactly once, its BN folded"
-            )
         else:
+            _check_is_layer(owner, layers)
             _check_weight(name, tensor, module.get_submodule(owner))
+    for layer, half in plan.halves.items():
+        _check_is_layer(layer, layers)
+        _check_half(layer, half, module.get_submodule(layer))
     for layer in plan.layers:
         _check_surroundings(layer, layers[layer], module, plan)
+
+
+def _check_is_layer(name: str, layers: Mapping[str, fx.Node]) -> None:
+    if name not in layers:
+        raise ExportError(
+            f"{unknown_name('layer', name, layers)}; a planned layer must be used exactly once, its BN folded"
+        )
+
+
+def _check_half(name: str, half: Half, layer: nn.Module) -> None:
+    if not isinstance(layer, HalfLayer):
+        raise ExportError(
+            f"a layer in {half} must be of one of {', '.join(kind.__name__ for kind in HalfLayer.__args__)}, got "
+            f"{type(layer).__name__} for {name!r}: leave it in float32"
+        )
+    limit = largest_value(half)
+    for parameter in layer.parameters():
+        largest = float(parameter.detach().abs().max())
+        # Written so that NaN, which compares to nothing, is refused, too.
+        if not largest <= limit:
+            raise ExportError(
+                f"a layer in {half} must have weights within {limit:g}, got {largest:g} for {name!r}: leave it in float32"
+            )
 
 
 def _check_weight(name: str, tensor: TensorQuantization, layer: nn.Module) -> None:

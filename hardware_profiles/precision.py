@@ -1,6 +1,7 @@
-"""Which tensors of a network are held in few bits, and with which scales: plain data between techniques and runtimes.
+"""Which layers and tensors of a network are held in few bits, and how: plain data between techniques and runtimes.
 
-Tensors are named after what makes them in the finished network:
+A layer in half precision is named by itself: bf16 and fp16 need no scales. Tensors in integers are named after what
+makes them in the finished network:
 
 - ``<layer>.weight``: the weight of the layer with that dotted module name. In int8: signed, symmetric, one scale per
   output channel (axis 0). Weight-only: likewise, but one scale per block of inputs of each output channel;
@@ -20,11 +21,17 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Literal, TypeAlias, get_args
 
 from .errors import ExportError
 
 ROLES = ("weight", "value")
-_SCHEMA = 2
+Half: TypeAlias = Literal["bf16", "fp16"]
+"""bf16 has the range of float32 and 8 significant bits; fp16 has 11, and ends at 65504."""
+HALVES: tuple[Half, ...] = get_args(Half)
+_SCHEMA = 3
+# The one before had no halves.
+_READ_SCHEMAS = (2, _SCHEMA)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +60,12 @@ class TensorQuantization:
     block_size: int | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "scale", tuple(float(value) for value in self.scale))
-        object.__setattr__(self, "zero_point", tuple(int(value) for value in self.zero_point))
+        # By `map`, without a generator's cost per value: the weight of one layer may have 100,000 blocks.
+        object.__setattr__(self, "scale", tuple(map(float, self.scale)))
+        object.__setattr__(self, "zero_point", tuple(map(int, self.zero_point)))
         if not 2 <= self.bits <= 8:
             raise ExportError(f"bits must be from 2 to 8, got {self.bits}: leave a 32-bit tensor out of the plan")
-        if not self.scale or not all(math.isfinite(value) and value > 0 for value in self.scale):
+        if not self.scale or not all(map(math.isfinite, self.scale)) or min(self.scale) <= 0:
             raise ExportError(
                 f"every scale must be finite and above 0, got {_shown(self.scale)}: calibrate on real data"
             )
@@ -91,16 +99,19 @@ class TensorQuantization:
 
 @dataclass(frozen=True, slots=True)
 class PrecisionPlan:
-    """The quantised tensors of a network; what is not named stays in float32.
+    """The quantised tensors and the half-precision layers of a network; what is not named stays in float32.
 
     Attributes:
         tensors: Tensor name (see the module's docstring) to its quantisation, kept sorted by name.
+        halves: Layer name to the type that the layer computes in, kept sorted by name.
 
     Raises:
-        ExportError: A name does not end in one of `ROLES`.
+        ExportError: A tensor's name does not end in one of `ROLES`, a type is none of `HALVES`, or a layer has two
+            precisions.
     """
 
     tensors: Mapping[str, TensorQuantization] = field(default_factory=dict)
+    halves: Mapping[str, Half] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in self.tensors:
@@ -109,12 +120,28 @@ class PrecisionPlan:
                 raise ExportError(
                     f"a tensor of a plan must be named <layer>.weight or <node>.value, got {name!r}: rename it"
                 )
+        for layer, half in self.halves.items():
+            if half not in HALVES:
+                raise ExportError(
+                    f"a layer in half precision must be in one of {', '.join(HALVES)}, got {half!r} for {layer!r}: "
+                    "use one of these"
+                )
+            if f"{layer}.weight" in self.tensors:
+                raise ExportError(
+                    f"a layer must have one precision, got {half} and quantised weights for {layer!r}: leave one out"
+                )
         object.__setattr__(self, "tensors", dict(sorted(self.tensors.items())))
+        object.__setattr__(self, "halves", dict(sorted(self.halves.items())))
 
     @classmethod
     def none(cls) -> PrecisionPlan:
         """Gives the plan that leaves everything in float32."""
         return cls()
+
+    @property
+    def is_neutral(self) -> bool:
+        """Whether everything stays in float32."""
+        return not self.tensors and not self.halves
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -142,22 +169,26 @@ class PrecisionPlan:
     def to_json(self) -> str:
         """Gives the plan as canonical JSON text, the inverse of `from_json`."""
         tensors = {name: asdict(tensor) for name, tensor in self.tensors.items()}
-        return json.dumps({"schema": _SCHEMA, "tensors": tensors}, sort_keys=True, separators=(",", ":"))
+        content = {"schema": _SCHEMA, "tensors": tensors, "halves": dict(self.halves)}
+        return json.dumps(content, sort_keys=True, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> PrecisionPlan:
-        """Reads a plan from JSON text.
+        """Reads a plan from JSON text, of this schema or the one before it.
 
         Raises:
-            ExportError: The text is no plan of this schema.
+            ExportError: The text is no plan of these schemas.
         """
         try:
             content = json.loads(text)
-            if content["schema"] != _SCHEMA:
+            schema = content["schema"]
+            if schema not in _READ_SCHEMAS:
                 raise ExportError(
-                    f"a precision plan must have schema {_SCHEMA}, got {content['schema']!r}: write it again"
+                    f"a precision plan must have schema {' or '.join(map(str, _READ_SCHEMAS))}, got {schema!r}: "
+                    "write it again"
                 )
-            return cls({name: TensorQuantization(**tensor) for name, tensor in content["tensors"].items()})
+            tensors = {name: TensorQuantization(**tensor) for name, tensor in content["tensors"].items()}
+            return cls(tensors, dict(content["halves"]) if schema == _SCHEMA else {})
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise ExportError(

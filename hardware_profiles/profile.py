@@ -1,29 +1,24 @@
-"""Hardware profiles: what a network will run on, what that can execute, and how it is measured."""
+"""The schema of a hardware profile: what a network will run on, what that can execute, and how it is measured.
+
+Every field is described where it stands: editors show these texts through the JSON schema.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-from importlib import resources
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self, TypeAlias
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, field_validator, model_validator
 
-from .errors import ProfileError, unknown_name
-from .runtimes import runtime_names
-
-# What a runtime of schema 1 executes: fp32, and int8 (unsigned activations, signed weights).
-EXECUTABLE_BITS = (32, 8)
-# What its weight-only linear layers may store their weights in.
-WEIGHT_ONLY_BITS = (8, 4)
+from .errors import unknown_name
+from .runtimes import BITS, WEIGHT_ONLY_BITS, runtime_facts, runtime_names
 
 # Strict, because pydantic would otherwise read `threads: true` as 1.
-Count = Annotated[int, Field(strict=True, ge=1)]
-Milliseconds = Annotated[float, Field(gt=0.0)]
-Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
+_Bits: TypeAlias = StrictInt | StrictStr
+_Count = Annotated[int, Field(strict=True, ge=1)]
+_Milliseconds = Annotated[float, Field(gt=0.0)]
+_Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
 class _Frozen(BaseModel):
@@ -32,16 +27,47 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+class Target(_Frozen):
+    """The device that executes the network."""
+
+    device: Literal["cpu", "cuda"] = Field("cpu", description="What executes: the processor, or an NVIDIA GPU.")
+    architecture: Literal["x86_64", "aarch64"] | None = Field(
+        None, description="The processor's architecture; any where it is left out."
+    )
+    requires: tuple[str, ...] = Field(
+        (), description="Instruction sets that the processor must have, for instance avx512_bf16."
+    )
+
+
+class Host(_Frozen):
+    """Where the measuring happens: on this machine unless a command or an address is given."""
+
+    command: tuple[str, ...] = Field(
+        (), description="A command that runs parefront-meter on the device, for instance [ssh, board, parefront-meter]."
+    )
+    address: str | None = Field(
+        None,
+        pattern=r"^(\[[^\]]+\]|[^:\s]+):\d{1,5}$",
+        description="host:port where `parefront-meter --listen` waits on the device.",
+    )
+
+    @model_validator(mode="after")
+    def _is_one_place(self) -> Self:
+        if self.command and self.address:
+            raise ValueError("only one of command and address may be given")
+        return self
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the measuring happens on this machine."""
+        return not self.command and self.address is None
+
+
 class RuntimeSettings(_Frozen):
-    """The program that executes the network.
+    """The program that executes the network."""
 
-    Attributes:
-        name: A registered runtime, see `runtime_names`.
-        threads: Threads that one inference may use; the meter leases as many cores.
-    """
-
-    name: str
-    threads: Count
+    name: str = Field(description="A registered runtime.")
+    threads: _Count = Field(description="Threads that one inference may use; the meter leases as many cores.")
 
     @field_validator("name")
     @classmethod
@@ -52,34 +78,42 @@ class RuntimeSettings(_Frozen):
 
 
 class Workload(_Frozen):
-    """What one inference consists of.
+    """What one inference consists of."""
 
-    Attributes:
-        batch_size: Samples per inference.
-    """
+    scenario: Literal["single-stream", "throughput"] = Field(
+        "single-stream",
+        description="Samples one after the other (the time of each counts), or in batches (samples per second count).",
+    )
+    batch_size: _Count = Field(1, description="Samples per inference.")
 
-    batch_size: Count = 1
+    @model_validator(mode="after")
+    def _stream_is_single(self) -> Self:
+        if self.scenario == "single-stream" and self.batch_size != 1:
+            raise ValueError(
+                f"batch_size must be 1 in the single-stream scenario, got {self.batch_size}: set scenario: throughput"
+            )
+        return self
 
 
 class Capabilities(_Frozen):
-    """What the hardware rewards or executes at all.
+    """What the hardware executes at all, and what it rewards."""
 
-    Attributes:
-        weight_bits: Bit-widths that really execute, the neutral 32 first.
-        weight_only_bits: Bit-widths in which linear layers may hold their weights alone, computing in float.
-        channel_grid: Channel counts are multiples of this (the vector width); others can be slower than the unpruned.
-    """
-
-    weight_bits: tuple[Annotated[int, Field(strict=True)], ...] = EXECUTABLE_BITS
-    weight_only_bits: tuple[Annotated[int, Field(strict=True)], ...] = ()
-    channel_grid: Count = 8
+    weight_bits: tuple[_Bits, ...] = Field(
+        (32, 8), description="Widths that really execute, the neutral 32 first: 32, bf16, fp16, 8."
+    )
+    weight_only_bits: tuple[StrictInt, ...] = Field(
+        (), description="Widths in which linear layers may hold their weights alone, computing in float: 8, 4."
+    )
+    channel_grid: _Count = Field(
+        8, description="Channel counts are multiples of this (the vector width); others can be slower than unpruned."
+    )
 
     @field_validator("weight_bits")
     @classmethod
-    def _starts_neutral(cls, bits: tuple[int, ...]) -> tuple[int, ...]:
-        if bits[:1] != (32,) or len(set(bits)) != len(bits) or not set(bits) <= set(EXECUTABLE_BITS):
-            raise ValueError(f"weight_bits must start with 32 and hold each of {EXECUTABLE_BITS} at most once")
-        return bits
+    def _starts_neutral(cls, bits: tuple[_Bits, ...]) -> tuple[_Bits, ...]:
+        if bits[:1] != (32,) or len(set(bits)) != len(bits) or not set(bits) <= set(BITS):
+            raise ValueError(f"weight_bits must start with 32 and hold each of {BITS} at most once")
+        return tuple(sorted(bits, key=BITS.index))
 
     @field_validator("weight_only_bits")
     @classmethod
@@ -89,26 +123,37 @@ class Capabilities(_Frozen):
         return bits
 
 
+class Limits(_Frozen):
+    """What the device has room for; a candidate beyond a limit is closed before any training is spent on it."""
+
+    max_size_bytes: _Count | None = Field(None, description="The largest file that the device can hold, in bytes.")
+    max_memory_bytes: _Count | None = Field(None, description="The most memory that inference may take, in bytes.")
+    max_latency_ms: _Milliseconds | None = Field(None, description="The longest time of one inference, in ms.")
+
+
 class MeterProtocol(_Frozen):
-    """How latency is measured: bursts of candidate and reference, alternating until the ratio is known well enough.
+    """How latency is measured: bursts of candidate and reference, alternating until the ratio is known well enough."""
 
-    Attributes:
-        burst_ms: Least wall time of one burst, in ms.
-        warmup_ms: Unmeasured running of each network before the first burst, in ms.
-        min_pairs: Least number of burst pairs; below 6 there is no 95 % order-statistic interval.
-        max_pairs: Largest number of burst pairs.
-        half_width: Stop when the interval's half-width is at most this fraction of the ratio.
-        max_foreign_cpu: Largest fraction of the leased cores' time that others may use during the bursts.
-        max_requeues: How often a disturbed measurement is repeated before it is accepted as low quality.
-    """
-
-    burst_ms: Milliseconds = 40.0
-    warmup_ms: Milliseconds = 50.0
-    min_pairs: Annotated[int, Field(strict=True, ge=6)] = 8
-    max_pairs: Count = 60
-    half_width: Fraction = 0.005
-    max_foreign_cpu: Fraction = 0.05
-    max_requeues: Annotated[int, Field(strict=True, ge=0)] = 2
+    burst_ms: _Milliseconds = Field(40.0, description="Least wall time of one burst, in ms.")
+    warmup_ms: _Milliseconds = Field(
+        50.0, description="Unmeasured running of each network before the first burst, in ms."
+    )
+    min_pairs: Annotated[int, Field(strict=True, ge=6)] = Field(
+        8, description="Least number of burst pairs; below 6 there is no 95 % order-statistic interval."
+    )
+    max_pairs: _Count = Field(60, description="Largest number of burst pairs.")
+    pairs_per_load: Annotated[int, Field(strict=True, ge=2)] = Field(
+        4, description="Both networks are loaded again after so many pairs: their places in memory change their times."
+    )
+    half_width: _Fraction = Field(
+        0.005, description="Stop when the interval's half-width is at most this fraction of the ratio."
+    )
+    max_foreign_cpu: _Fraction = Field(
+        0.05, description="Largest fraction of the leased cores' time that others may use during the bursts."
+    )
+    max_requeues: Annotated[int, Field(strict=True, ge=0)] = Field(
+        2, description="How often a disturbed measurement is repeated before it is accepted as low quality."
+    )
 
     @model_validator(mode="after")
     def _pairs_are_ordered(self) -> Self:
@@ -118,102 +163,47 @@ class MeterProtocol(_Frozen):
 
 
 class HardwareProfile(_Frozen):
-    """A hardware target: what runs, how much of it, what it can execute, how it is measured.
+    """A hardware target: what runs where, how much of it, what it can execute, how it is measured."""
 
-    Attributes:
-        schema_version: The version of the file format.
-        name: What users call it.
-        description: One line for listings.
-    """
-
-    schema_version: Literal[1]
-    name: Annotated[str, Field(min_length=1)]
-    description: str = ""
+    schema_version: Literal[1] = Field(description="The version of the file format.")
+    name: Annotated[str, Field(min_length=1)] = Field(description="What users call it.")
+    description: str = Field("", description="One line for listings.")
+    is_measured: bool = Field(True, strict=True, description="False for a template that nobody has measured on yet.")
+    target: Target = Target()
+    host: Host = Host()
     runtime: RuntimeSettings
     workload: Workload = Workload()
     capabilities: Capabilities = Capabilities()
+    limits: Limits = Limits()
     protocol: MeterProtocol = MeterProtocol()
+    fingerprint: str | None = Field(
+        None,
+        pattern=r"^[0-9a-f]{16}$",
+        description="Key of the machine that this profile was written for; another one is refused.",
+    )
+
+    @model_validator(mode="after")
+    def _runtime_can(self) -> Self:
+        facts = runtime_facts(self.runtime.name)
+        if self.target.device != facts.device:
+            raise ValueError(
+                f"runtime {self.runtime.name!r} executes on {facts.device!r}, got target.device {self.target.device!r}"
+            )
+        for field in ("weight_bits", "weight_only_bits"):
+            lacking = [bits for bits in getattr(self.capabilities, field) if bits not in getattr(facts, field)]
+            if lacking:
+                raise ValueError(
+                    f"runtime {self.runtime.name!r} executes capabilities.{field} of {getattr(facts, field)}, "
+                    f"got {lacking[0]!r}"
+                )
+        return self
 
     def content_key(self) -> str:
         """Gives the SHA-256 of everything that shapes a result: a key for caches.
 
-        `name` and `description` are left out: renaming a profile does not change what it measures.
+        What only names the profile is left out: renaming it does not change what it measures. So are the place of the
+        measuring and the machine's key, as the machine's fingerprint itself is part of every result.
         """
-        content = self.model_dump(mode="json", exclude={"name", "description"})
+        named = {"name", "description", "is_measured", "host", "fingerprint"}
+        content = self.model_dump(mode="json", exclude=named)
         return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def profile_names() -> tuple[str, ...]:
-    """Lists the names of the shipped profiles, sorted."""
-    files = resources.files(__package__).iterdir()
-    return tuple(sorted(Path(file.name).stem for file in files if file.name.endswith(".yaml")))
-
-
-def load_profile(name_or_path: str) -> HardwareProfile:
-    """Loads a shipped profile by name, or any profile from a YAML file.
-
-    Args:
-        name_or_path: A name from `profile_names`, or a path (anything with a directory or ending in .yaml or .yml).
-
-    Raises:
-        ProfileError: The name is unknown, or the file is missing, no YAML or breaks a rule of the schema.
-    """
-    if name_or_path in profile_names():
-        text = resources.files(__package__).joinpath(f"{name_or_path}.yaml").read_text(encoding="utf-8")
-        return _parse(text, name_or_path)
-    path = Path(name_or_path)
-    if path.suffix not in {".yaml", ".yml"} and len(path.parts) < 2:
-        raise ProfileError(f"{unknown_name('profile', name_or_path, profile_names())}, or give a path ending in .yaml")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ProfileError(
-            f"a profile must be a readable YAML file, got {name_or_path!r} ({reason}): check the path"
-        ) from error
-    return _parse(text, name_or_path)
-
-
-def check_host(profile: HardwareProfile) -> None:
-    """Checks that this machine has what the profile asks for.
-
-    Raises:
-        ProfileError: The profile wants more threads than this process may use cores.
-    """
-    n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    if profile.runtime.threads > n_cores:
-        raise ProfileError(
-            f"profile {profile.name!r} must not use more threads than the {n_cores} core(s) available here, "
-            f"got {profile.runtime.threads}: choose a profile with fewer threads or a larger machine"
-        )
-
-
-def _parse(text: str, source: str) -> HardwareProfile:
-    try:
-        content: Any = yaml.safe_load(text)  # Any: a YAML file may hold anything until it is validated.
-    except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        line = f" in line {where.line + 1}" if where else ""
-        problem = getattr(error, "problem", None) or "cannot be parsed"
-        raise ProfileError(
-            f"profile {source!r} must be valid YAML, got an error{line} ({problem}): correct it"
-        ) from error
-    if not isinstance(content, dict):
-        raise ProfileError(
-            f"profile {source!r} must hold `field: value` lines, got {type(content).__name__}: "
-            f"start from `parefront hardware show {profile_names()[0]}`"
-        )
-    try:
-        return HardwareProfile.model_validate(content)
-    except ValidationError as error:
-        raise ProfileError(_one_line(error, source)) from error
-
-
-def _one_line(error: ValidationError, source: str) -> str:
-    """Words the first violated rule; the others show up once it is mended."""
-    first, n_more = error.errors()[0], error.error_count() - 1
-    field = ".".join(str(part) for part in first["loc"]) or "profile"
-    rule = first["msg"].removeprefix("Value error, ")
-    got = "" if first["type"] == "missing" else f", got {first['input']!r}"
-    more = f" ({n_more} more after it)" if n_more else ""
-    return f"profile {source!r}, field {field!r}: {rule}{got}: correct it in the file{more}"

@@ -1,7 +1,8 @@
 """Writes a finished network in a given precision as one ONNX file with QuantizeLinear/DequantizeLinear pairs (QDQ).
 
 Runtimes recognise a layer between such pairs and execute it in integers. The pairs stand where `lowering` rounds, and
-hold the same integers: the file is the simulation, written down.
+hold the same integers: the file is the simulation, written down. A layer in half precision stands there in its type,
+its weight stored so, with a Cast where `lowering` has one.
 """
 
 from __future__ import annotations
@@ -31,6 +32,11 @@ from .sizes import settle_sizes
 from .weight_only import WeightOnlyLinear
 
 _OPSET = 17
+# Convolutions take bf16 from 22 on. The exporter ends at 20; what changed in between is which types operators take, but
+# for GroupNormalization, which the exporter writes as others.
+_TRACED_FOR_BF16 = 20
+_OPSET_OF_BF16 = 22
+_IR_VERSION_OF_BF16 = 10
 _BATCH = "batch"
 _IR_VERSION = 8
 # A protocol buffer ends at 2 GiB; the graph beside the weights is small, but not nothing.
@@ -46,7 +52,7 @@ def export_onnx(
     *,
     largest_file_bytes: int = LARGEST_FILE_BYTES,
 ) -> None:
-    """Writes a network as an ONNX file, the planned tensors in few bits.
+    """Writes a network as an ONNX file, the planned layers and tensors in few bits.
 
     Inputs are named "input", "input_1", ..., outputs "output", "output_1", ... in the order in which the module takes
     and returns them (out of tuples, lists and dictionaries); the batch is free. Layers have their names as nodes (see
@@ -55,13 +61,13 @@ def export_onnx(
     Args:
         module: A finished network (BN folded); it is left as it is.
         example_inputs: One batch of every input, of any size, shape (n, ...).
-        plan: The tensors to quantise, by the names of `precision`.
+        plan: The layers and tensors in few bits, by the names of `precision`.
         path: Where to write; its folder must exist. The weights of a network that is too large for one file lie in
             `external_data(path)` beside it.
         largest_file_bytes: What is too large for one file.
 
     Raises:
-        ExportError: The network cannot be traced, or the plan names what is not there or cannot execute in 8 bits.
+        ExportError: The network cannot be traced, or the plan names what is not there or cannot execute so.
     """
     model = _trace(_exportable(module, plan, example_inputs), example_inputs, largest_file_bytes)
     keep_in_float(model.graph)
@@ -79,8 +85,9 @@ def export_onnx(
         )
         onnx.checker.check_model(path)
         return
-    onnx.checker.check_model(model)
-    path.write_bytes(model.SerializeToString())
+    content = model.SerializeToString()
+    onnx.checker.check_model(content)  # given the model it would serialise it once more
+    path.write_bytes(content)
 
 
 class _Flattened(nn.Module):
@@ -97,10 +104,10 @@ class _Flattened(nn.Module):
 
 def _exportable(module: nn.Module, plan: PrecisionPlan, example_inputs: tuple[Tensor, ...]) -> nn.Module:
     """A copy in the given precision whose parameters keep their names when it is exported."""
-    if plan.tensors:
-        exportable: nn.Module = lower(module if isinstance(module, fx.GraphModule) else fx.symbolic_trace(module), plan)
-    else:
+    if plan.is_neutral:
         exportable = copy.deepcopy(module)
+    else:
+        exportable = lower(module if isinstance(module, fx.GraphModule) else fx.symbolic_trace(module), plan)
     if isinstance(exportable, fx.GraphModule):
         settle_sizes(exportable, example_inputs)
     if type(exportable) is nn.Linear:
@@ -118,9 +125,10 @@ def _trace(module: nn.Module, example_inputs: tuple[Tensor, ...], largest_file_b
         ExportError: The exporter fails.
     """
     names = ["input", *(f"input_{position}" for position in range(1, len(example_inputs)))]
+    has_bf16 = any(parameter.dtype is torch.bfloat16 for parameter in module.parameters())
     options: dict[str, Any] = {  # Any: the exporter's options are of all types
         "dynamo": False,
-        "opset_version": _OPSET,
+        "opset_version": _TRACED_FOR_BF16 if has_bf16 else _OPSET,
         "input_names": names,
         "dynamic_axes": {name: {0: _BATCH} for name in names},
     }
@@ -140,7 +148,9 @@ def _trace(module: nn.Module, example_inputs: tuple[Tensor, ...], largest_file_b
         raise ExportError(
             f"the network must be exportable to ONNX, got {type(error).__name__} ({reason}): rewrite that operation"
         ) from error
-    model.ir_version = max(model.ir_version, _IR_VERSION)
+    model.ir_version = max(model.ir_version, _IR_VERSION_OF_BF16 if has_bf16 else _IR_VERSION)
+    if has_bf16:
+        next(each for each in model.opset_import if not each.domain).version = _OPSET_OF_BF16
     split_shared_parameters(model.graph)
     rename_tensors(model.graph, {t.name: t.name.removeprefix("network.") for t in model.graph.initializer})
     _name_outputs(model, inputs[0].shape[0])

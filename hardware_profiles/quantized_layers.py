@@ -30,20 +30,25 @@ class Rounding(nn.Module):
     scale: Tensor
     zero_point: Tensor
 
-    def __init__(self, quantization: TensorQuantization) -> None:
-        """Takes an activation's quantisation: unsigned, one scale."""
+    def __init__(self, quantization: TensorQuantization, *, reads_steps: bool = False) -> None:
+        """Prepares the rounding.
+
+        Args:
+            quantization: Of an activation: unsigned, one scale.
+            reads_steps: Whether the input is counted in steps of the scale already.
+        """
         super().__init__()
         self.register_buffer("scale", torch.tensor(quantization.scale[0]))
         self.register_buffer("zero_point", torch.tensor(quantization.zero_point[0], dtype=torch.uint8))
         self._step, self._zero = float(self.scale), float(quantization.zero_point[0])
-        self.reads_steps = False  # whether the input is counted in steps of the scale already
+        self._reads_steps = reads_steps
 
     def forward(self, x: Tensor) -> Tensor:
         """Gives a tensor of the same shape."""
         if is_in_onnx_export():
             quantized: Tensor = _QuantizeDequantize.apply(x, self.scale, self.zero_point)
             return quantized
-        steps = x.clone() if self.reads_steps else torch.div(x, self._step)
+        steps = x.clone() if self._reads_steps else torch.div(x, self._step)
         integers = steps.round_().add_(self._zero).clamp_(0, 255)
         return integers.sub_(self._zero).mul_(self._step)
 

@@ -41,7 +41,8 @@ def export_member(run: Run, pick: str, path: Path) -> str:
     if source is None:
         raise ResultsError(f"#{member.number} must have its file in {run.artefacts}, but it is gone: search again")
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    # Runtimes tell formats by the suffix.
+    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{source.suffix}")
     try:
         shutil.copyfile(source, partial)
         copy_external_data(source, path)

@@ -91,6 +91,8 @@ def facts(run: Run) -> Html:
         )
     if total:
         shown["time"] = word_seconds(total)
+    if run.screening:
+        shown["screening"] = run.screening.partition(": ")[2]
     return definitions({**shown, "search": run.manifest.get("status", "unknown")})
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..evaluators.evaluator import Score
 from ..search.front import best_within, front, reported_fidelity
+from ..search.screening import screening_accuracy
 from ..search.trial import Fidelity, State, Trial
 from .wording import word_ratio
 
@@ -98,6 +99,23 @@ def summary_line(trials: Sequence[Trial]) -> str:
         return f"Nothing but the baseline has an accuracy yet ({_count_states(trials)})"
     closest = min(compressed, key=lambda trial: trial.value("accuracy_drop"))
     return f"Nothing faster within {HEADLINE_DROP:g} pt of the baseline; the smallest loss: {_gains(closest, baseline)}"
+
+
+def screening_line(trials: Sequence[Trial]) -> str:
+    """How far the predictions that chose the candidates can be trusted; empty where nothing was predicted."""
+    accuracy = screening_accuracy(trials)
+    if accuracy is None:
+        return ""
+    shown = accuracy.reported
+    rank = "" if shown.rank_correlation is None else f", rank correlation {shown.rank_correlation:.2f}"
+    candidates = "candidate" if shown.n_candidates == 1 else "candidates"
+    which = f"{shown.n_candidates} {candidates}" if accuracy.after_learning else f"the first {shown.n_candidates}"
+    classes = [f"{name} {100 * each.mean_error:.1f} %" for name, each in accuracy.by_class.items()]
+    by_class = f" ({', '.join(classes)})" if len(classes) > 1 else ""
+    return (
+        f"Screening predictor: {100 * shown.mean_error:.1f} % mean error{by_class}{rank} over {which}; "
+        "never shown as a measurement"
+    )
 
 
 def front_rows(trials: Sequence[Trial]) -> list[FrontRow]:

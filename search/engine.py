@@ -110,6 +110,8 @@ class Engine:
         if job.stage is Stage.STRUCTURE:
             if outcome.reason:
                 return self._add(item, State.FAILED, Fidelity.SHORT, outcome, reason=outcome.reason)
+            if outcome.broken_limit:
+                return self._add(item, State.DOMINATED, Fidelity.SHORT, outcome, reason=outcome.broken_limit)
             closed_by = self._dominating(outcome)
             if closed_by is not None:
                 reason = f"not faster, smaller or possibly more accurate than #{closed_by.number}"
@@ -126,8 +128,8 @@ class Engine:
             if parent is None:
                 break
             started = time.perf_counter()
-            file_name = f"final-{parent.number}.onnx"
-            self._executor.submit(Job(parent.number, Stage.FULL, parent.configuration, file_name))
+            artefact = f"final-{parent.number}"
+            self._executor.submit(Job(parent.number, Stage.FULL, parent.configuration, artefact))
             _, outcome = self._executor.next_done()
             item = _Work(Proposal(parent.configuration, f"promoted #{parent.number}"))
             trial = self._add_final(item, parent, outcome)
@@ -141,8 +143,8 @@ class Engine:
         return self._add(item, State.COMPLETE, Fidelity.FULL, outcome, parent=parent.number, reason=outcome.reason)
 
     def _submit(self, ticket: int, stage: Stage, item: _Work) -> None:
-        file_name = f"trial-{ticket}.onnx"
-        self._executor.submit(Job(ticket, stage, item.proposal.configuration, file_name, item.structure))
+        artefact = f"trial-{ticket}"
+        self._executor.submit(Job(ticket, stage, item.proposal.configuration, artefact, item.structure))
 
     def _add(
         self,
@@ -238,7 +240,7 @@ def as_trial(
     )
     if outcome is None:
         return trial
-    operators = [[t.layer, t.operator, t.is_int8, round(t.microseconds, 2)] for t in outcome.operator_times]
+    operators = [[t.layer, t.operator, t.precision, round(t.microseconds, 2)] for t in outcome.operator_times]
     details: dict[str, Any] = {**proposal.details, **outcome.details, "operators": operators}
     return replace(
         trial,

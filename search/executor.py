@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from ..evaluators import Evaluation, Workbench
+from ..hardware_profiles.errors import DeviceLostError
 from ..spaces import Configuration
 
 
@@ -28,23 +29,30 @@ class Job:
         ticket: Chosen by the engine, to know the job again.
         stage: What to do.
         configuration: On what.
-        file_name: Of the artefact, inside the run's artefact directory.
+        artefact: Its name, without a suffix, inside the run's artefact directory.
         structure: What the structure stage found, for the short stage.
     """
 
     ticket: int
     stage: Stage
     configuration: Configuration
-    file_name: str
+    artefact: str
     structure: Evaluation | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a job has no result: one line for the record, and where it happened for the log."""
+    """Why a job has no result.
+
+    Attributes:
+        reason: One line for the record.
+        trace: Where it happened, for the log.
+        is_device_lost: Whether the candidate is not at fault: the device that measures could not be reached.
+    """
 
     reason: str
     trace: str
+    is_device_lost: bool = False
 
 
 class Executor(Protocol):
@@ -98,11 +106,13 @@ def run_job(workbench: Workbench, job: Job) -> Evaluation | Failure:
     """Does a job; whatever goes wrong in it is a failure of this one candidate."""
     try:
         if job.stage is Stage.STRUCTURE:
-            return workbench.structure(job.configuration, job.file_name)
+            return workbench.structure(job.configuration, job.artefact)
         if job.stage is Stage.SHORT:
             assert job.structure is not None, "the short stage follows the structure stage"
             return workbench.short(job.configuration, job.structure)
-        return workbench.full(job.configuration, job.file_name)
+        return workbench.full(job.configuration, job.artefact)
+    except DeviceLostError as error:
+        return Failure(str(error), traceback.format_exc(), is_device_lost=True)
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         return Failure(reason[:500], traceback.format_exc())

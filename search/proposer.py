@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from ..evaluators.cost_tables import CostTables
+from ..evaluators.latency_predictor import LatencyPredictor
 from ..evaluators.sensitivity import Damages
 from ..hardware_profiles.runtimes import OperatorTime
 from ..spaces import Configuration, SearchSpace
@@ -16,6 +17,7 @@ from .damage_model import DamageModel
 from .front import REFERENCE, complete, front, objectives, point
 from .moves import cross, mutate, shift_group
 from .pareto import Point, hypervolume_gain
+from .screening import PREDICTED
 from .seeds import DIRECTIONS, Direction, LagrangeSweep, uniform_ladder
 from .trial import Fidelity, Trial
 
@@ -56,10 +58,12 @@ class Proposer(Protocol):
 
 
 class TableProposer:
-    """Uniform ladder, then sweeps over the cost tables, then local moves around the front screened by the tables."""
+    """Uniform ladder, then sweeps over the cost tables, then local moves around the front screened by predictions."""
 
     def __init__(self, space: SearchSpace, tables: CostTables, damages: Damages, seed: int) -> None:
         self._space, self._tables, self._seed = space, tables, seed
+        self._predictor = LatencyPredictor(tables)
+        self._n_measured = 0
         self._model = DamageModel(space, damages)
         self._ladder = list(uniform_ladder(space))[:N_LADDER]
         self._trials: list[Trial] = []
@@ -75,7 +79,7 @@ class TableProposer:
             if proposal is None:
                 break
             self._pending[proposal.configuration] = proposal.origin
-            proposals.append(proposal)
+            proposals.append(self._with_prediction(proposal))
         return proposals
 
     def tell(self, trial: Trial) -> None:
@@ -84,7 +88,15 @@ class TableProposer:
         self._trials.append(trial)
         times = [OperatorTime(*row) for row in trial.details.get("operators", ())]
         if times and "latency_ms" in trial.scores:
-            self._tables.observe(trial.configuration, times, trial.value("latency_ms"), trial.value("size_bytes"))
+            self._predictor.observe(trial.configuration, times, trial.value("latency_ms"), trial.value("size_bytes"))
+            self._n_measured += 1
+
+    def _with_prediction(self, proposal: Proposal) -> Proposal:
+        """Notes the latency that is expected now, so that the record shows how far predictions can be trusted."""
+        if not self._n_measured:
+            return proposal
+        predicted_ms = round(self._predictor.latency_ms(proposal.configuration), 6)
+        return replace(proposal, details={**proposal.details, PREDICTED: predicted_ms})
 
     def _fit(self) -> None:
         observed = [t for t in complete(self._trials, Fidelity.SHORT) if len(t.configuration) > 0]
@@ -139,9 +151,9 @@ class TableProposer:
         return cross(self._space, parent.configuration, rng.choice(members).configuration, rng), "crossover"
 
     def _predict(self, configuration: Configuration, parent: Trial, baseline: Trial) -> Point:
-        """Objectives by the tables, the drop relative to the parent's observed one."""
+        """Objectives by prediction, all relative to what was observed of the parent."""
         drop = parent.value("accuracy_drop") + self._model.drop(configuration) - self._model.drop(parent.configuration)
-        latency_ratio = self._tables.latency_ms(configuration) / self._tables.latency_ms(parent.configuration)
+        latency_ratio = self._predictor.latency_ms(configuration) / self._predictor.latency_ms(parent.configuration)
         size_ratio = self._tables.size_bytes(configuration) / self._tables.size_bytes(parent.configuration)
         return point(
             drop,

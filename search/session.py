@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -13,7 +14,7 @@ import numpy as np
 
 from ..evaluators import CostTables, Evaluation, Workbench
 from ..evaluators.sensitivity import site_damages
-from ..hardware_profiles import HardwareProfile, check_host, fingerprint
+from ..hardware_profiles import HardwareProfile, check_host
 from ..hardware_profiles.errors import SearchError, unknown_name
 from ..spaces import DEFAULT_OPTIONS, CompressionOptions, Configuration
 from ..tasks import Task
@@ -21,9 +22,11 @@ from .engine import Engine, OnStatus, as_trial
 from .executor import InProcessExecutor
 from .front import REFERENCE
 from .optuna_proposer import SAMPLERS, OptunaProposer
+from .patient_executor import PatientExecutor
 from .proposer import Proposal, Proposer, TableProposer
 from .record import Record, owned
 from .run_directory import RunDirectory
+from .screening import screening_accuracy
 from .trial import Fidelity, State, Trial
 
 OWN_SAMPLER = "tables"
@@ -84,7 +87,7 @@ def run_search(
         workbench = Workbench(
             task, profile, directory.artefacts, seed=settings.seed, options=settings.options, progress=progress
         )
-        executor = InProcessExecutor(workbench)
+        executor = PatientExecutor(InProcessExecutor(workbench))
         try:
             facts = _facts(workbench, profile, settings)
             earlier = _check_same(directory, facts)
@@ -109,6 +112,8 @@ def run_search(
                 total = time.perf_counter() - started
                 seconds = _added(earlier, _time_spent(record.trials[n_before:], baseline_s, total))
                 manifest |= {"seconds": seconds, "overhead_fraction": overhead_fraction(seconds)}
+                screening = screening_accuracy(record.trials)
+                manifest |= {"screening": screening.to_json() if screening else None}
                 directory.write_manifest(manifest)
             return record.trials
         finally:
@@ -121,7 +126,7 @@ def overhead_fraction(seconds: dict[str, float]) -> float:
 
 
 def _facts(workbench: Workbench, profile: HardwareProfile, settings: SearchSettings) -> dict[str, Any]:
-    machine = fingerprint(profile)
+    machine = workbench.machine
     return {
         "version": importlib.metadata.version("parefront"),
         "task": workbench.task.name,
@@ -202,19 +207,19 @@ def _baseline_trials(workbench: Workbench, record: Record, directory: RunDirecto
         _remember_baseline(workbench, memory)
         return []
     anchors = workbench.anchor()
-    plain = workbench.baseline("baseline.onnx")
+    plain = workbench.baseline("baseline")
     usable, reached = workbench.task.usable_accuracy, plain.scores["accuracy"].value
     if reached < usable:
         raise SearchError(
             f"the baseline's accuracy must be at least {usable:g} %, got {reached:.1f} %: train it better, or lower "
             "the task's usable_accuracy"
         )
-    tuned = workbench.full(Configuration(), "baseline-tuned.onnx")
+    tuned = workbench.full(Configuration(), "baseline-tuned")
     better = max((plain, tuned), key=lambda evaluation: evaluation.scores["accuracy"].value)
     assert better.samples is not None
     assert better.test_samples is not None
     workbench.set_reference(better.samples, better.test_samples)
-    np.savez(memory, samples=better.samples, test_samples=better.test_samples, anchors_ms=np.array(anchors))
+    np.savez(memory, samples=better.samples, test_samples=better.test_samples, anchors_ms=json.dumps(anchors))
     trials = [
         _baseline_trial(0, workbench.with_drops(plain), "baseline", Fidelity.SHORT),
         _baseline_trial(1, workbench.with_drops(tuned), "baseline, full fine-tune", Fidelity.FULL),
@@ -230,8 +235,8 @@ def _remember_baseline(workbench: Workbench, memory: Path) -> None:
         )
     with np.load(memory, allow_pickle=False) as saved:
         workbench.set_reference(saved["samples"], saved["test_samples"])
-        fp32_ms, int8_ms = saved["anchors_ms"].tolist()
-    workbench.anchor((fp32_ms, int8_ms))
+        anchors_ms: dict[str, float] = json.loads(str(saved["anchors_ms"]))
+    workbench.anchor(anchors_ms)
 
 
 def _baseline_trial(number: int, evaluation: Evaluation, origin: str, fidelity: Fidelity) -> Trial:

@@ -83,8 +83,9 @@ class ChannelMap:
         is_free = (a != FIXED) & (b != FIXED)
         is_tied = is_free & (a != b)
         self.ties.append((a[is_tied], b[is_tied]))
-        stuck = np.unique(np.maximum(a, b)[~is_free])
-        self.fix(stuck, f"its channels meet inputs, constants or padding in {where!r}")
+        if not is_free.all():
+            stuck = np.unique(np.maximum(a, b)[~is_free])
+            self.fix(stuck, f"its channels meet inputs, constants or padding in {where!r}")
 
     def fix(self, numbers: Numbers, reason: str) -> None:
         """Notes that channels must stay."""

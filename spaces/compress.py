@@ -83,6 +83,8 @@ def finish(
 def reestimate_batch_norm(module: nn.Module, calibration: Tensor, n_batches: int = 4) -> None:
     """Sets the running statistics of every BatchNorm, in place, to those of the calibration inputs."""
     norms = [m for m in module.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
+    if not norms:
+        return
     were = [(norm.momentum, norm.training) for norm in norms]
     for norm in norms:
         norm.reset_running_stats()

@@ -90,8 +90,9 @@ def run_without_data(root: nn.Module, node: fx.Node, args: Any, kwargs: Any, mod
 
     What looks at the data itself is run on zeros instead, for the shape of its result.
     """
-    if _keeps_shape(root, node, args):
-        return args[0]
+    known = _known_result(module_of(root, node), args)
+    if known is not None:
+        return known
     try:
         with _quietly(), mode, torch.no_grad():
             value = run_node(root, node, args, kwargs)
@@ -102,12 +103,41 @@ def run_without_data(root: nn.Module, node: fx.Node, args: Any, kwargs: Any, mod
     return tree_map_only(Tensor, lambda x: x if isinstance(x, FakeTensor) else mode.from_tensor(x), value)
 
 
-def _keeps_shape(root: nn.Module, node: fx.Node, args: Any) -> bool:
-    """Whether a node calls a module that gives what it gets, as to shapes; running a norm to see costs milliseconds."""
-    unit = module_of(root, node)
+def _known_result(unit: nn.Module | None, args: Any) -> Tensor | None:
+    """A tensor like the one that a module gives, where its sizes tell; running a layer to see costs milliseconds.
+
+    None where that is not so, and where the module would refuse what it is given.
+    """
+    x = args[0] if len(args) == 1 else None
+    if unit is None or not isinstance(x, Tensor):
+        return None
     if isinstance(unit, nn.modules.batchnorm._BatchNorm):
-        return not unit.training and unit.num_features == args[0].shape[1]
-    return isinstance(unit, _SHAPE_KEEPING) and len(args) == 1
+        return x if not unit.training and unit.num_features == x.shape[1] else None
+    if isinstance(unit, _SHAPE_KEEPING):
+        return x
+    if not x.is_contiguous():  # what these give of other layouts has one of its own
+        return None
+    if type(unit) is nn.LayerNorm:
+        return x if x.shape[-len(unit.normalized_shape) :] == unit.normalized_shape else None
+    shape = _layer_shape(unit, x)
+    return None if shape is None else x.new_empty(shape)
+
+
+def _layer_shape(unit: nn.Module, x: Tensor) -> tuple[int, ...] | None:
+    """The shape that a linear layer or a convolution gives; None for others, and where the input does not fit."""
+    if type(unit) not in (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d):  # a subclass may do anything
+        return None
+    assert is_layer(unit)
+    out_channels, in_channels, *kernel = unit.weight.shape
+    if x.dtype != unit.weight.dtype:
+        return None
+    if isinstance(unit, nn.Linear):
+        return (*x.shape[:-1], out_channels) if x.shape[-1:] == (in_channels,) else None
+    if x.dim() != unit.weight.dim() or x.shape[1] != in_channels * unit.groups or isinstance(unit.padding, str):
+        return None
+    axes = zip(x.shape[2:], kernel, unit.stride, unit.padding, unit.dilation, strict=True)
+    sizes = [(n + 2 * padding - dilation * (k - 1) - 1) // stride + 1 for n, k, stride, padding, dilation in axes]
+    return (len(x), out_channels, *sizes) if min(sizes) > 0 else None
 
 
 @contextmanager

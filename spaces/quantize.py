@@ -1,4 +1,4 @@
-"""Bit-widths per layer: where a network computes in int8, or holds its weights in few bits."""
+"""Bit-widths per layer: where a network computes in half precision or int8, or holds its weights in few bits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, fx, nn
 
-from ..hardware_profiles.precision import PrecisionPlan, TensorQuantization
+from ..hardware_profiles.half_precision import half_dtype
+from ..hardware_profiles.precision import HALVES, Half, PrecisionPlan, TensorQuantization
 from ..hardware_profiles.profile import Capabilities
 from ..hardware_profiles.quantized_layers import quantized_integers
 from ..hardware_profiles.sizes import asks_for_size
@@ -16,6 +17,7 @@ from ..hardware_profiles.weight_only import block_integers, weight_blocks
 from .bias_correction import correct_biases
 from .equalise import equalise
 from .factorize import is_part_of
+from .half_range import check_half_range
 from .network import Layer, Network, is_layer, module_of
 from .observe import observe_ranges
 from .quantized_values import quantized_values
@@ -32,7 +34,7 @@ _INT8 = 8
 
 @dataclass(frozen=True, slots=True)
 class Quantize:
-    """Offers the bit-widths that the profile says it executes: 8 (in int8), `w8` and `w4` (weights only)."""
+    """Offers the widths that the profile says it executes: `bf16` and `fp16`, 8 (in int8), `w8` and `w4` (weights)."""
 
     name: str = "bits"
 
@@ -75,8 +77,15 @@ def weight_only_bits(choice: Choice) -> int | None:
     return int(choice[1:]) if isinstance(choice, str) and choice.startswith("w") else None
 
 
+def half_of(choice: Choice) -> Half | None:
+    """The type of a half-precision choice; None for other choices."""
+    return next((half for half in HALVES if half == choice), None)
+
+
 def bits_per_weight(choice: Choice) -> float:
     """Bits that a choice stores for each weight, the scales of blocks included."""
+    if half_of(choice) is not None:
+        return 16.0
     bits = weight_only_bits(choice)
     return float(choice) if bits is None else bits + 32 / WEIGHT_ONLY_BLOCK
 
@@ -101,10 +110,9 @@ def quantize(
         has_bias_correction: Whether to correct biases: two more passes over some of the calibration data.
 
     Raises:
-        SpaceError: The method is unknown.
+        SpaceError: The method is unknown, or values are too large for fp16.
     """
-    chosen = _decided_layers(module, decisions)
-    equalise(module, {name for name, choice in chosen if weight_only_bits(choice) is None})
+    equalise(module, {name for name, choice in _decided_layers(module, decisions) if choice == _INT8})
     plan = plan_precision(module, decisions, calibration, calibration_method)
     if has_bias_correction:
         correct_biases(module, plan, calibration)
@@ -117,10 +125,10 @@ def plan_precision(
     calibration: Tensor | tuple[Tensor, ...],
     calibration_method: str = DEFAULT_METHOD,
 ) -> PrecisionPlan:
-    """Scales and zero points for every decided layer, calibrated on data.
+    """Scales and zero points for every layer decided to be in integers, calibrated on data.
 
     Weights: symmetric, per output channel or per block, by the least squared error over clipped ranges. Activations:
-    affine, per tensor, by the given method.
+    affine, per tensor, by the given method. Half precision needs no scales; for fp16 the data tell whether it suffices.
 
     Args:
         module: A finished network (BatchNorm folded).
@@ -129,15 +137,18 @@ def plan_precision(
         calibration_method: One of `ranges.method_names`.
 
     Raises:
-        SpaceError: The method is unknown.
+        SpaceError: The method is unknown, or values are too large for fp16.
     """
     chosen = dict(_decided_layers(module, decisions))
-    tensors = {f"{name}.weight": _weight(module, name, choice) for name, choice in chosen.items()}
-    values = quantized_values(module, {name for name, choice in chosen.items() if weight_only_bits(choice) is None})
+    halves = {name: half for name, choice in chosen.items() if (half := half_of(choice)) is not None}
+    tensors = {f"{name}.weight": _weight(module, name, choice) for name, choice in chosen.items() if name not in halves}
+    values = quantized_values(module, {name for name, choice in chosen.items() if choice == _INT8})
     inputs = calibration if isinstance(calibration, tuple) else (calibration,)
     ranges = observe_ranges(module, set(values.values()), inputs, calibration_method)
     tensors |= {f"{node.name}.value": ranges[source] for node, source in values.items()}
-    return PrecisionPlan(tensors)
+    plan = PrecisionPlan(tensors, halves)
+    check_half_range(module, plan, inputs)
+    return plan
 
 
 def quantize_blocks(weight: Tensor, bits: int, block_size: int = WEIGHT_ONLY_BLOCK) -> TensorQuantization:
@@ -156,6 +167,9 @@ def quantize_blocks(weight: Tensor, bits: int, block_size: int = WEIGHT_ONLY_BLO
 
 def round_weight(weight: Tensor, choice: Choice) -> Tensor:
     """A weight as it is stored under a choice of bits, back in float: same shape."""
+    half = half_of(choice)
+    if half is not None:
+        return weight.to(half_dtype(half)).to(weight.dtype)
     bits = weight_only_bits(choice)
     quantization = quantize_weight(weight) if bits is None else quantize_blocks(weight, bits)
     scale = torch.tensor(quantization.scale)
@@ -171,10 +185,11 @@ def _choices(layer: Layer, module: nn.Module, capabilities: Capabilities, *, is_
     weight_only: list[int] = []
     if layer.kind == "linear" and layer.in_channels >= WEIGHT_ONLY_FROM and not is_end:
         weight_only = sorted(capabilities.weight_only_bits, reverse=True)
+    halves = [half for half in capabilities.weight_bits if half in HALVES]
     wide: list[Choice] = [f"w{bits}" for bits in weight_only if bits >= _INT8]
     narrow: list[Choice] = [f"w{bits}" for bits in weight_only if bits < _INT8]
     has_int8 = _INT8 in capabilities.weight_bits and not _obstacle(layer, module)
-    return (32, *wide, *([_INT8] if has_int8 else []), *narrow)
+    return (32, *halves, *wide, *([_INT8] if has_int8 else []), *narrow)
 
 
 def _reason_against(layer: Layer, module: nn.Module, choices: tuple[Choice, ...]) -> str:

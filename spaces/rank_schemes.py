@@ -51,7 +51,9 @@ def rank_choice(scheme: str, ranks: Ranks) -> str:
 
 def factor_weights(choice: str, in_channels: int, out_channels: int, kernel_size: tuple[int, ...]) -> int:
     """Weights that a rank choice leaves at those channels, over all factors."""
-    return sum(stage.n_weights(kernel_size) for stage in _stages(choice, in_channels, out_channels, len(kernel_size)))
+    return sum(
+        stage.n_weights(kernel_size) for stage in factor_stages(choice, in_channels, out_channels, len(kernel_size))
+    )
 
 
 def factor_macs(
@@ -67,11 +69,24 @@ def factor_macs(
     Factors in front of the one with the stride run at as many times the positions; what does not divide is rounded.
     """
     total, strides = 0, list(stride)
-    for stage in _stages(choice, in_channels, out_channels, len(kernel_size)):
+    for stage in factor_stages(choice, in_channels, out_channels, len(kernel_size)):
         for axis in stage.axes:
             strides[axis] = 1
         total += stage.n_weights(kernel_size) * n_positions * math.prod(strides)
     return total
+
+
+def factor_stages(choice: str, in_channels: int, out_channels: int, n_axes: int) -> tuple[Stage, ...]:
+    """The factors that a rank choice makes of a layer, in the order in which they run.
+
+    Args:
+        choice: The rank.
+        in_channels: Of the layer.
+        out_channels: Of the layer.
+        n_axes: Its spatial dimensions.
+    """
+    scheme, ranks = parse_rank(choice)
+    return SCHEMES[scheme].stages(ranks, in_channels, out_channels, n_axes)
 
 
 def lost_energies(source: Source, choices: Iterable[str]) -> dict[Choice, float]:
@@ -97,8 +112,3 @@ def split_layer(layer: nn.Module, choice: str, source: Source | None = None) -> 
     out_channels, in_channels = len(source.weight), source.weight.shape[1] * source.groups
     stages = SCHEMES[scheme].stages(ranks, in_channels, out_channels, len(source.kernel_size))
     return build_factors(layer, stages, SCHEMES[scheme].factors(source, ranks))
-
-
-def _stages(choice: str, in_channels: int, out_channels: int, n_axes: int) -> tuple[Stage, ...]:
-    scheme, ranks = parse_rank(choice)
-    return SCHEMES[scheme].stages(ranks, in_channels, out_channels, n_axes)

@@ -17,13 +17,8 @@ if TYPE_CHECKING:
 # The key of a model file's metadata that lists the layers, as a JSON list of names in execution order.
 LAYERS_KEY = "parefront.layers"
 
-# The operators that do a layer's multiplications. Others (a pooling, a conversion) say nothing about its precision.
-_LAYER_OPERATORS = frozenset(
-    {"Conv", "FusedConv", "NhwcFusedConv", "Gemm", "FusedGemm", "MatMul", "FusedMatMul"}
-    | {"QLinearConv", "ConvInteger", "QGemm", "QLinearMatMul", "MatMulInteger", "MatMulIntegerToFloat"}
-    | {"DynamicQuantizeMatMul"}
-)
-_WEIGHT_ONLY_OPERATORS = frozenset({"MatMulNBits"})
+# How runtimes call a product with a weight in blocks of few bits.
+_WEIGHT_ONLY_OPERATORS = frozenset({"MatMulNBits", "FullyConnectedCompressed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +28,14 @@ class OperatorTime:
     Attributes:
         layer: The network's layer it belongs to, None where it belongs to none.
         operator: The runtime's own name of the kernel's type, for instance "QLinearConv".
-        is_int8: Whether it computes in 8-bit integers.
+        precision: What it multiplies a layer's weight in: "int8", "bf16", "fp16" or "fp32". Empty for operators that do
+            not (a pooling, a conversion, a weight unpacked on the way): they say nothing about a layer's precision.
         microseconds: Median over the repeats, in µs.
     """
 
     layer: str | None
     operator: str
-    is_int8: bool
+    precision: str
     microseconds: float
 
 
@@ -49,30 +45,42 @@ class ExecutedPrecision:
 
     Attributes:
         int8_layers: Layers whose multiplications are all in 8-bit integers.
-        float_layers: The other layers.
+        float_layers: Layers in float32, or in several precisions.
         weight_only_layers: Layers that multiply with a weight in blocks of few bits.
+        bf16_layers: Layers whose multiplications are all in bfloat16.
+        fp16_layers: Layers whose multiplications are all in IEEE half precision.
     """
 
     int8_layers: tuple[str, ...]
     float_layers: tuple[str, ...]
     weight_only_layers: tuple[str, ...] = ()
+    bf16_layers: tuple[str, ...] = ()
+    fp16_layers: tuple[str, ...] = ()
 
 
 def executed_precision(times: Sequence[OperatorTime]) -> ExecutedPrecision:
     """Sorts the layers by the precision they were executed in.
 
-    A layer is int8 only if every operator that does its multiplications is. Layers without such an operator (fused
-    away, or not known by name) are in neither list: compare with the plan's layers to find what is missing.
+    Layers without an operator that multiplies (fused away, or not known by name) are nowhere: compare with the plan's
+    layers to find what is missing.
     """
-    is_int8: dict[str, bool] = {}
+    found: dict[str, set[str]] = {}
     weight_only = {time.layer for time in times if time.layer is not None and time.operator in _WEIGHT_ONLY_OPERATORS}
     for time in times:
-        if time.layer is not None and time.operator in _LAYER_OPERATORS:
-            is_int8[time.layer] = is_int8.get(time.layer, True) and time.is_int8
+        if time.layer is not None and time.precision:
+            found.setdefault(time.layer, set()).add(time.precision)
+
+    def executed_in(precision: str) -> tuple[str, ...]:
+        return tuple(layer for layer, precisions in found.items() if precisions == {precision})
+
+    few = {precision: executed_in(precision) for precision in ("int8", "bf16", "fp16")}
+    sorted_out = {layer for layers in few.values() for layer in layers}
     return ExecutedPrecision(
-        int8_layers=tuple(layer for layer, value in is_int8.items() if value),
-        float_layers=tuple(layer for layer, value in is_int8.items() if not value),
+        int8_layers=few["int8"],
+        float_layers=tuple(layer for layer in found if layer not in sorted_out),
         weight_only_layers=tuple(dict.fromkeys(time.layer for time in times if time.layer in weight_only)),
+        bf16_layers=few["bf16"],
+        fp16_layers=few["fp16"],
     )
 
 
@@ -127,6 +135,13 @@ class Runtime(Protocol):
     def version(self) -> str:
         """The installed version: part of the fingerprint of a measurement."""
 
+    def check_device(self) -> None:
+        """Checks that networks can be run here; writing them needs no device.
+
+        Raises:
+            ProfileError: The device, or what compiles for it, is missing on this machine.
+        """
+
     def export(self, module: nn.Module, example_inputs: tuple[Tensor, ...], plan: PrecisionPlan, path: Path) -> None:
         """Writes a finished network in the given precision.
 
@@ -139,6 +154,7 @@ class Runtime(Protocol):
 
         Raises:
             MeasurementError: The file cannot be loaded.
+            ProfileError: See `check_device`.
         """
 
     def profile_operators(self, path: Path, inputs: Inputs, threads: int, repeats: int) -> tuple[OperatorTime, ...]:

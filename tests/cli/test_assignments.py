@@ -4,7 +4,8 @@ import pytest
 
 from parefront.cli.assignments import Assigned, Skipped, assign
 from parefront.hardware_profiles.errors import SpaceError
-from parefront.spaces import SearchSpace
+from parefront.hardware_profiles.profile import Capabilities
+from parefront.spaces import Network, SearchSpace, find_space
 
 # The tiny task's network: stem 16, block.conv1 16 (with stem and block.conv2 coupled), hidden 32, classifier.
 
@@ -22,6 +23,14 @@ def test_a_choice_has_the_type_of_its_site(tiny_space: SearchSpace) -> None:
 def test_a_pattern_sets_every_site_that_it_matches(tiny_space: SearchSpace) -> None:
     bits = {site.name for site in tiny_space.sites if site.technique == "bits"}
     assert choices(tiny_space, "bits/*=8") == dict.fromkeys(bits, 8)
+
+
+def test_halves_are_set_by_name(tiny_network: Network) -> None:
+    space = find_space(tiny_network, Capabilities(weight_bits=(32, "bf16", "fp16", 8)))
+    bits = [site.name for site in space.sites if site.technique == "bits"]
+    assert choices(space, "bits/*=bf16", "bits/stem=fp16") == dict.fromkeys(bits, "bf16") | {"bits/stem": "fp16"}
+    with pytest.raises(SpaceError, match="bits/stem must be one of .*bf16.*, got 16: choose one of these"):
+        choices(space, "bits/stem=16")
 
 
 def test_a_share_is_the_nearest_offered_width(tiny_space: SearchSpace) -> None:

@@ -6,7 +6,14 @@ import torch
 from numpy.typing import NDArray
 from torch import fx, nn
 
-from parefront.evaluators.deploy import MAX_FLOAT_ERROR, MAX_INT8_ERROR, Parity, check_parity, misexecuted_layers
+from parefront.evaluators.deploy import (
+    MAX_FLOAT_ERROR,
+    MAX_HALF_ERRORS,
+    MAX_INT8_ERROR,
+    Parity,
+    check_parity,
+    misexecuted_layers,
+)
 from parefront.hardware_profiles import ExecutedPrecision, PrecisionPlan, TensorQuantization
 from parefront.spaces.compress import Finished
 
@@ -54,6 +61,20 @@ def test_int8_has_a_limit_of_its_own() -> None:
     assert not Parity(MAX_INT8_ERROR * 1.01, MAX_INT8_ERROR).is_kept
 
 
+def test_the_widest_of_the_limits_in_a_plan_counts() -> None:
+    module = fx.symbolic_trace(nn.Sequential(nn.Linear(2, 2)))
+    weight = TensorQuantization(8, (0.1,) * 2, (0,) * 2, axis=0, is_signed=True)
+    value = TensorQuantization(8, (0.1,), (0,), axis=None, is_signed=False)
+    int8 = PrecisionPlan({"0.weight": weight, "input_1.value": value})
+    for plan, limit in (
+        (PrecisionPlan(halves={"0": "fp16"}), MAX_HALF_ERRORS["fp16"]),
+        (PrecisionPlan(halves={"0": "bf16"}), MAX_HALF_ERRORS["bf16"]),
+        (int8, MAX_INT8_ERROR),
+    ):
+        assert check_parity(Finished(module, plan), Shifted(0.0), INPUTS).limit == limit
+    assert MAX_FLOAT_ERROR < MAX_HALF_ERRORS["fp16"] < MAX_HALF_ERRORS["bf16"] < MAX_INT8_ERROR
+
+
 def test_outputs_that_are_not_finite_are_no_parity() -> None:
     assert not check_parity(identity(), Shifted(float("nan")), INPUTS).is_kept
     assert not check_parity(identity(), Shifted(float("inf")), INPUTS).is_kept
@@ -77,3 +98,12 @@ def test_weight_only_layers_are_checked_like_those_in_int8() -> None:
     finished = identity(PrecisionPlan({"a.weight": blocks, "b.weight": blocks}))
     executed = ExecutedPrecision(int8_layers=(), float_layers=("a",), weight_only_layers=("b",))
     assert misexecuted_layers(finished, executed) == ("a",)
+
+
+def test_layers_in_half_precision_are_checked_both_ways() -> None:
+    finished = identity(PrecisionPlan(halves={"a": "bf16", "b": "bf16", "c": "fp16", "d": "fp16"}))
+    right = ExecutedPrecision((), (), bf16_layers=("a", "b"), fp16_layers=("c", "d"))
+    assert misexecuted_layers(finished, right) == ()
+    # `b` in float, `c` in the other half, `e` in bf16 on the runtime's own account.
+    wrong = ExecutedPrecision((), ("b",), bf16_layers=("a", "c", "e"), fp16_layers=("d",))
+    assert misexecuted_layers(finished, wrong) == ("b", "c", "e")

@@ -15,7 +15,8 @@ from parefront.evaluators.estimate import (
     uniform_configurations,
 )
 from parefront.hardware_profiles import HardwareProfile
-from parefront.spaces import Configuration, Network, SearchSpace
+from parefront.hardware_profiles.profile import Capabilities
+from parefront.spaces import Configuration, Network, SearchSpace, find_space
 
 
 def test_the_uniform_configurations_go_from_neutral_to_smallest(tiny_space: SearchSpace) -> None:
@@ -35,6 +36,13 @@ def test_every_configuration_is_canonical_and_there_once(tiny_space: SearchSpace
     found = list(uniform_configurations(tiny_space).values())
     assert [tiny_space.canonical(each) for each in found] == found
     assert len(set(found)) == len(found)
+
+
+def test_the_milder_width_in_the_middle_may_be_half_precision(tiny_network: Network) -> None:
+    space = find_space(tiny_network, Capabilities(weight_bits=(32, "bf16", 8)))
+    found = uniform_configurations(space)
+    assert found["middle"]["bits/stem"] == "bf16"
+    assert found["smallest"]["bits/stem"] == 8
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ def bench(
 ) -> Iterator[Workbench]:
     bench = Workbench(tiny_task, fast_profile, tmp_path_factory.mktemp("artefacts"), seed=0)
     bench.anchor()
-    baseline = bench.baseline("baseline.onnx")
+    baseline = bench.baseline("baseline")
     assert baseline.samples is not None
     assert baseline.test_samples is not None
     bench.set_reference(baseline.samples, baseline.test_samples)
@@ -47,7 +47,7 @@ def hits(path: Path, split: Split) -> float:
 
 
 def test_the_structure_is_measured_without_training(bench: Workbench) -> None:
-    found = bench.structure(Configuration(), "structure.onnx")
+    found = bench.structure(Configuration(), "structure")
     assert set(found.scores) == {"latency_ms", "size_bytes", "macs"}
     assert found.scores["size_bytes"].value == found.artefact.stat().st_size
     # 8 x 8 pixels: 16 * 9 + 2 * 16 * 16 * 9 weights; then 256 * 32 and 32 * 4.
@@ -62,7 +62,7 @@ def test_the_structure_is_measured_without_training(bench: Workbench) -> None:
 
 
 def test_planned_int8_layers_are_executed_in_int8(bench: Workbench) -> None:
-    found = bench.structure(all_int8(bench), "int8.onnx")
+    found = bench.structure(all_int8(bench), "int8")
     assert (found.details["planned_int8"], found.details["executed_int8"]) == (5, 5)
     assert found.reason == ""
 
@@ -70,14 +70,14 @@ def test_planned_int8_layers_are_executed_in_int8(bench: Workbench) -> None:
 def test_a_layer_that_falls_back_to_float_is_the_reason(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
     executed = ExecutedPrecision(int8_layers=("stem", "hidden", "classifier"), float_layers=())
     monkeypatch.setattr(module, "executed_precision", lambda times: executed)
-    found = bench.structure(all_int8(bench), "fallen.onnx")
+    found = bench.structure(all_int8(bench), "fallen")
     assert found.reason == "2 layers did not execute as planned: block.conv1, block.conv2"
     assert (found.details["planned_int8"], found.details["executed_int8"]) == (5, 3)
 
 
 def test_the_short_accuracy_is_that_of_the_file(bench: Workbench) -> None:
     configuration = bench.space.canonical({**all_int8(bench), "fold/block.conv1": "on"})
-    structure = bench.structure(configuration, "short.onnx")
+    structure = bench.structure(configuration, "short")
     found = bench.short(configuration, structure)
     assert found.scores["accuracy"].value == pytest.approx(hits(found.artefact, bench.data.validation))
     assert found.scores["latency_ms"] == structure.scores["latency_ms"]
@@ -88,7 +88,7 @@ def test_the_short_accuracy_is_that_of_the_file(bench: Workbench) -> None:
 
 
 def test_a_final_member_is_verified_and_tested(bench: Workbench) -> None:
-    found = bench.full(all_int8(bench), "final.onnx")
+    found = bench.full(all_int8(bench), "final")
     assert found.is_verified is True
     assert found.reason == ""
     assert found.scores["accuracy"].value == pytest.approx(hits(found.artefact, bench.data.validation))
@@ -100,14 +100,14 @@ def test_a_final_member_is_verified_and_tested(bench: Workbench) -> None:
 
 def test_one_that_fails_parity_is_not_verified(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "check_parity", lambda finished, session, inputs: Parity(0.3, 0.1))
-    found = bench.baseline("parity.onnx")
+    found = bench.baseline("parity")
     assert found.is_verified is False
     assert "must agree with torch" in found.reason
     assert "got 0.3" in found.reason
 
 
 def test_the_baseline_loses_nothing_against_itself(bench: Workbench) -> None:
-    found = bench.baseline("again.onnx")
+    found = bench.baseline("again")
     drop = found.scores["accuracy_drop"]
     assert (drop.value, drop.low, drop.high) == (0, 0, 0)
     assert found.scores["test_drop"].value == 0
@@ -115,7 +115,7 @@ def test_the_baseline_loses_nothing_against_itself(bench: Workbench) -> None:
 
 def test_the_same_seed_gives_the_same_network(bench: Workbench) -> None:
     configuration = bench.space.canonical({"prune/stem": 8})
-    structure = bench.structure(configuration, "a.onnx")
+    structure = bench.structure(configuration, "a")
     first = bench.short(configuration, structure)
     contents = first.artefact.read_bytes()
     second = bench.short(configuration, structure)
@@ -131,17 +131,17 @@ def test_a_failing_export_names_its_cause(bench: Workbench, monkeypatch: pytest.
 
     monkeypatch.setattr(type(bench._runtime), "export", fail)
     with pytest.raises(ExportError, match="could not be exported: RuntimeError: no such operator"):
-        bench.structure(Configuration(), "x.onnx")
+        bench.structure(Configuration(), "x")
 
 
 def test_the_tables_predict_the_size_of_a_real_file(bench: Workbench) -> None:
     # One precision each: the nodes that convert between them are counted per layer, whatever its bits.
     for start in ({}, all_int8(bench)):
         tables = CostTables(bench.space)
-        seen = bench.structure(bench.space.canonical(start), "seen.onnx")
+        seen = bench.structure(bench.space.canonical(start), "seen")
         tables.observe(start, seen.operator_times, seen.scores["latency_ms"].value, seen.scores["size_bytes"].value)
         unseen = bench.space.canonical({**start, "prune/stem": 8, "prune/hidden": 16})
-        actual = bench.structure(unseen, "unseen.onnx").scores["size_bytes"].value
+        actual = bench.structure(unseen, "unseen").scores["size_bytes"].value
         assert actual < 0.75 * seen.scores["size_bytes"].value
         assert tables.size_bytes(unseen) == pytest.approx(actual, rel=0.02)
 

@@ -57,3 +57,18 @@ def test_biases_are_rounded_to_steps_of_input_and_weight() -> None:
     # Steps of .5 * .1: .13 is .15.
     torch.testing.assert_close(lower(module, plan)(torch.ones(1, 1)).detach(), torch.tensor([[0.15]]))
     assert module.get_parameter("0.bias").item() == torch.tensor(0.13).item()
+
+
+def test_between_int8_and_half_there_is_float() -> None:
+    module = fx.symbolic_trace(nn.Sequential(nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)))
+    with torch.no_grad():
+        module.get_parameter("0.weight").fill_(1.0)
+        module.get_parameter("1.weight").fill_(1.0)
+    into = PrecisionPlan({"1.weight": weights(1.0, 1), "_0.value": unsigned(0.25)}, {"0": "bf16"})
+    # 1 + 2^-9 is 1 in bf16, which steps of .25 keep; 1.6 is 1.6015625 there, nearest to 1.5 in them.
+    x = torch.tensor([[1 + 2.0**-9], [1.6]])
+    assert lower(module, into)(x).flatten().tolist() == [1.0, 1.5]
+    out_of = PrecisionPlan({"0.weight": weights(1.0, 1), "input_1.value": unsigned(0.3)}, {"1": "bf16"})
+    # 1.6 is 1.5 in steps of .3; .8 is .9, in bf16 .8984375 (steps of 2^-8 there).
+    found = lower(module, out_of)(torch.tensor([[1.6], [0.8]])).flatten().tolist()
+    assert found == [1.5, 0.8984375]

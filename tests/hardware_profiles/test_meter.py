@@ -23,11 +23,17 @@ class FakeTransport:
         self.n_bursts = 0
         self.n_attempts = 0
         self.is_closed = False
+        self.joules: dict[str, float] = {}
+        self.steal_s = 0.0
+
+    def place(self, path: Path) -> str:
+        return str(path)
 
     def request(self, message: dict[str, Any]) -> dict[str, Any]:
         self.requests.append(message)
         if message["type"] == "begin":
-            self.n_attempts += 1
+            self.n_attempts += not message["is_fresh"]
+            return {"ok": True, "cores": [0], "memory_bytes": [1000 + len(path) for path in message["paths"]]}
         if message["type"] != "bursts":
             return {"ok": True}
         runs = []
@@ -36,7 +42,15 @@ class FakeTransport:
             time_ms = self.time_ms(Path(path).stem, self.n_bursts)
             runs.append([time_ms, time_ms, 10 * time_ms, time_ms, time_ms])
             self.n_bursts += 1
-        return {"ok": True, "runs_ms": runs, "wall_s": 1.0, "foreign_s": self.foreign(self.n_attempts)}
+        return {
+            "ok": True,
+            "runs_ms": runs,
+            "joules": [self.joules.get(Path(path).stem) for path in message["order"]],
+            "wall_s": 1.0,
+            "foreign_s": self.foreign(self.n_attempts),
+            "steal_s": self.steal_s,
+            "is_realtime": True,
+        }
 
     def close(self) -> None:
         self.is_closed = True
@@ -72,9 +86,15 @@ def test_latency_is_the_ratio_times_the_anchor(profile: HardwareProfile, files: 
             "n_pairs": 8,
             "is_converged": True,
             "foreign_cpu": 0.0,
+            "steal": 0.0,
+            "is_realtime": True,
             "n_requeues": 0,
             "quality": "good",
             "reference_ms": 2.0,
+            "reference_drift": 0.0,
+            "batch_size": 1,
+            "memory_bytes": 1000 + len(str(files[0])),
+            "energy_mj": None,
         }
     )
     assert transport.is_closed
@@ -99,7 +119,8 @@ def test_the_order_swaps_and_bursts_follow_the_protocol(profile: HardwareProfile
     transport.requests.clear()
     meter.measure(*files)
 
-    begin, *bursts, end = transport.requests
+    begin, *turns, end = transport.requests
+    bursts = [request for request in turns if request["type"] == "bursts"]
     assert (begin["type"], end["type"]) == ("begin", "end")
     assert (begin["threads"], begin["batch_size"], begin["warmup_ms"]) == (1, 1, 50.0)
     assert [Path(burst["order"][0]).stem for burst in bursts[:3]] == ["candidate", "reference", "candidate"]
@@ -120,6 +141,43 @@ def test_the_anchor_is_measured_once_per_content(
     assert meter.anchor(files[1], known_ms=2.5) == 2.5
 
 
+def test_both_networks_are_loaded_again_in_between(profile: HardwareProfile, files: tuple[Path, Path]) -> None:
+    transport = FakeTransport(steady)
+    meter = Meter(profile, transport)
+    meter.anchor(files[1], known_ms=2.0)
+    meter.measure(*files)
+
+    # 8 pairs, 4 per load: the first load may use what is loaded already.
+    assert [request["type"] for request in transport.requests] == ["begin", *["bursts"] * 4] * 2 + ["end"]
+    assert [request["is_fresh"] for request in transport.requests if request["type"] == "begin"] == [False, True]
+
+
+def test_drift_is_told_and_changes_nothing(profile: HardwareProfile, files: tuple[Path, Path]) -> None:
+    meter = Meter(profile, FakeTransport(lambda name, burst: 1.25 * steady(name, burst)))
+    meter.anchor(files[1], known_ms=2.0)
+
+    found = meter.measure(*files)
+
+    # The reference takes 2.5 ms now; the candidate is still a quarter of the anchor.
+    assert (found.reference_drift, found.latency_ms) == pytest.approx((0.25, 0.5))
+
+
+def test_energy_is_that_of_the_candidate(profile: HardwareProfile, files: tuple[Path, Path]) -> None:
+    transport = FakeTransport(steady)
+    transport.joules = {"candidate": 0.25, "reference": 7.0}
+
+    assert Meter(profile, transport).measure(*files).energy_mj == pytest.approx(250.0)
+
+
+def test_time_that_a_hypervisor_took_is_a_disturbance(profile: HardwareProfile, files: tuple[Path, Path]) -> None:
+    transport = FakeTransport(steady)
+    transport.steal_s = 0.2
+    found = Meter(profile, transport).measure(*files)
+
+    assert (found.quality, found.n_requeues, found.foreign_cpu) == ("low", 2, 0.0)
+    assert found.steal == pytest.approx(0.2)
+
+
 def scattered(name: str, burst: int) -> float:
     """The candidate is 10 % slower in every other pair."""
     return steady(name, burst) * (1.1 if name == "candidate" and burst // 2 % 2 else 1.0)
@@ -131,9 +189,9 @@ def test_a_scattered_ratio_stops_at_the_limit_with_low_quality(
     meter = Meter(profile, FakeTransport(scattered))
     meter.anchor(files[1], known_ms=2.0)
 
-    found = meter.measure(*files, max_pairs=20)
+    found = meter.measure(*files, max_pairs=18)
 
-    assert (found.n_pairs, found.is_converged, found.quality) == (20, False, "low")
+    assert (found.n_pairs, found.is_converged, found.quality) == (18, False, "low")
     assert (found.low_ms, found.high_ms) == pytest.approx((0.5, 0.55))
 
 
@@ -143,7 +201,7 @@ def test_a_wider_half_width_is_reached(profile: HardwareProfile, files: tuple[Pa
 
     # Half of 1.1 - 1.0, relative to the geometric mean of the two middle values, 1.0488.
     assert meter.measure(*files, half_width=0.048).quality == "good"
-    assert meter.measure(*files, half_width=0.047, max_pairs=20).quality == "low"
+    assert meter.measure(*files, half_width=0.047, max_pairs=18).quality == "low"
 
 
 @pytest.mark.parametrize(

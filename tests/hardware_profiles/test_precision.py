@@ -61,13 +61,44 @@ def test_layers_are_those_with_an_int8_weight() -> None:
     assert PrecisionPlan.none().layers == ()
 
 
+def test_halves_survive_json_and_are_sorted() -> None:
+    plan = PrecisionPlan({"a.value": ACTIVATION}, {"z": "fp16", "b": "bf16"})
+    assert PrecisionPlan.from_json(plan.to_json()) == plan
+    assert json.loads(plan.to_json())["halves"] == {"b": "bf16", "z": "fp16"}
+    assert list(plan.halves) == ["b", "z"]
+
+
+def test_plans_from_before_there_were_halves_are_read() -> None:
+    tensors = json.loads(PrecisionPlan({"b.weight": WEIGHT}).to_json())["tensors"]
+    assert PrecisionPlan.from_json(json.dumps({"schema": 2, "tensors": tensors})) == PrecisionPlan({"b.weight": WEIGHT})
+
+
+def test_only_a_plan_of_nothing_is_neutral() -> None:
+    assert PrecisionPlan.none().is_neutral
+    assert not PrecisionPlan({"b.weight": WEIGHT}).is_neutral
+    assert not PrecisionPlan(halves={"b": "bf16"}).is_neutral
+
+
+def test_a_layer_has_one_precision_that_exists() -> None:
+    with pytest.raises(ExportError, match="one precision, got fp16 and quantised weights for 'b'"):
+        PrecisionPlan({"b.weight": WEIGHT}, {"b": "fp16"})
+    with pytest.raises(ExportError, match="one of bf16, fp16, got 'fp8' for 'b'"):
+        PrecisionPlan({}, {"b": "fp8"})  # type: ignore[dict-item]
+
+
 @pytest.mark.parametrize("name", ["conv", "conv.bias", "conv.input", ".weight"])
 def test_names_must_end_in_a_role(name: str) -> None:
     with pytest.raises(ExportError, match="must be named"):
         PrecisionPlan({name: WEIGHT})
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema": 1, "tensors": {}}', '{"schema": 2, "tensors": {"a": 1}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "[]", "{}", '{"schema": 1, "tensors": {}}', '{"schema": 2, "tensors": {"a": 1}}'),
+        *('{"schema": 3, "tensors": {}}', '{"schema": 3, "tensors": {}, "halves": ["a"]}'),
+    ],
+)
 def test_other_text_is_refused(text: str) -> None:
     with pytest.raises(ExportError, match="a precision plan must"):
         PrecisionPlan.from_json(text)

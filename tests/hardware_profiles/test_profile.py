@@ -4,7 +4,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from parefront.hardware_profiles import ProfileError, check_host, load_profile, profile_names
+from parefront.hardware_profiles import ProfileError, load_profile, profile_names
 
 
 def written(tmp_path: Path, **changes: object) -> str:
@@ -20,13 +20,13 @@ def written(tmp_path: Path, **changes: object) -> str:
     return str(path)
 
 
-def test_shipped_profiles_load() -> None:
-    assert profile_names() == ("cpu-ort-1t", "cpu-ort-2t")
-    for name, threads in (("cpu-ort-1t", 1), ("cpu-ort-2t", 2)):
+def test_shipped_profiles_load_under_their_names() -> None:
+    assert {"cpu-ort-1t", "cpu-ort-2t"} <= set(profile_names())
+    for name in profile_names():
         profile = load_profile(name)
-        assert (profile.name, profile.runtime.threads, profile.workload.batch_size) == (name, threads, 1)
-        assert profile.capabilities.weight_bits == (32, 8)
-        assert profile.capabilities.channel_grid == 8
+        assert profile.name == name
+        assert profile.description
+        assert profile.capabilities.weight_bits[0] == 32
 
 
 def test_a_minimal_file_gets_the_documented_defaults(tmp_path: Path) -> None:
@@ -54,7 +54,20 @@ def test_unknown_name_lists_the_shipped_ones() -> None:
         ({"schema_version": 2}, "schema_version", "2"),
         ({"runtime": {"name": "onnxruntime", "threads": 0}}, "runtime.threads", "0"),
         ({"runtime": {"name": "onnxruntime", "threads": True}}, "runtime.threads", "True"),
-        ({"runtime": {"name": "onnxruntme", "threads": 1}}, "runtime.name", "the only known runtime is onnxruntime"),
+        ({"runtime": {"name": "onnxruntme", "threads": 1}}, "runtime.name", "unknown runtime 'onnxruntme'"),
+        (
+            {"runtime": {"name": "torch", "threads": 1}},
+            "profile",
+            "executes capabilities.weight_bits of (32, 'bf16'), got 8",
+        ),
+        ({"target": {"device": "cuda"}}, "profile", "executes on 'cpu', got target.device 'cuda'"),
+        ({"target": {"device": "npu"}}, "target.device", "npu"),
+        ({"host": {"address": "board"}}, "host.address", "board"),
+        ({"host": {"address": "board:1", "command": ["ssh"]}}, "host", "only one of command and address"),
+        ({"workload": {"batch_size": 8}}, "workload", "must be 1 in the single-stream scenario, got 8"),
+        ({"limits": {"max_size_bytes": 0}}, "limits.max_size_bytes", "0"),
+        ({"limits": {"max_latency_ms": -1}}, "limits.max_latency_ms", "-1"),
+        ({"fingerprint": "abc"}, "fingerprint", "abc"),
         ({"workload": {"batch": 1}}, "workload.batch", "1"),
         ({"capabilities": {"weight_bits": [8, 32]}}, "capabilities.weight_bits", "must start with 32"),
         ({"capabilities": {"weight_bits": [32, 5]}}, "capabilities.weight_bits", "5"),
@@ -107,16 +120,17 @@ def test_a_missing_or_binary_file_is_named(tmp_path: Path) -> None:
         load_profile(str(tmp_path / "binary.yaml"))
 
 
-def test_more_threads_than_cores_are_refused(tmp_path: Path) -> None:
-    check_host(load_profile("cpu-ort-1t"))
-    greedy = load_profile(written(tmp_path, runtime={"name": "onnxruntime", "threads": 100_000}))
-    with pytest.raises(ProfileError, match=r"must not use more threads than .* got 100000"):
-        check_host(greedy)
-
-
 def test_content_key_depends_on_what_shapes_results_only(tmp_path: Path) -> None:
     key = load_profile(written(tmp_path)).content_key()
 
     assert len(key) == 64
     assert load_profile(written(tmp_path, name="other", description="words")).content_key() == key
-    assert load_profile(written(tmp_path, workload={"batch_size": 2})).content_key() != key
+    elsewhere = written(tmp_path, host={"address": "board:1"}, fingerprint="0" * 16)
+    assert load_profile(elsewhere).content_key() == key
+    batches = written(tmp_path, workload={"scenario": "throughput", "batch_size": 2})
+    assert load_profile(batches).content_key() != key
+
+
+def test_the_order_of_widths_is_that_of_the_choices(tmp_path: Path) -> None:
+    changes = {"runtime": {"name": "openvino", "threads": 1}, "capabilities": {"weight_bits": [32, 8, "bf16"]}}
+    assert load_profile(written(tmp_path, **changes)).capabilities.weight_bits == (32, "bf16", 8)

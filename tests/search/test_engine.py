@@ -64,7 +64,7 @@ class FakeExecutor:
             return job, evaluation(drop, latency_ms, size_bytes)
         reason = self.unverified.get(job.configuration, "")
         done = evaluation(drop - 0.1, latency_ms, size_bytes)
-        return job, replace(done, is_verified=not reason, reason=reason, artefact=Path(job.file_name))
+        return job, replace(done, is_verified=not reason, reason=reason, artefact=Path(job.artefact))
 
     def close(self) -> None:
         pass
@@ -211,7 +211,7 @@ def test_finals_are_recorded_with_their_parent(bench: Bench) -> None:
         (3, FAST, Fidelity.FULL),
     ]
     assert all(t.is_verified for t in finals)
-    assert [t.artefact for t in finals] == ["final-2.onnx", "final-3.onnx"]
+    assert [t.artefact for t in finals] == ["final-2", "final-3"]
     assert finals[0].origin == "promoted #2"
     assert [job.stage for job in executor.jobs[-2:]] == [Stage.FULL, Stage.FULL]
     assert [status.phase for status in bench.statuses] == ["search"] * 2 + ["final members"] * 2
@@ -250,7 +250,7 @@ def test_an_exhausted_space_ends_the_search(bench: Bench) -> None:
 def test_several_slots_give_the_same_trials(bench: Bench) -> None:
     trials, executor, _ = bench.search([FOLD, GOOD, FAST], 3, n_slots=3, is_last_first=True)
     assert {t.configuration for t in trials[2:]} == {FOLD, GOOD, FAST}
-    assert len({job.file_name for job in executor.jobs if job.stage is Stage.STRUCTURE}) == 3
+    assert len({job.artefact for job in executor.jobs if job.stage is Stage.STRUCTURE}) == 3
 
 
 def test_the_status_is_what_the_record_says(bench: Bench) -> None:
@@ -267,10 +267,10 @@ def test_the_status_is_what_the_record_says(bench: Bench) -> None:
 
 def test_whatever_goes_wrong_in_a_job_is_one_line() -> None:
     class Broken:
-        def structure(self, configuration: Configuration, file_name: str) -> Evaluation:
+        def structure(self, configuration: Configuration, name: str) -> Evaluation:
             raise MemoryError("cannot allocate\n  2 GB")
 
-    outcome = run_job(Broken(), Job(0, Stage.STRUCTURE, GOOD, "x.onnx"))  # type: ignore[arg-type]
+    outcome = run_job(Broken(), Job(0, Stage.STRUCTURE, GOOD, "x"))  # type: ignore[arg-type]
     assert isinstance(outcome, Failure)
     assert outcome.reason == "MemoryError: cannot allocate 2 GB"
     assert "in structure" in outcome.trace
@@ -278,8 +278,8 @@ def test_whatever_goes_wrong_in_a_job_is_one_line() -> None:
 
 def test_an_interrupt_is_no_failure() -> None:
     class Interrupted:
-        def structure(self, configuration: Configuration, file_name: str) -> Evaluation:
+        def structure(self, configuration: Configuration, name: str) -> Evaluation:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_job(Interrupted(), Job(0, Stage.STRUCTURE, GOOD, "x.onnx"))  # type: ignore[arg-type]
+        run_job(Interrupted(), Job(0, Stage.STRUCTURE, GOOD, "x"))  # type: ignore[arg-type]

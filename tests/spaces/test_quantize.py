@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from parefront.hardware_profiles.precision import PrecisionPlan, TensorQuantization
 from parefront.hardware_profiles.profile import Capabilities
-from parefront.spaces import Configuration, finish, prepare, simulate, trace
+from parefront.spaces import Configuration, find_space, finish, prepare, simulate, trace
 from parefront.spaces.quantize import Quantize, bits_per_weight, input_layers, quantize, quantize_blocks, round_weight
 
 
@@ -42,6 +42,22 @@ def test_linear_layers_between_others_may_be_weight_only(images: Tensor) -> None
     alone = Quantize().find_sites(network, Capabilities(weight_bits=(32,), weight_only_bits=(4,)))
     assert [site.choices for site in alone.sites] == [(32, "w4"), (32, "w4")]
     assert {item.reason for item in alone.left_alone} == {"the profile executes 32 bits only"}
+
+
+def test_halves_stand_between_full_and_few_bits() -> None:
+    layers = [nn.Linear(48, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10)]
+    network = trace(nn.Sequential(*layers), torch.zeros(2, 48))
+    found = Quantize().find_sites(network, Capabilities(weight_bits=(32, "bf16", "fp16", 8), weight_only_bits=(8, 4)))
+    # First and last layers too, though not weight-only.
+    ends, middle = (32, "bf16", "fp16", 8), (32, "bf16", "fp16", "w8", 8, "w4")
+    assert [site.choices for site in found.sites] == [ends, middle, ends]
+
+
+def test_what_is_not_executed_in_int8_may_be_in_half(images: Tensor) -> None:
+    model = nn.Sequential(nn.ConvTranspose2d(3, 4, 2), nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"))
+    found = Quantize().find_sites(trace(model, images[:2]), Capabilities(weight_bits=(32, "bf16", 8)))
+    assert [site.choices for site in found.sites] == [(32, "bf16"), (32, "bf16")]
+    assert found.left_alone == ()
 
 
 def test_layers_that_no_runtime_executes_in_int8_are_left_alone(images: Tensor) -> None:
@@ -164,7 +180,7 @@ def test_blocks_have_scales_of_their_own() -> None:
 
 
 def test_bits_per_weight_count_the_scales_of_blocks() -> None:
-    assert [bits_per_weight(choice) for choice in (32, 8, "w8", "w4")] == [32, 8, 9, 5]
+    assert [bits_per_weight(choice) for choice in (32, "bf16", "fp16", 8, "w8", "w4")] == [32, 16, 16, 8, 9, 5]
 
 
 def test_weight_only_layers_stay_close_to_float() -> None:
@@ -177,3 +193,58 @@ def test_weight_only_layers_stay_close_to_float() -> None:
     assert (plan.layers, plan.weight_only_layers, plan.values) == ((), ("2",), ())
     error = (simulate(module, plan)(x) - expected).square().mean().sqrt() / expected.std()
     assert 0 < error < 0.01
+
+
+# Half precision.
+
+
+def test_weights_in_half_by_hand() -> None:
+    # Eight and eleven significant bits; ties go to the even one.
+    weight = torch.tensor([1 + 2.0**-7, 1 + 2.0**-8, 1 + 3 * 2.0**-8, 1 + 2.0**-10, 1 + 2.0**-11])
+    assert round_weight(weight, "bf16").tolist() == [1 + 2.0**-7, 1.0, 1 + 2.0**-6, 1.0, 1.0]
+    assert round_weight(weight, "fp16").tolist() == [1 + 2.0**-7, 1 + 2.0**-8, 1 + 3 * 2.0**-8, 1 + 2.0**-10, 1.0]
+
+
+def test_halves_need_no_calibration(build: Callable[[str], nn.Module], images: Tensor) -> None:
+    network = trace(build("residual"), images[:2])
+    configuration = Configuration.of({f"bits/{layer.name}": "bf16" for layer in network.layers})
+    finished = finish(prepare(network, configuration), configuration, images[:0])
+    assert finished.plan == PrecisionPlan(halves={layer.name: "bf16" for layer in network.layers})
+
+
+@pytest.mark.parametrize(("half", "significant"), [("bf16", 8), ("fp16", 11)])
+@pytest.mark.parametrize("kind", ["residual", "plain", "functional", "shared-activation"])
+def test_half_precision_stays_close_to_float(
+    half: str, significant: int, kind: str, build: Callable[[str], nn.Module], images: Tensor
+) -> None:
+    network = trace(build(kind), images[:2])
+    configuration = Configuration.of({f"bits/{layer.name}": half for layer in network.layers})
+    finished = finish(prepare(network, configuration), configuration, images)
+    with torch.no_grad():
+        expected, values = finished.module(images), simulate(finished.module, finished.plan)(images)
+    error = (values - expected).square().mean().sqrt() / expected.square().mean().sqrt()
+    # One rounding is at most half a unit in the last place; of some twenty, few add up.
+    assert 0 < error < 4 * 2.0**-significant
+
+
+def test_factors_and_merged_layers_take_the_type_of_their_layer(
+    build: Callable[[str], nn.Module], images: Tensor
+) -> None:
+    network = trace(build("plain"), images[:2])
+    capabilities = Capabilities(weight_bits=(32, "bf16", "fp16", 8))
+    space = find_space(network, capabilities)
+    folds = [site for site in space.sites if site.technique == "fold"]
+    ranks = [site for site in space.sites if site.technique == "rank" and site.layer not in folds[0].layers]
+    choices = {
+        folds[0].name: folds[0].choices[-1],
+        ranks[0].name: ranks[0].choices[-1],
+        f"bits/{folds[0].layer}": "fp16",
+        f"bits/{folds[0].layers[1]}": "bf16",
+        f"bits/{ranks[0].layer}": "bf16",
+    }
+    configuration = space.canonical(choices)
+    assert f"bits/{folds[0].layers[1]}" not in configuration
+    halves = finish(prepare(network, configuration), configuration, images).plan.halves
+    factors = {name for name in halves if name.startswith(f"{ranks[0].layer}.")}
+    assert len(factors) >= 2
+    assert halves == {folds[0].layer: "fp16", **dict.fromkeys(factors, "bf16")}

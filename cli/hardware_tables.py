@@ -1,0 +1,153 @@
+"""Profiles, and what was detected, as tables for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+from ..hardware_profiles import HardwareProfile, load_profile, profile_names
+from ..hardware_profiles.availability import missing_here
+from ..hardware_profiles.detect import Detection
+from ..hardware_profiles.machine import Machine
+from ..hardware_profiles.precision_gains import PrecisionFinding, RuntimeFinding, word_bits, word_precisions
+from .console import open_console
+
+
+def list_records() -> list[dict[str, Any]]:
+    """The shipped profiles as plain data."""
+    records = []
+    for name in profile_names():
+        profile = load_profile(name)
+        records.append(
+            {
+                "name": name,
+                "description": profile.description,
+                "runtime": profile.runtime.name,
+                "threads": profile.runtime.threads,
+                "batch_size": profile.workload.batch_size,
+                "precisions": [word_bits(bits) for bits in profile.capabilities.weight_bits],
+                "missing": list(missing_here(profile)),
+            }
+        )
+    return records
+
+
+def print_profiles(records: Sequence[Mapping[str, Any]]) -> None:
+    """One row for each; what cannot be used here is dim."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("profile", no_wrap=True)
+    table.add_column("runtime", overflow="fold")
+    table.add_column("threads", justify="right")
+    table.add_column("batch", justify="right")
+    table.add_column("precisions", overflow="fold")
+    table.add_column("missing here", overflow="fold")
+    for record in records:
+        table.add_row(
+            record["name"],
+            record["runtime"],
+            str(record["threads"]),
+            str(record["batch_size"]),
+            " ".join(record["precisions"]),
+            "; ".join(record["missing"]),
+            style="dim" if record["missing"] else None,
+        )
+    open_console().print(table)
+
+
+def print_detection(detection: Detection, profile: HardwareProfile, out: Path | None) -> None:
+    """The machine, its runtimes, the precisions of each, the channel grid, and what was written."""
+    console = open_console()
+    console.print(_machine_table(detection.machine))
+    console.print(_runtime_table(detection))
+    console.print(_precision_table(detection.tried))
+    for bits, found in detection.grids.items():
+        widths = detection.widths_ms[bits]
+        console.print(
+            f"Channels in {word_bits(bits)}: multiples of {found.grid}; widths between them, from {min(widths)} to "
+            f"{max(widths)}, take up to {found.worst_off_grid:.0%} more than in proportion.",
+            markup=False,
+        )
+    capabilities = profile.capabilities
+    console.print(
+        f"\nFor this machine: {profile.runtime.name}, {profile.runtime.threads} thread(s), "
+        f"{word_precisions(capabilities.weight_bits)}, channels in multiples of {capabilities.channel_grid}.",
+        style="bold",
+        markup=False,
+    )
+    if out is None:
+        console.print("Nothing was written: --out my-machine.yaml writes it as a profile.")
+    else:
+        console.print(f"Written: {out}; use it with --hardware {out}", markup=False, soft_wrap=True)
+
+
+def _machine_table(machine: Machine) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    unknown = "the system does not say"
+    siblings = machine.sibling_groups
+    shared = "; ".join("+".join(map(str, group)) for group in siblings or ())
+    caches = [f"L{c.level} {c.kind} {_word_kib(c.size_bytes)} ({c.n_sharing} core(s))" for c in machine.caches]
+    rows = {
+        "processor": machine.cpu_model,
+        "instruction sets": " ".join(machine.isa_flags) or unknown,
+        "cores": f"{len(machine.cores)}: {', '.join(map(str, machine.cores))}",
+        "sharing a core (SMT)": unknown if siblings is None else shared or "none",
+        "caches": ", ".join(caches) or unknown,
+        "memory": unknown if machine.memory_bytes is None else f"{machine.memory_bytes / 2**30:.1f} GiB",
+        "energy counter (RAPL)": "present" if machine.has_energy_counter else "absent: no energy is measured",
+        "real-time priority": "permitted" if machine.is_realtime_permitted else "not permitted: see `hardware check`",
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    return table
+
+
+def _runtime_table(detection: Detection) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("runtime", no_wrap=True)
+    table.add_column("version", no_wrap=True)
+    table.add_column("small networks, ms", justify="right")
+    table.add_column("", overflow="fold")
+    tried = {each.name: each for each in detection.tried}
+    for each in detection.runtimes:
+        found = tried.get(each.name)
+        note = each.missing or detection.failed.get(each.name, "" if found else "not tried")
+        table.add_row(
+            each.name,
+            each.version or "",
+            f"{found.best_ms:.3f} in {word_bits(found.fastest)}" if found else "",
+            "fastest" if found is detection.chosen and len(tried) > 1 else note,
+            style="bold green" if found is detection.chosen else None,
+        )
+    return table
+
+
+def _precision_table(tried: Sequence[RuntimeFinding]) -> Table:
+    """Times as multiples of fp32's."""
+    networks = list(dict.fromkeys(network for each in tried for network in each.float_ms))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="Time as a multiple of fp32", title_justify="left")
+    table.add_column("runtime", no_wrap=True)
+    table.add_column("in", no_wrap=True)
+    for network in networks:
+        table.add_column(network, justify="right", no_wrap=True)
+    table.add_column("mean (95 %)", justify="right", no_wrap=True)
+    table.add_column("", overflow="fold")
+    for each in tried:
+        for found in each.precisions:
+            ratios = [f"{found.ratios[network].value:.2f}" if network in found.ratios else "" for network in networks]
+            table.add_row(each.name, word_bits(found.bits), *ratios, _mean(found), found.reason or "offered")
+    return table
+
+
+def _mean(found: PrecisionFinding) -> str:
+    mean = found.mean
+    return "" if mean is None else f"{mean.value:.2f} ({mean.low:.2f}..{mean.high:.2f})"
+
+
+def _word_kib(size_bytes: int) -> str:
+    return f"{size_bytes // 2**20} MiB" if size_bytes >= 2**20 else f"{size_bytes // 2**10} KiB"

@@ -1,0 +1,113 @@
+"""Predicts latencies for screening: the cost tables, corrected by what they got wrong so far. Never a measurement."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import deque
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ..hardware_profiles.runtimes import OperatorTime
+from ..spaces import Choice
+from .cost_tables import CostTables
+from .layer_forms import MERGED, PLAIN, Form
+from .ridge import Ridge, Vector
+
+MAX_CORRECTION = 0.5
+"""Share of the tables' prediction."""
+N_TRUSTED = 30
+"""After so many observations a prediction of the tables is worth half an observation of what they get wrong in the end:
+early errors come from shapes that nobody has seen yet."""
+N_COMPARED = 30
+"""Latest observations by which it is decided whether the correction is used."""
+_N_TERMS = 7
+_PENALTY = 3.0
+"""As if so many candidates had shown that the tables need no correction."""
+
+
+class LatencyPredictor:
+    """Cost tables and a ridge regression on their errors, refitted at every observation.
+
+    The tables know operators one by one; the regression learns what a whole network makes of them, relative to the
+    tables' prediction: in general, where anything is in few bits, per share of the time that is spent in int8, in other
+    few bits, in merged layers and in factors, and per conversion between precisions. It learns from what the tables
+    said before they knew the candidate, as they reproduce what they have seen. While it knows little it corrects
+    little, and it is used only while it would clearly have made the latest predictions better.
+    """
+
+    def __init__(self, tables: CostTables) -> None:
+        self.tables = tables
+        self._ridge = Ridge((_PENALTY,) * _N_TERMS)
+        self._coefficients: Vector = np.zeros(_N_TERMS)
+        self._n_observed = 0
+        self._gains: deque[float] = deque(maxlen=N_COMPARED)
+
+    @property
+    def is_correcting(self) -> bool:
+        """Whether predictions are corrected, rather than the tables' own: only while that has clearly paid."""
+        # Without a true gain the sum is about normal around 0, with the root of the sum of squares as its deviation.
+        return sum(self._gains) > 2 * math.hypot(*self._gains)
+
+    def observe(
+        self,
+        choices: Mapping[str, Choice],
+        operator_times: Sequence[OperatorTime],
+        latency_ms: float,
+        size_bytes: float,
+    ) -> None:
+        """Adds one measured candidate to the tables and to the correction; arguments as of `CostTables.observe`."""
+        if self._n_observed:
+            row, ratio = self._row(choices), latency_ms / max(self.tables.latency_ms(choices), 1e-9)
+            self._gains.append((abs(1 - ratio) - abs(self._factor(row) - ratio)) / ratio)
+            self._ridge.add(row, _limited(ratio - 1), self._n_observed / (self._n_observed + N_TRUSTED))
+            self._coefficients = self._ridge.coefficients()
+        self.tables.observe(choices, operator_times, latency_ms, size_bytes)
+        self._n_observed += 1
+
+    def latency_ms(self, choices: Mapping[str, Choice]) -> float:
+        """Predicted latency of a configuration, in ms."""
+        factor = self._factor(self._row(choices)) if self.is_correcting else 1.0
+        return self.tables.latency_ms(choices) * factor
+
+    def _factor(self, row: Vector) -> float:
+        return 1 + _limited(float(row @ self._coefficients))
+
+    def _row(self, choices: Mapping[str, Choice]) -> Vector:
+        """What the error of the tables may depend on, shape (terms,)."""
+        forms = self.tables.forms(choices)
+        times = [self.tables.operator_us(form) for form in forms]
+        total = max(1e-9, sum(times))
+        shares = [
+            sum(time for form, time in zip(forms, times, strict=True) if is_kind(form)) / total
+            for is_kind in (_is_int8, _is_narrow, _is_merged, _is_factorised)
+        ]
+        conversions = sum(a.bits != b.bits for a, b in itertools.pairwise(forms))
+        return np.array([1.0, float(any(form.bits != 32 for form in forms)), *shares, conversions / max(1, len(forms))])
+
+
+def precision_class(choices: Mapping[str, Choice]) -> str:
+    """What a configuration computes in beside fp32: `fp32`, or for instance `int8`, `bf16 + int8`, `w4`."""
+    bits = {choice for site, choice in choices.items() if site.startswith("bits/") and choice != 32}
+    return " + ".join(sorted(f"int{choice}" if isinstance(choice, int) else choice for choice in bits)) or "fp32"
+
+
+def _limited(correction: float) -> float:
+    return min(MAX_CORRECTION, max(-MAX_CORRECTION, correction))
+
+
+def _is_int8(form: Form) -> bool:
+    return form.bits == 8
+
+
+def _is_narrow(form: Form) -> bool:
+    return form.bits not in (8, 32)
+
+
+def _is_merged(form: Form) -> bool:
+    return form.kind == MERGED
+
+
+def _is_factorised(form: Form) -> bool:
+    return form.kind not in (PLAIN, MERGED)

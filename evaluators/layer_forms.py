@@ -1,0 +1,202 @@
+"""What the layers of a compressed network are, worked out from the choices alone: no network is built."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..spaces import Choice, SearchSpace
+from ..spaces.network import Layer
+from ..spaces.quantize import bits_per_weight
+from ..spaces.rank_schemes import factor_stages, parse_rank
+from ..spaces.site import Site
+
+MERGED = "merged"
+PLAIN = "plain"
+_CHANNEL_BYTES: Mapping[Choice, int] = {8: 12, "bf16": 2, "fp16": 2}
+"""A bias, in the type of its layer, and in int8 the scales; 4 bytes in all other forms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One operator that multiplies: a layer, or one factor of it.
+
+    Attributes:
+        name: Its name in the compressed network.
+        bits: The choice of its weights' bits.
+        kernel_size: One number per spatial dimension; none for a linear layer.
+        stride: Likewise.
+        groups: As many as input channels where it is depthwise.
+        n_positions: Output positions per sample.
+        inner: Input channels.
+        outer: Output channels.
+    """
+
+    name: str
+    bits: Choice
+    kernel_size: tuple[int, ...]
+    stride: tuple[int, ...]
+    groups: int
+    n_positions: int
+    inner: int
+    outer: int
+
+    @property
+    def weights(self) -> int:
+        """Number of weights."""
+        return self.inner * self.outer // self.groups * math.prod(self.kernel_size)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a layer is under some choices.
+
+    Attributes:
+        layer: Name in the original network; a merged layer has the name of its first.
+        kind: `plain`, `merged`, or the scheme of its rank.
+        bits: The choice of its weights' bits.
+        parts: The operators that compute it, in order.
+    """
+
+    layer: str
+    kind: str
+    bits: Choice
+    parts: tuple[Part, ...]
+
+    @property
+    def weights(self) -> int:
+        """Number of weights."""
+        return sum(part.weights for part in self.parts)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates per sample."""
+        return sum(part.weights * part.n_positions for part in self.parts)
+
+    @property
+    def out_channels(self) -> int:
+        """Output channels."""
+        return self.parts[-1].outer
+
+    @property
+    def activations(self) -> int:
+        """Numbers in its output, per sample."""
+        return self.parts[-1].outer * self.parts[-1].n_positions
+
+    @property
+    def weight_bytes(self) -> float:
+        """Weights in their bits, and per output channel a bias, and what belongs to its scales."""
+        return self.weights * bits_per_weight(self.bits) / 8 + self.out_channels * _CHANNEL_BYTES.get(self.bits, 4)
+
+
+class LayerForms:
+    """Works out the layers of any configuration of a space."""
+
+    def __init__(self, space: SearchSpace) -> None:
+        self._space = space
+        self._folds_near = _folds_by_layer(space)
+        self._cache: dict[tuple[object, ...], Form] = {}
+
+    def of(self, choices: Mapping[str, Choice]) -> list[Form]:
+        """The layers of the compressed network, in order."""
+        return [form for layer in self._space.widths if (form := self.form(layer, choices)) is not None]
+
+    def form(self, layer: str, choices: Mapping[str, Choice]) -> Form | None:
+        """One layer; None where a fold has taken it in."""
+        fold = self._fold_over(layer, choices)
+        span = (layer,) if fold is None else fold.touched(choices[fold.name])
+        if layer != span[0]:
+            return None
+        inner, outer = self._space.widths[span[0]].under(choices)[0], self._space.widths[span[-1]].under(choices)[1]
+        rank = "full" if fold is not None else str(choices.get(f"rank/{layer}", "full"))
+        bits = choices.get(f"bits/{layer}", 32)
+        key = (span, inner, outer, rank, bits)
+        if key not in self._cache:
+            layers = [self._space.widths[name].layer for name in span]
+            self._cache[key] = _form(layers, inner, outer, rank, bits)
+        return self._cache[key]
+
+    def layers_under(self, site: Site) -> tuple[str, ...]:
+        """The layers that depend on a site, and those in front of a layer whose precision or place does."""
+        widths = self._space.widths
+        touched = set(site.layers)
+        touched |= {
+            name for name in widths if site.name in {widths[name].output_site, *(i[0] for i in widths[name].inputs)}
+        }
+        near = {fold for layer in touched for fold in self._folds_near.get(layer, ())}
+        # Of folds that overlap one counts: switching it may bring another into force.
+        touched |= {layer for fold in near for layer in (fold.layers if site.technique == "fold" else fold.layers[:1])}
+        if site.technique != "prune":
+            touched |= {name for layer in touched for name in self._in_front_of(layer)}
+        return tuple(name for name in widths if name in touched)
+
+    def _in_front_of(self, layer: str) -> set[str]:
+        """The layers that may be the one before a layer, under some folds."""
+        order = list(self._space.widths)
+        before = order[max(0, order.index(layer) - 1)]
+        return {before, *(fold.layers[0] for fold in self._folds_near.get(before, ()))}
+
+    def _fold_over(self, layer: str, choices: Mapping[str, Choice]) -> Site | None:
+        """The fold that merges a layer with others; of folds that overlap the first counts."""
+        taken: set[str] = set()
+        for fold in self._folds_near.get(layer, ()):
+            span = fold.touched(choices.get(fold.name, fold.neutral))
+            if not taken.isdisjoint(span):
+                continue
+            if layer in span:
+                return fold
+            taken.update(span)
+        return None
+
+
+def _form(layers: list[Layer], inner: int, outer: int, rank: str, bits: Choice) -> Form:
+    if len(layers) > 1:
+        return Form(layers[0].name, MERGED, bits, (_merged(layers, inner, outer, bits),))
+    (layer,) = layers
+    if rank == "full":
+        groups = inner if layer.is_depthwise else layer.groups
+        return Form(layer.name, PLAIN, bits, (_part(layer, bits, inner, outer, groups),))
+    return Form(layer.name, parse_rank(rank)[0], bits, _factors(layer, inner, outer, rank, bits))
+
+
+def _part(layer: Layer, bits: Choice, inner: int, outer: int, groups: int) -> Part:
+    return Part(layer.name, bits, layer.kernel_size, layer.stride, groups, layer.n_positions, inner, outer)
+
+
+def _merged(layers: list[Layer], inner: int, outer: int, bits: Choice) -> Part:
+    """K = k1 + s1 (k2 - 1); an absorbed projection, last among the layers, is 1 x 1 and adds nothing to it."""
+    kernel, stride = list(layers[0].kernel_size), list(layers[0].stride)
+    for each in layers[1:]:
+        kernel = [k + s * (k2 - 1) for k, s, k2 in zip(kernel, stride, each.kernel_size, strict=True)]
+        stride = [s * s2 for s, s2 in zip(stride, each.stride, strict=True)]
+    # Depthwise layers keep one channel per group, however many are pruned.
+    groups = min(inner, math.gcd(*(layer.groups for layer in layers)))
+    positions = layers[-1].n_positions
+    return Part(layers[0].name, bits, tuple(kernel), tuple(stride), groups, positions, inner, outer)
+
+
+def _factors(layer: Layer, inner: int, outer: int, rank: str, bits: Choice) -> tuple[Part, ...]:
+    """The factors; those in front of the one with the stride run at as many times the positions."""
+    parts, strides = [], list(layer.stride)
+    for position, stage in enumerate(factor_stages(rank, inner, outer, len(layer.kernel_size))):
+        for axis in stage.axes:
+            strides[axis] = 1
+        kernel = tuple(size if axis in stage.axes else 1 for axis, size in enumerate(layer.kernel_size))
+        stride = tuple(size if axis in stage.axes else 1 for axis, size in enumerate(layer.stride))
+        positions = layer.n_positions * math.prod(strides)
+        ends = (stage.in_channels, stage.out_channels)
+        parts.append(Part(f"{layer.name}.{position}", bits, kernel, stride, stage.groups, positions, *ends))
+    return tuple(parts)
+
+
+def _folds_by_layer(space: SearchSpace) -> dict[str, tuple[Site, ...]]:
+    """For each layer the folds that may merge it, and all that overlap with these, in the order of the network."""
+    clusters: list[tuple[set[str], list[Site]]] = []
+    for site in space.sites:
+        if site.technique == "fold":
+            met = [cluster for cluster in clusters if not cluster[0].isdisjoint(site.layers)]
+            clusters = [cluster for cluster in clusters if cluster not in met]
+            layers = set(site.layers).union(*(cluster[0] for cluster in met))
+            clusters.append((layers, [*(fold for cluster in met for fold in cluster[1]), site]))
+    return {layer: tuple(folds) for layers, folds in clusters for layer in layers}

@@ -1,0 +1,106 @@
+"""The time of one operator by its shape: looked up where it was seen, else estimated from operators like it.
+
+The estimate is a power law with second-order terms: log(µs / MACs) is linear in the logarithms of the channels, the
+kernel and the positions. It is fitted on three levels, by ridge regression: over all operators, over those of one
+precision, over those of one kernel, stride and number of positions. The coefficients of a level are drawn to those of
+the level above, so that a kind of operator of which little was seen behaves like the others.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Hashable
+
+import numpy as np
+
+from .layer_forms import Part
+from .ridge import Ridge, Vector
+
+BLOCK = 16
+"""Channels that a runtime computes at once (floats in an AVX-512 register); a part of a block costs a whole one."""
+_CENTRE = math.log(64)
+_N_TERMS = 11
+_PENALTIES = ((0.01,) * _N_TERMS, (0.1,) * _N_TERMS, (0.03,) + (0.1,) * 4 + (0.3,) * 3 + (0.1,) * 3)
+"""By level. Little against the tens of operators that one candidate adds, more for what one kind has of its own."""
+
+
+class OperatorTimes:
+    """What operators took so far, and what others should take."""
+
+    def __init__(self) -> None:
+        self._seen: dict[Hashable, list[float]] = {}
+        self._levels: dict[Hashable, Ridge] = {}
+        self._coefficients: dict[Hashable, Vector] = {}
+        self._cache: dict[Part, float] = {}
+
+    def add(self, part: Part, microseconds: float) -> None:
+        """Adds the time of one operator, above 0 µs."""
+        self._seen.setdefault(_shape(part), []).append(math.log(microseconds))
+        row, target = _row(part), math.log(microseconds / _block_macs(part))
+        for key, penalties in zip(_groups(part), _PENALTIES, strict=True):
+            self._levels.setdefault(key, Ridge(penalties)).add(row, target)
+        self._coefficients.clear()
+        self._cache.clear()
+
+    def microseconds(self, part: Part) -> float:
+        """The median of what was seen at this shape, else the estimate; before anything was seen 1 µs per MAC."""
+        if part not in self._cache:
+            seen = self._seen.get(_shape(part))
+            self._cache[part] = math.exp(statistics.median(seen)) if seen else self._estimate(part)
+        return self._cache[part]
+
+    def _estimate(self, part: Part) -> float:
+        *above, last = _groups(part)
+        return _block_macs(part) * math.exp(float(_row(part) @ self._fit((*above, last))))
+
+    def _fit(self, groups: tuple[Hashable, ...]) -> Vector:
+        """The coefficients of the last of the groups, which lie in each other."""
+        if not groups:
+            return np.zeros(_N_TERMS)
+        key = groups[-1]
+        if key not in self._coefficients:
+            expected = self._fit(groups[:-1])
+            level = self._levels.get(key)
+            self._coefficients[key] = expected if level is None else level.coefficients(expected)
+        return self._coefficients[key]
+
+
+def _groups(part: Part) -> tuple[Hashable, ...]:
+    kind = (part.bits, part.kernel_size, part.stride, part.groups > 1, part.n_positions)
+    return ("all",), (part.bits,), kind
+
+
+def _shape(part: Part) -> Hashable:
+    """Everything the time depends on: layers of one shape take the same time, whatever their names."""
+    return part.bits, part.kernel_size, part.stride, part.groups, part.n_positions, part.inner, part.outer
+
+
+def _in_blocks(channels: int) -> int:
+    return -(-channels // BLOCK) * BLOCK
+
+
+def _block_macs(part: Part) -> float:
+    per_output = 1 if part.groups > 1 else _in_blocks(part.inner)
+    return float(per_output * _in_blocks(part.outer) * math.prod(part.kernel_size) * part.n_positions)
+
+
+def _row(part: Part) -> Vector:
+    """What the time per MAC may depend on, each of the order of 1."""
+    inner, outer = math.log(_in_blocks(part.inner)) - _CENTRE, math.log(_in_blocks(part.outer)) - _CENTRE
+    positions, area = math.log(part.n_positions) / 4 - 1, math.log(math.prod(part.kernel_size))
+    return np.array(
+        [
+            1.0,
+            inner,
+            outer,
+            positions,
+            area,
+            inner * inner,
+            outer * outer,
+            inner * outer,
+            float(part.inner % BLOCK > 0),
+            float(part.outer % BLOCK > 0),
+            float(part.groups > 1),
+        ]
+    )

@@ -1,0 +1,83 @@
+"""The time of what stands around the layers: pooling, sums, conversions, changes of the memory layout.
+
+It belongs to no layer in the runtime's profile. It is estimated by ridge regression from the number of layers, the
+sizes of their outputs in float and in int8, of those whose channels fill no whole blocks (runtimes change the layout
+there), and of those where the next layer computes in another precision (values are rounded or restored there). What a
+single place adds beyond what such places add elsewhere (a sum or a pooling follows) is learnt for each layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from .layer_forms import Form
+from .operator_times import BLOCK
+from .ridge import Ridge
+
+_N_SHARED, _N_OWN = 7, 4
+_SHARED_PENALTY, _OWN_PENALTY = 1e-6, 0.002
+"""With rows in shares of a latency; a place that matters soon shows its own cost."""
+
+
+class Surroundings:
+    """What the operators that belong to no layer took so far, and what they should take."""
+
+    def __init__(self, plain: Sequence[Form]) -> None:
+        """Starts without observations: everything is predicted to take no time.
+
+        Args:
+            plain: The layers of the uncompressed network.
+        """
+        self._position = {form.layer: position for position, form in enumerate(plain)}
+        self._activations = max(1, sum(form.activations for form in plain))
+        self._n_terms = _N_SHARED + _N_OWN * len(plain)
+        self._ridge = Ridge((_SHARED_PENALTY,) * _N_SHARED + (_OWN_PENALTY,) * (self._n_terms - _N_SHARED))
+        self._unit_us = 0.0
+        self._microseconds: list[float] | None = None
+
+    def add(self, forms: Sequence[Form], others_us: float, latency_us: float) -> None:
+        """Adds one measured candidate: its layers in order, the time of all other operators, and its latency."""
+        # In units of the first candidate's latency, so that penalties mean the same for small and large networks.
+        self._unit_us = self._unit_us or latency_us
+        row = np.zeros(self._n_terms)
+        row[0] = 1.0
+        for form, following in zip(forms, [*forms[1:], None], strict=True):
+            for position, value in self._terms(form, following):
+                row[position] += value
+        self._ridge.add(row * self._unit_us / latency_us, others_us / latency_us)
+        self._microseconds = None
+
+    @property
+    def fixed_us(self) -> float:
+        """What does not depend on any layer, in µs."""
+        return self._fit()[0]
+
+    def microseconds(self, form: Form, following: Form | None) -> float:
+        """What one layer adds, in front of the layer that follows it."""
+        fit = self._fit()
+        return sum(fit[position] * value for position, value in self._terms(form, following))
+
+    def _fit(self) -> list[float]:
+        """Microseconds by term."""
+        if self._microseconds is None:
+            self._microseconds = (self._unit_us * self._ridge.coefficients()).tolist()
+        return self._microseconds
+
+    def _terms(self, form: Form, following: Form | None) -> Iterator[tuple[int, float]]:
+        """The terms that apply to a layer, each with its value."""
+        size, is_int8 = form.activations / self._activations, form.bits == 8
+        yield 1, 1 / len(self._position)
+        yield 2, size
+        own = _N_SHARED + _N_OWN * self._position[form.layer]
+        applies = (
+            is_int8,
+            form.out_channels % BLOCK > 0,
+            following is not None and following.bits == 8 and not is_int8,
+            following is not None and following.bits != 8 and is_int8,
+        )
+        for offset in range(_N_OWN):
+            if applies[offset]:
+                yield 3 + offset, size
+                yield own + offset, size
