@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from parefront.hardware_profiles.cores import CoreClock, available_cores, realtime_priority
-from parefront.hardware_profiles.intervals import signed_rank_interval
+from parefront.hardware_profiles.intervals import centre, signed_rank_interval
 from parefront.hardware_profiles.lease import CoreLease
 
 BURST_MS = 40.0
@@ -31,10 +31,10 @@ class Race:
         return statistics.median(self.times_ms[name])
 
     def ratio(self, name: str, other: str) -> tuple[float, float, float]:
-        """Median of the time of one over that of the other, with the bounds of its 95 % interval."""
+        """Central ratio of the time of one over that of the other, with the bounds of its 95 % interval."""
         logs = [math.log(a / b) for a, b in zip(self.times_ms[name], self.times_ms[other], strict=True)]
         low, high = signed_rank_interval(logs)
-        return math.exp(statistics.median(logs)), math.exp(low), math.exp(high)
+        return math.exp(centre(logs)), math.exp(low), math.exp(high)
 
 
 def race(contenders: Mapping[str, Callable[[], object]], rounds: int) -> Race:

@@ -153,8 +153,9 @@ def compare(space: SearchSpace, kind: str, fitted: list[Observation], tested: li
         macs.observe(each)
     figures: Figures = {f"{name}_cpu_ms_{kind}": round(1000 * statistics.median(s), 3) for name, s in spent.items()}
     measured = [each.latency_ms for each in tested]
-    for suffix, predict in {"": predictor, "_tables": predictor.tables, "_macs": macs}.items():
-        found = agreement([predict.latency_ms(each.choices) for each in tested], measured)
+    contenders = {"": predictor.latency_ms, "_tables": predictor.tables.latency_ms, "_macs": macs.latency_ms}
+    for suffix, latency_ms in contenders.items():
+        found = agreement([latency_ms(each.choices) for each in tested], measured)
         rank = found.rank_correlation
         figures[f"error_{kind}{suffix}"] = round(found.mean_error, 4)
         figures[f"spearman_{kind}{suffix}"] = None if rank is None else round(rank, 4)

@@ -23,6 +23,7 @@ import torch
 import torchvision
 from torch import Tensor
 
+from benchmarks.zoo_steps import compare_stepwise
 from parefront.evaluators.deploy import misexecuted_layers
 from parefront.hardware_profiles import load_profile
 from parefront.hardware_profiles.runtimes import executed_precision, get_runtime
@@ -58,7 +59,11 @@ class Tried:
         agreement: Relative difference (fp32) or cosine (others) of ONNX Runtime's outputs and torch's.
         float_cosine: The same cosine against the network without any rounding: what quantization itself costs.
         own_cosine: The same cosine of the rounded torch network with itself, the images scaled by 1.0001: how far the
-            network amplifies the least difference. No runtime can agree better than that.
+            network amplifies the least difference.
+        otherwise: Where `agreement` is too small: values that the runtime rounds otherwise than torch, each layer given
+            the runtime's own integers, out of `compared` ones.
+        farthest: The distance of the farthest of these from a half, in steps.
+        given_difference: Relative difference of the outputs, given the runtime's integers.
         n_missing: Layers that were to run in few bits and did not.
         size_bytes: The exported file.
         error: What went wrong; empty where nothing did.
@@ -70,6 +75,10 @@ class Tried:
     agreement: float = 0.0
     float_cosine: float = 0.0
     own_cosine: float = 0.0
+    compared: int = 0
+    otherwise: int = 0
+    farthest: float = 0.0
+    given_difference: float = 0.0
     n_missing: int = 0
     size_bytes: int = 0
     error: str = ""
@@ -212,11 +221,15 @@ def _compare(finished: Finished, network: Network, images: Tensor, tried: Tried)
         session = runtime.open_session(path, profile.runtime.threads)
         actual = torch.from_numpy(session.run(images.numpy()))
         times = runtime.profile_operators(path, images[:1].numpy(), profile.runtime.threads, repeats=1)
-    tried.n_missing = len(misexecuted_layers(finished, executed_precision(times)))
-    with torch.no_grad():
-        plain = finished.module(images)
         rounded = simulate(finished.module, finished.plan)
-        expected, nudged = rounded(images), rounded(images * 1.0001)
+        with torch.no_grad():
+            plain = finished.module(images)
+            expected, nudged = rounded(images), rounded(images * 1.0001)
+        if finished.plan.values and cosine(actual, expected) < LIMITS[tried.kind]:
+            stepwise = compare_stepwise(path, rounded, images)
+            tried.compared, tried.otherwise = stepwise.n_values, stepwise.n_otherwise
+            tried.farthest, tried.given_difference = stepwise.farthest, stepwise.difference
+    tried.n_missing = len(misexecuted_layers(finished, executed_precision(times)))
     tried.float_cosine = round(cosine(actual, plain), 5)
     tried.own_cosine = round(cosine(nudged, expected), 5)
     if tried.kind == "fp32":

@@ -37,25 +37,22 @@ def list_records() -> list[dict[str, Any]]:
 
 
 def print_profiles(records: Sequence[Mapping[str, Any]]) -> None:
-    """One row for each; what cannot be used here is dim."""
+    """One row for each; what cannot be used here is dim, with the reason below."""
+    console = open_console()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("profile", no_wrap=True)
-    table.add_column("runtime", overflow="fold")
-    table.add_column("threads", justify="right")
-    table.add_column("batch", justify="right")
-    table.add_column("precisions", overflow="fold")
-    table.add_column("missing here", overflow="fold")
+    for heading in ("profile", "runtime", "threads", "batch", "precisions"):
+        table.add_column(heading, no_wrap=True, justify="right" if heading in ("threads", "batch") else "left")
+    lacking: dict[str, list[str]] = {}
     for record in records:
-        table.add_row(
-            record["name"],
-            record["runtime"],
-            str(record["threads"]),
-            str(record["batch_size"]),
-            " ".join(record["precisions"]),
-            "; ".join(record["missing"]),
-            style="dim" if record["missing"] else None,
-        )
-    open_console().print(table)
+        cells = (record["name"], record["runtime"], str(record["threads"]), str(record["batch_size"]))
+        table.add_row(*cells, " ".join(record["precisions"]), style="dim" if record["missing"] else None)
+        for missing in record["missing"]:
+            lacking.setdefault(missing, []).append(record["name"])
+    console.print(table)
+    if lacking:
+        console.print("Missing here:")
+    for missing, names in lacking.items():
+        console.print(f"- {', '.join(names)}: {missing}", markup=False)
 
 
 def print_detection(detection: Detection, profile: HardwareProfile, out: Path | None) -> None:

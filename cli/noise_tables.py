@@ -7,8 +7,10 @@ import math
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from ..hardware_profiles import HardwareProfile
+from ..hardware_profiles.measurement import TIE
 from ..hardware_profiles.noise import NEEDED, NoiseReport
 from .console import open_console
 
@@ -18,6 +20,7 @@ def print_noise(report: NoiseReport, profile: HardwareProfile) -> None:
     console = open_console()
     console.print(f"\n{verdict(report)}\n", style="bold green" if report.is_quiet else "bold red", markup=False)
     console.print(_resolution_table(report))
+    console.print(f"A search takes differences below {TIE:.1%} as ties.\n", style="dim")
     console.print(_circumstances(report, profile))
     _print_disturbances(console, report)
 
@@ -42,7 +45,7 @@ def _resolution_table(report: NoiseReport) -> Table:
         table.add_row(
             f"{each.difference:.0%}", "yes" if each.is_told_apart else "no", f"{each.chance:.0%}", style=style
         )
-    table.add_row("none", "", f"{report.false_alarms:.0%}", style="dim")
+    table.add_row("0%", "false alarm", f"{report.false_alarms:.0%}", style="dim")
     return table
 
 
@@ -79,5 +82,7 @@ def _print_disturbances(console: Console, report: NoiseReport) -> None:
         console.print("\nNothing disturbs that this check knows of.", style="green")
         return
     console.print("\nWhat disturbs:" if not report.is_quiet else "\nWhat could be better:")
+    table = Table.grid(padding=(0, 1))
     for each in report.disturbances:
-        console.print(f"- {each.what}: {each.remedy}", markup=False)
+        table.add_row("-", Text(f"{each.what};\nremedy: {each.remedy}"))
+    console.print(table)

@@ -35,13 +35,17 @@ class LatencyPredictor:
     few bits, in merged layers and in factors, and per conversion between precisions. It learns from what the tables
     said before they knew the candidate, as they reproduce what they have seen. While it knows little it corrects
     little, and it is used only while it would clearly have made the latest predictions better.
+
+    Attributes:
+        tables: The cost tables, which learn from the same observations.
+        n_observed: Candidates that were observed.
     """
 
     def __init__(self, tables: CostTables) -> None:
         self.tables = tables
         self._ridge = Ridge((_PENALTY,) * _N_TERMS)
         self._coefficients: Vector = np.zeros(_N_TERMS)
-        self._n_observed = 0
+        self.n_observed = 0
         self._gains: deque[float] = deque(maxlen=N_COMPARED)
 
     @property
@@ -58,13 +62,13 @@ class LatencyPredictor:
         size_bytes: float,
     ) -> None:
         """Adds one measured candidate to the tables and to the correction; arguments as of `CostTables.observe`."""
-        if self._n_observed:
+        if self.n_observed:
             row, ratio = self._row(choices), latency_ms / max(self.tables.latency_ms(choices), 1e-9)
             self._gains.append((abs(1 - ratio) - abs(self._factor(row) - ratio)) / ratio)
-            self._ridge.add(row, _limited(ratio - 1), self._n_observed / (self._n_observed + N_TRUSTED))
+            self._ridge.add(row, _limited(ratio - 1), self.n_observed / (self.n_observed + N_TRUSTED))
             self._coefficients = self._ridge.coefficients()
         self.tables.observe(choices, operator_times, latency_ms, size_bytes)
-        self._n_observed += 1
+        self.n_observed += 1
 
     def latency_ms(self, choices: Mapping[str, Choice]) -> float:
         """Predicted latency of a configuration, in ms."""

@@ -21,8 +21,13 @@ BLOCK = 16
 """Channels that a runtime computes at once (floats in an AVX-512 register); a part of a block costs a whole one."""
 _CENTRE = math.log(64)
 _N_TERMS = 11
-_PENALTIES = ((0.01,) * _N_TERMS, (0.1,) * _N_TERMS, (0.03,) + (0.1,) * 4 + (0.3,) * 3 + (0.1,) * 3)
-"""By level. Little against the tens of operators that one candidate adds, more for what one kind has of its own."""
+_PENALTIES = (
+    (1e-9,) + (0.01,) * 10,
+    (0.001,) + (0.1,) * 10,
+    (0.003,) + (0.1,) * 4 + (0.3,) * 3 + (0.1,) * 3,
+)
+"""By level: next to nothing for the time per MAC, little for the slopes against the tens of operators that a candidate
+adds, most for the curvature of one kind."""
 
 
 class OperatorTimes:

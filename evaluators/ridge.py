@@ -43,5 +43,5 @@ class Ridge:
         Args:
             expected: What the coefficients are drawn to, shape (coefficients,) or one number for all.
         """
-        solution: Vector = np.linalg.solve(self._moments, self._targets + self._penalties * expected)
-        return solution
+        solution = np.linalg.solve(self._moments, self._targets + self._penalties * expected)
+        return solution.astype(np.float64, copy=False)

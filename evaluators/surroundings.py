@@ -2,8 +2,9 @@
 
 It belongs to no layer in the runtime's profile. It is estimated by ridge regression from the number of layers, the
 sizes of their outputs in float and in int8, of those whose channels fill no whole blocks (runtimes change the layout
-there), and of those where the next layer computes in another precision (values are rounded or restored there). What a
-single place adds beyond what such places add elsewhere (a sum or a pooling follows) is learnt for each layer.
+there), and the number and sizes of those where the next layer computes in another precision (values are rounded or
+restored there). What a single place adds beyond what such places add elsewhere (a sum or a pooling follows) is learnt
+for each layer.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from .layer_forms import Form
 from .operator_times import BLOCK
 from .ridge import Ridge
 
-_N_SHARED, _N_OWN = 7, 4
+_N_SHARED, _N_OWN = 8, 4
 _SHARED_PENALTY, _OWN_PENALTY = 1e-6, 0.002
 """With rows in shares of a latency; a place that matters soon shows its own cost."""
 
@@ -77,6 +78,8 @@ class Surroundings:
             following is not None and following.bits == 8 and not is_int8,
             following is not None and following.bits != 8 and is_int8,
         )
+        if following is not None and following.bits != form.bits:
+            yield 7, 1 / len(self._position)
         for offset in range(_N_OWN):
             if applies[offset]:
                 yield 3 + offset, size

@@ -39,12 +39,17 @@ class Bursts:
         self._wall_s = self._foreign_s = self._steal_s = 0.0
         self._joules: list[list[float]] = [[] for _ in names]
         self.is_realtime = True
+        self._n_loads = 0
         answer = self._begin(is_fresh=False)
         self.cores: tuple[int, ...] = tuple(answer["cores"])
         self.memory_bytes: tuple[int | None, ...] = tuple(answer["memory_bytes"])
 
     def reload(self) -> None:
-        """Loads all networks again: what they come to lie beside in memory changes their times a little."""
+        """Loads all networks again, in the opposite order.
+
+        Where a network comes to lie in memory changes its time a little: of two copies of one network, the one that is
+        loaded first was .6 % slower in the long run.
+        """
         self._begin(is_fresh=True)
 
     def turn(self, *, is_swapped: bool) -> list[float]:
@@ -99,13 +104,15 @@ class Bursts:
         return min(1.0, max(0.0, seconds / self._wall_s)) if self._wall_s else 0.0
 
     def _begin(self, *, is_fresh: bool) -> dict[str, list[int]]:
+        names = self._names[::-1] if self._n_loads % 2 else self._names
+        self._n_loads += 1
         return self._transport.request(
             {
                 "type": "begin",
                 "runtime": self._profile.runtime.name,
                 "threads": self._profile.runtime.threads,
                 "batch_size": self._profile.workload.batch_size,
-                "paths": self._names,
+                "paths": names,
                 "warmup_ms": self._protocol.warmup_ms,
                 "is_fresh": is_fresh,
                 "lease_timeout_s": LEASE_TIMEOUT_S,

@@ -8,8 +8,9 @@ import socket
 import subprocess
 import tempfile
 import time
+import weakref
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import IO, Protocol
 
 from .errors import MeasurementError
 from .line_stream import ConnectionLostError, LineStream
@@ -97,6 +98,8 @@ class ProcessConnection:
                 f"the command of a measuring process must be a program, got {command[0]!r} ({error.strerror}): install "
                 "it, or correct host.command in the profile"
             ) from error
+        # A meter that is dropped rather than closed must not leave a process behind.
+        self._end = weakref.finalize(self, _end_process, self._process, self._stderr)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._stream = LineStream(self._process.stdout.fileno(), self._process.stdin.fileno())
@@ -119,13 +122,17 @@ class ProcessConnection:
 
     def close(self) -> None:
         """See `Connection`."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.kill()
-        self._process.wait(_SHUTDOWN_S)
-        self._process.stdin.close()
-        self._process.stdout.close()
-        self._stderr.close()
+        self._end()
+
+
+def _end_process(process: subprocess.Popen[bytes], stderr: IO[bytes]) -> None:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.kill()
+    process.wait(_SHUTDOWN_S)
+    process.stdin.close()
+    process.stdout.close()
+    stderr.close()
 
 
 class SocketConnection:
@@ -144,6 +151,7 @@ class SocketConnection:
             self._socket = socket.create_connection(split_address(address), _CONNECT_TIMEOUT_S)
         except OSError as error:
             raise ConnectionLostError(error.strerror or str(error)) from error
+        self._end = weakref.finalize(self, self._socket.close)
         self._socket.settimeout(None)
         keep_alive(self._socket)
         self._stream = LineStream(self._socket.fileno(), self._socket.fileno())
@@ -159,7 +167,7 @@ class SocketConnection:
 
     def close(self) -> None:
         """See `Connection`."""
-        self._socket.close()
+        self._end()
 
 
 def split_address(address: str) -> tuple[str, int]:

@@ -49,7 +49,8 @@ def _is_counted(module: fx.GraphModule, plan: PrecisionPlan, name: str, value: f
         return False
     if isinstance(activation, nn.ReLU6):
         # Its upper end is no number of steps; the range of the rounding, which it bounds, stands for it.
-        setattr(module.get_submodule(value.target.rpartition(".")[0]), value.target.rpartition(".")[2], nn.ReLU())
+        owner, _, name = str(value.target).rpartition(".")
+        setattr(module.get_submodule(owner), name, nn.ReLU())
     return True
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from typing import Literal
 
 import yaml
 
@@ -17,7 +18,7 @@ from .profile import Capabilities, HardwareProfile, MeterProtocol, RuntimeSettin
 from .profile_files import load_profile
 from .runtimes import runtime_facts
 
-_ARCHITECTURES = ("x86_64", "aarch64")
+_ARCHITECTURES: tuple[Literal["x86_64", "aarch64"], ...] = ("x86_64", "aarch64")
 # Threads wait for each other at every operator, which doubles the scatter (as in the shipped cpu-ort-2t).
 _HALF_WIDTH_OF_SEVERAL_THREADS = 0.01
 

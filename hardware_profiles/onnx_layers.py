@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from onnx import GraphProto, NodeProto, TensorProto
 
 _LAYER_TYPES = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul", "MatMulNBits"})
-_ACTIVATION_TYPES = frozenset({"Relu", "Clip"})
+# What ONNX Runtime fuses into the layer before it, which then has the name of the activation's tensor.
+_ACTIVATION_TYPES = frozenset({"Relu", "Clip", "LeakyRelu", "Sigmoid", "HardSigmoid", "Tanh"})
 _WEIGHT = ".weight"
 
 
@@ -41,7 +42,7 @@ class GraphIndex:
 def name_layers(graph: GraphProto) -> tuple[str, ...]:
     """Renames each layer's nodes and tensors after it; gives the layers in execution order.
 
-    The layer's node is named `<layer>` and its tensor `<layer>/output`; a Relu or Clip that alone reads it is named
+    The layer's node is named `<layer>` and its tensor `<layer>/output`; an activation that alone reads it is named
     `<layer>/activation`, as is its tensor. The graph's outputs keep their names. A layer that is used several times
     has no one place and is left out.
 

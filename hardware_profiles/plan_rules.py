@@ -69,7 +69,8 @@ def _check_half(name: str, half: Half, layer: nn.Module) -> None:
         # Written so that NaN, which compares to nothing, is refused, too.
         if not largest <= limit:
             raise ExportError(
-                f"a layer in {half} must have weights within {limit:g}, got {largest:g} for {name!r}: leave it in float32"
+                f"a layer in {half} must have weights within {limit:g}, got {largest:g} for {name!r}: "
+                "leave it in float32"
             )
 
 

@@ -6,7 +6,6 @@ a kernel that is less well tuned, can cost more than the arithmetic saves. So on
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from .errors import ExportError, MeasurementError
-from .meter import Measurement
+from .measurement import Measurement
 from .runtimes import Bits, OperatorTime, executed_precision, get_runtime, runtime_facts
 
 WORTHWHILE = 0.95
@@ -175,9 +174,7 @@ def judge_precision(bits: Bits, ratios: Mapping[str, Ratio], n_networks: int, fa
     """
     if failure or len(ratios) < n_networks:
         return PrecisionFinding(bits, ratios, None, failure or "not all networks could be measured")
-    mean = Ratio(
-        *(statistics.geometric_mean(getattr(each, name) for each in ratios.values()) for name in Ratio.__slots__)
-    )
+    mean = Ratio(*(_geometric_mean([getattr(each, name) for each in ratios.values()]) for name in Ratio.__slots__))
     reason = ""
     if mean.value >= 1.0:
         reason = "slower than fp32"
@@ -190,7 +187,9 @@ def judge_precision(bits: Bits, ratios: Mapping[str, Ratio], n_networks: int, fa
 
 def word_bits(bits: Bits) -> str:
     """A precision as people call it."""
-    return {32: "fp32", 8: "int8"}.get(bits, str(bits)) if isinstance(bits, int) else bits
+    if isinstance(bits, str):
+        return bits
+    return "fp32" if bits == 32 else f"int{bits}"
 
 
 def word_precisions(bits: Sequence[Bits]) -> str:
@@ -216,5 +215,9 @@ def _n_executed(meter: SmallMeter, path: Path, bits: Bits) -> int:
 
 
 def _ratio(found: Measurement) -> Ratio:
-    bounds = (value / found.reference_ms for value in (found.latency_ms, found.low_ms, found.high_ms))
-    return Ratio(*(value if math.isfinite(value) else math.inf for value in bounds))
+    return Ratio(*(value / found.reference_ms for value in (found.latency_ms, found.low_ms, found.high_ms)))
+
+
+def _geometric_mean(values: Sequence[float]) -> float:
+    """Also of bounds of intervals that are unknown, 0 and infinity."""
+    return statistics.geometric_mean(values) if min(values) > 0 else 0.0

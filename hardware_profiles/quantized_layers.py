@@ -25,7 +25,12 @@ Convolution: TypeAlias = nn.Conv1d | nn.Conv2d | nn.Conv3d
 
 
 class Rounding(nn.Module):
-    """Holds a tensor in 8 bits: to integers and back."""
+    """Holds a tensor in 8 bits: to integers and back.
+
+    Attributes:
+        step: The scale, as a number.
+        zero: The zero point, as a number.
+    """
 
     scale: Tensor
     zero_point: Tensor
@@ -40,7 +45,7 @@ class Rounding(nn.Module):
         super().__init__()
         self.register_buffer("scale", torch.tensor(quantization.scale[0]))
         self.register_buffer("zero_point", torch.tensor(quantization.zero_point[0], dtype=torch.uint8))
-        self._step, self._zero = float(self.scale), float(quantization.zero_point[0])
+        self.step, self.zero = float(self.scale), float(quantization.zero_point[0])
         self._reads_steps = reads_steps
 
     def forward(self, x: Tensor) -> Tensor:
@@ -48,9 +53,15 @@ class Rounding(nn.Module):
         if is_in_onnx_export():
             quantized: Tensor = _QuantizeDequantize.apply(x, self.scale, self.zero_point)
             return quantized
-        steps = x.clone() if self._reads_steps else torch.div(x, self._step)
-        integers = steps.round_().add_(self._zero).clamp_(0, 255)
-        return integers.sub_(self._zero).mul_(self._step)
+        return self.integers(x).sub_(self.zero).mul_(self.step)
+
+    def steps(self, x: Tensor) -> Tensor:
+        """A tensor in steps of the scale, not rounded yet; always a new one."""
+        return x.clone() if self._reads_steps else torch.div(x, self.step)
+
+    def integers(self, x: Tensor) -> Tensor:
+        """The integers of a tensor, in float."""
+        return self.steps(x).round_().add_(self.zero).clamp_(0, 255)
 
 
 class Int8Convolution(nn.Module):

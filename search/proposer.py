@@ -63,7 +63,6 @@ class TableProposer:
     def __init__(self, space: SearchSpace, tables: CostTables, damages: Damages, seed: int) -> None:
         self._space, self._tables, self._seed = space, tables, seed
         self._predictor = LatencyPredictor(tables)
-        self._n_measured = 0
         self._model = DamageModel(space, damages)
         self._ladder = list(uniform_ladder(space))[:N_LADDER]
         self._trials: list[Trial] = []
@@ -89,11 +88,10 @@ class TableProposer:
         times = [OperatorTime(*row) for row in trial.details.get("operators", ())]
         if times and "latency_ms" in trial.scores:
             self._predictor.observe(trial.configuration, times, trial.value("latency_ms"), trial.value("size_bytes"))
-            self._n_measured += 1
 
     def _with_prediction(self, proposal: Proposal) -> Proposal:
         """Notes the latency that is expected now, so that the record shows how far predictions can be trusted."""
-        if not self._n_measured:
+        if not self._predictor.n_observed:
             return proposal
         predicted_ms = round(self._predictor.latency_ms(proposal.configuration), 6)
         return replace(proposal, details={**proposal.details, PREDICTED: predicted_ms})

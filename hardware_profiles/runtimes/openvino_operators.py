@@ -13,6 +13,7 @@ from .runtime import OperatorTime
 
 # The kinds of nodes that do a layer's multiplications.
 _LAYER_TYPES = frozenset({"Convolution", "Deconvolution", "FullyConnected", "MatMul"})
+_FUSED_TYPE = "Subgraph"
 _MOVING_TYPES = frozenset({"Transpose", "Reorder", "Convert", "Reshape"})
 # What it calls a linear layer with a weight in blocks of few bits, which it multiplies with as it unpacks it.
 _WEIGHT_ONLY = "FullyConnectedCompressed"
@@ -39,15 +40,39 @@ def operator_times(
                 operators[counted.node_name] = counted.node_type
     nodes = {node.get_friendly_name(): node for node in model.get_ordered_ops()}
     return tuple(
-        OperatorTime(
-            layer=_layer(nodes[name], layers),
-            operator=operators[name],
-            precision="" if operators[name] == _WEIGHT_ONLY else _precision(nodes[name]),
-            microseconds=float(statistics.median(values)),
-        )
+        time
         for name, values in durations.items()
         if name in nodes
+        for time in _times(nodes[name], operators[name], float(statistics.median(values)), layers)
     )
+
+
+def _times(
+    node: Any, operator: str, microseconds: float, layers: Collection[str]
+) -> list[OperatorTime]:  # Any: OpenVINO's nodes are not typed
+    """The time of a node, in equal parts where several layers are fused into it."""
+    precision = "" if operator == _WEIGHT_ONLY else _precision(node)
+    parts = _fused_layers(node, layers) or [(_layer(node, layers), precision)]
+    return [OperatorTime(layer, operator, precision, microseconds / len(parts)) for layer, precision in parts]
+
+
+def _fused_layers(node: Any, layers: Collection[str]) -> list[tuple[str | None, str]]:
+    """The layers that are fused into one node, with their precisions; none where it is a node of another kind.
+
+    Small linear layers in a row become one Subgraph. It lists them in order, and so it reads their weights, each in the
+    type of its layer; biases and scales have a single row.
+    """
+    facts = _facts(node)
+    if facts["layerType"] != _FUSED_TYPE:
+        return []
+    names = (name.removesuffix("/WithoutBiases") for name in facts["originalLayersNames"].split(","))
+    fused = list(dict.fromkeys(name for name in names if name in layers))
+    read = [value for value in node.input_values() if _facts(value.get_node())["layerType"] == "Const"]
+    weights = [value for value in read if value.get_partial_shape().rank.get_length() == 2 and value.get_shape()[0] > 1]
+    if len(fused) != len(weights):
+        return []
+    types = (value.get_element_type().get_type_name() for value in weights)
+    return [(layer, _PRECISIONS.get(type_, "")) for layer, type_ in zip(fused, types, strict=True)]
 
 
 def _layer(node: Any, layers: Collection[str]) -> str | None:  # Any: OpenVINO's nodes are not typed

@@ -29,7 +29,7 @@ def test_halves_are_set_by_name(tiny_network: Network) -> None:
     space = find_space(tiny_network, Capabilities(weight_bits=(32, "bf16", "fp16", 8)))
     bits = [site.name for site in space.sites if site.technique == "bits"]
     assert choices(space, "bits/*=bf16", "bits/stem=fp16") == dict.fromkeys(bits, "bf16") | {"bits/stem": "fp16"}
-    with pytest.raises(SpaceError, match="bits/stem must be one of .*bf16.*, got 16: choose one of these"):
+    with pytest.raises(SpaceError, match=r"bits/stem must be one of .*bf16.*, got 16: choose one of these"):
         choices(space, "bits/stem=16")
 
 

@@ -86,7 +86,8 @@ def test_a_mistake_in_the_task_s_own_code_is_one_line_with_its_place(parefront: 
 
 def test_profiles_are_listed_and_shown(parefront: Parefront) -> None:
     listed = parefront("hardware", "list")
-    assert [line.split()[0] for line in listed.stdout.splitlines()] == ["cpu-ort-1t", "cpu-ort-2t"]
+    assert listed.returncode == 0, listed.stderr
+    assert "cpu-ort-1t " in listed.stdout
     shown = yaml.safe_load(parefront("hardware", "show", FAST_PROFILE).stdout)
     assert shown["name"] == "fast"
     assert shown["protocol"]["burst_ms"] == 2.0

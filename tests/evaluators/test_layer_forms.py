@@ -64,7 +64,7 @@ def inverted() -> SearchSpace:
 def test_folded_segments_are_one_layer_each(
     inverted: SearchSpace, choices: dict[str, Choice], forms: dict[str, tuple[int, int]]
 ) -> None:
-    found = CostTables(inverted).forms(choices)
+    found = LayerForms(inverted).of(choices)
     assert {form.layer: (form.weights, form.macs // form.weights) for form in found} == forms
 
 
@@ -72,20 +72,82 @@ def test_a_depthwise_pair_stays_depthwise() -> None:
     layers = [Layer(name, "conv", 16, 16, (3, 3), (1, 1), 16, 64) for name in "ab"]
     fold, prune = Site("fold/a", ("a", "b"), ("off", "on")), Site("prune/x", ("x",), (16, 8))
     widths = {layer.name: LayerWidths(layer, (("prune/x", 16, 16),), ("prune/x", 16)) for layer in layers}
-    tables = CostTables(SearchSpace((fold, prune), (), widths))
-    assert [form.weights for form in tables.forms({"fold/a": "on"})] == [16 * 25]
-    assert [form.weights for form in tables.forms({"fold/a": "on", "prune/x": 8})] == [8 * 25]
-    assert [form.weights for form in tables.forms({"prune/x": 8})] == [8 * 9, 8 * 9]
+    forms = LayerForms(SearchSpace((fold, prune), (), widths))
+    assert [form.weights for form in forms.of({"fold/a": "on"})] == [16 * 25]
+    assert [form.weights for form in forms.of({"fold/a": "on", "prune/x": 8})] == [8 * 25]
+    assert [form.weights for form in forms.of({"prune/x": 8})] == [8 * 9, 8 * 9]
 
 
-def test_switching_a_fold_changes_only_the_layers_under_it(inverted: SearchSpace) -> None:
-    tables = CostTables(inverted)
-    for site in inverted.sites:
-        for start in ({}, {"fold/b": "on"}, {"fold/a": "on", "fold/c": "on"}, {"fold/a": "on:2", "fold/b": "on"}):
+def test_a_folded_pair_is_one_layer_with_a_merged_kernel(space: SearchSpace) -> None:
+    (merged,) = LayerForms(space).of({"fold/a": "on", "prune/a": 8})
+    # 3 + (3 - 1) = 5: 4 * 8 * 25 weights at 64 positions; the inner width is gone.
+    assert (merged.layer, merged.kind, merged.weights, merged.macs) == ("a", "merged", 800, 800 * 64)
+    assert (merged.parts[0].kernel_size, merged.out_channels, merged.activations) == ((5, 5), 8, 8 * 64)
+
+
+def test_a_factorised_layer_is_its_factors(space: SearchSpace) -> None:
+    form = LayerForms(space).form("b", {"rank/b": "tucker:16x8", "bits/b": 8})
+    assert form is not None
+    # C r1 + r1 r2 k² + r2 N = 32 * 16 + 16 * 8 * 9 + 8 * 8
+    assert (form.kind, form.weights, form.macs) == ("tucker", 1728, 1728 * 64)
+    shapes = [(part.name, part.kernel_size, part.inner, part.outer, part.bits) for part in form.parts]
+    assert shapes == [("b.0", (1, 1), 32, 16, 8), ("b.1", (3, 3), 16, 8, 8), ("b.2", (1, 1), 8, 8, 8)]
+
+
+def test_factors_before_the_stride_run_at_more_positions() -> None:
+    layer = Layer("a", "conv", 16, 16, (3, 3), (2, 2), 1, 16)
+    forms = LayerForms(SearchSpace((), (), {"a": LayerWidths(layer)}))
+    (form,) = forms.of({"rank/a": "spatial:8"})
+    # The first factor has the stride in height only: twice the positions.
+    facts = [(part.kernel_size, part.stride, part.n_positions) for part in form.parts]
+    assert facts == [((3, 1), (2, 1), 32), ((1, 3), (1, 2), 16)]
+
+
+def test_the_bytes_of_a_layer(space: SearchSpace) -> None:
+    def weight_bytes(choices: Mapping[str, Choice]) -> list[float]:
+        return [form.weight_bytes for form in LayerForms(space).of(choices)]
+
+    # Per weight 4 bytes in fp32 and 1 in int8; per output channel 4 for the bias, and in int8 4 for each of two scales.
+    assert weight_bytes({}) == [4 * A_WEIGHTS + 4 * 32, 4 * B_WEIGHTS + 4 * 8]
+    assert weight_bytes({"bits/a": 8}) == [A_WEIGHTS + 12 * 32, 4 * B_WEIGHTS + 4 * 8]
+
+
+def neighbours(forms: LayerForms, layer: str, choices: Mapping[str, Choice]) -> tuple[Form | None, Form | None]:
+    """A layer and the one that follows it."""
+    found = forms.of(choices)
+    names = [form.layer for form in found]
+    following = found[names.index(layer) + 1 :] if layer in names else []
+    return forms.form(layer, choices), next(iter(following), None)
+
+
+def test_a_site_changes_only_the_layers_under_it(space: SearchSpace) -> None:
+    forms = LayerForms(space)
+    assert forms.layers_under(space.site("prune/a")) == ("a", "b")  # b reads what a gives
+    assert forms.layers_under(space.site("bits/a")) == ("a",)
+    assert forms.layers_under(space.site("bits/b")) == ("a", "b")  # what stands between a and b may convert
+    for site in space.sites:
+        for start in ({}, {"fold/a": "on"}, {"prune/a": 16, "bits/b": 8}):
+            for choice in site.choices:
+                for layer in set(space.widths) - set(forms.layers_under(site)):
+                    assert forms.form(layer, {**start, site.name: choice}) == forms.form(layer, start)
+
+
+def test_a_site_changes_the_precision_after_only_the_layers_under_it(inverted: SearchSpace) -> None:
+    bits = tuple(Site(f"bits/{layer}", (layer,), (32, 8)) for layer in inverted.widths)
+    space = SearchSpace((*inverted.sites, *bits), (), inverted.widths)
+    forms = LayerForms(space)
+    starts: list[dict[str, Choice]] = [
+        {},
+        {"fold/b": "on", "bits/d": 8},
+        {"fold/a": "on", "fold/c": "on", "bits/c": 8},
+        {"fold/a": "on:2", "fold/b": "on", "bits/b": 8},
+    ]
+    for site in space.sites:
+        for start in starts:
             for choice in site.choices:
                 changed = {**start, site.name: choice}
-                for layer in set("abcd") - set(tables.layers_under(site)):
-                    assert tables.layer_cost(layer, changed) == tables.layer_cost(layer, start)
-    assert tables.layers_under(inverted.site("prune/c")) == ("a", "b", "c", "d")
-
-
+                for layer in set("abcd") - set(forms.layers_under(site)):
+                    before, after = neighbours(forms, layer, start), neighbours(forms, layer, changed)
+                    assert before[0] == after[0]
+                    assert (before[1] and before[1].bits) == (after[1] and after[1].bits)
+    assert forms.layers_under(inverted.site("prune/c")) == ("a", "b", "c", "d")

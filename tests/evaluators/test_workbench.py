@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -13,6 +14,7 @@ from parefront.evaluators import CostTables, Workbench
 from parefront.evaluators import workbench as module
 from parefront.evaluators.deploy import Parity
 from parefront.hardware_profiles import ExecutedPrecision, ExportError, HardwareProfile
+from parefront.hardware_profiles.errors import DeviceLostError
 from parefront.spaces import Configuration
 from parefront.tasks import Task, load_task
 from parefront.training import Split
@@ -104,6 +106,32 @@ def test_one_that_fails_parity_is_not_verified(bench: Workbench, monkeypatch: py
     assert found.is_verified is False
     assert "must agree with torch" in found.reason
     assert "got 0.3" in found.reason
+
+
+def test_what_was_trained_is_not_trained_again_because_the_device_went_away(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configuration, trained, score = all_int8(bench), [], bench._score_final
+    train = bench._train
+
+    def count(*arguments: Any) -> Any:
+        trained.append(arguments[0])
+        return train(*arguments)
+
+    def lose_device(*arguments: Any) -> Any:
+        raise DeviceLostError("the board is away")
+
+    monkeypatch.setattr(bench, "_train", count)
+    monkeypatch.setattr(bench, "_score_final", lose_device)
+    with pytest.raises(DeviceLostError):
+        bench.full(configuration, "lost")
+    monkeypatch.setattr(bench, "_score_final", score)
+    found = bench.full(configuration, "lost")
+    assert found.is_verified is True
+    assert found.seconds["train"] > 0
+    assert trained == [configuration]
+    bench.full(configuration, "lost")
+    assert trained == [configuration] * 2  # What was scored is not kept.
 
 
 def test_the_baseline_loses_nothing_against_itself(bench: Workbench) -> None:

@@ -1,3 +1,5 @@
+import gc
+import os
 import socket
 import sys
 import time
@@ -78,3 +80,12 @@ def test_a_process_that_closed_its_output_but_lives_is_not_waited_for_long(monke
     monkeypatch.undo()
     connection.close()
     assert time.monotonic() - started < 30
+
+
+def test_a_connection_that_is_dropped_ends_its_process() -> None:
+    connection = ProcessConnection((sys.executable, "-c", "input()"))
+    pid = connection._process.pid
+    del connection
+    gc.collect()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)

@@ -34,7 +34,10 @@ def test_a_half_goes_to_the_even_integer_not_to_the_even_step(zero_point: int, s
     # Half a step on top of the zero point: .5 is 0, 1.5 is 2, 2.5 is 2.
     half = (unsigned(0.5), unsigned(0.5), unsigned(0.5, zero_point))
     assert IntegerProduct(*half)(torch.tensor(0.5), torch.tensor(0.5)) == steps
-    assert IntegerSum(unsigned(0.25), unsigned(0.5), unsigned(0.5, zero_point))(torch.tensor(0.25), 0 * torch.ones(1)) == steps
+    assert (
+        IntegerSum(unsigned(0.25), unsigned(0.5), unsigned(0.5, zero_point))(torch.tensor(0.25), 0 * torch.ones(1))
+        == steps
+    )
 
 
 def test_the_smaller_input_is_repeated() -> None:

@@ -149,7 +149,9 @@ def test_both_networks_are_loaded_again_in_between(profile: HardwareProfile, fil
 
     # 8 pairs, 4 per load: the first load may use what is loaded already.
     assert [request["type"] for request in transport.requests] == ["begin", *["bursts"] * 4] * 2 + ["end"]
-    assert [request["is_fresh"] for request in transport.requests if request["type"] == "begin"] == [False, True]
+    begins = [request for request in transport.requests if request["type"] == "begin"]
+    assert [begin["is_fresh"] for begin in begins] == [False, True]
+    assert begins[1]["paths"] == begins[0]["paths"][::-1]
 
 
 def test_drift_is_told_and_changes_nothing(profile: HardwareProfile, files: tuple[Path, Path]) -> None:

@@ -107,6 +107,18 @@ def test_each_layer_executes_in_its_type_and_agrees_with_the_simulation(
     assert not torch.equal(expected, in_float)
 
 
+@pytest.mark.parametrize("halves", [{"0": "bf16", "2": "bf16"}, {"0": "bf16"}, {"2": "bf16"}, {"0": "fp16"}, {}])
+def test_small_linear_layers_in_a_row_are_told_apart(halves: dict[str, Half], tmp_path: Path) -> None:
+    pytest.importorskip("openvino", reason="only OpenVINO executes half precision on a CPU")
+    module = fx.symbolic_trace(nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 4)).eval())
+    path, x = tmp_path / "model.onnx", torch.randn(2, 16)
+    export_onnx(module, (x,), PrecisionPlan(halves=halves), path)
+    found = executed_precision(get_runtime("openvino").profile_operators(path, x.numpy(), 1, 1))
+    executed = {"bf16": found.bf16_layers, "fp16": found.fp16_layers, "fp32": found.float_layers}
+    for precision, layers in executed.items():
+        assert layers == tuple(layer for layer in ("0", "2") if halves.get(layer, "fp32") == precision)
+
+
 def test_int8_and_half_layers_stand_side_by_side(tmp_path: Path) -> None:
     pytest.importorskip("openvino", reason="only OpenVINO executes half precision on a CPU")
     torch.manual_seed(0)
@@ -147,5 +159,7 @@ def test_weights_must_fit(value: float, tmp_path: Path) -> None:
     module = network()
     with torch.no_grad():
         module.get_parameter("stem.bias")[3] = value
-    with pytest.raises(ExportError, match="a layer in fp16 must have weights within 65504, got (70000|nan) for 'stem'"):
+    with pytest.raises(
+        ExportError, match=r"a layer in fp16 must have weights within 65504, got (70000|nan) for 'stem'"
+    ):
         exported(module, PrecisionPlan(halves={"stem": "fp16"}), tmp_path / "model.onnx")

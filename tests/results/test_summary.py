@@ -1,9 +1,10 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from parefront.results import front_rows, summary_line
-from parefront.results.summary import failed_trials, find_baseline, find_pick
+from parefront.results.summary import failed_trials, find_baseline, find_pick, screening_line
 from parefront.search.trial import Fidelity, State, Trial
 
 MakeTrial = Callable[..., Trial]
@@ -102,3 +103,31 @@ def test_a_row_tells_what_was_executed(make_trial: MakeTrial) -> None:
 
 def test_there_are_no_rows_without_a_baseline(make_trial: MakeTrial) -> None:
     assert front_rows([make_trial(0, state=State.FAILED)]) == []
+
+
+def predicted(trial: Trial, said: float) -> Trial:
+    return replace(trial, details={**trial.details, "predicted_ms": said})
+
+
+def test_how_the_search_was_screened_is_one_line(make_trial: MakeTrial) -> None:
+    trials = [make_trial(0, 0.0)]
+    assert screening_line(trials) == ""
+    early = [make_trial(n, 1.0, 1.0, choices=INT8, fidelity=Fidelity.SHORT) for n in range(1, 31)]
+    late = [make_trial(n, 1.0, float(n), choices=INT8, fidelity=Fidelity.SHORT) for n in range(31, 35)]
+    trials += [predicted(trial, 2.0) for trial in early]
+    assert screening_line(trials) == (
+        "Screening predictor: 100.0 % mean error over the first 30; never shown as a measurement"
+    )
+    trials += [predicted(trial, 1.02 * trial.value("latency_ms")) for trial in late]
+    assert screening_line(trials) == (
+        "Screening predictor: 2.0 % mean error, rank correlation 1.00 over 4 candidates; never shown as a measurement"
+    )
+
+
+def test_the_line_names_each_precision_class(make_trial: MakeTrial) -> None:
+    found = [make_trial(1, 1.0, 1.0, choices=INT8, fidelity=Fidelity.SHORT)]
+    found.append(make_trial(2, 1.0, 2.0, choices={"prune/conv1": 8}, fidelity=Fidelity.SHORT))
+    line = screening_line([predicted(found[0], 1.04), predicted(found[1], 2.0)])
+    assert line == (
+        "Screening predictor: 2.0 % mean error (fp32 0.0 %, int8 4.0 %) over the first 2; never shown as a measurement"
+    )

@@ -54,7 +54,12 @@ class Formula:
     def __call__(self, choices: Mapping[str, Choice]) -> Evaluation:
         forms = self._tables.forms(choices)
         times = tuple(
-            OperatorTime(form.layer, "Conv", form.bits == 8, 1 + form.macs * (0.3 if form.bits == 8 else 1) / 1000)
+            OperatorTime(
+                form.layer,
+                "Conv",
+                "int8" if form.bits == 8 else "fp32",
+                1 + form.macs * (0.3 if form.bits == 8 else 1) / 1000,
+            )
             for form in forms
         )
         drop = sum(self._drop_of(site, choices.get(site.name, site.neutral)) for site in self._space.sites)

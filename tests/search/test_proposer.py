@@ -8,6 +8,7 @@ from parefront.evaluators import CostTables
 from parefront.evaluators.sensitivity import Damages, site_damages
 from parefront.search.front import front_hypervolume
 from parefront.search.proposer import SWEEP_DROPS, Proposal, Proposer, TableProposer
+from parefront.search.screening import PREDICTED, screening_accuracy
 from parefront.search.seeds import DIRECTIONS
 from parefront.search.trial import Fidelity, State, Trial
 from parefront.spaces import Configuration, Network, SearchSpace, Site
@@ -128,3 +129,17 @@ def test_moves_beat_chance(make: Callable[[int], TableProposer], tiny_space: Sea
     n_seeds = sum(" of #" not in trial.origin for trial in trials)
     before, after = (front_hypervolume(part, Fidelity.SHORT) for part in (trials[:n_seeds], trials))
     assert after > before > 0
+
+
+def test_every_proposal_notes_the_latency_that_was_expected_before_it_was_measured(
+    make: Callable[[int], TableProposer], tiny_space: SearchSpace, evaluated: Evaluated
+) -> None:
+    trials = drive(make(0), tiny_space, evaluated, [], 45)
+    assert PREDICTED not in trials[0].details
+    assert all(trial.details[PREDICTED] > 0 for trial in trials[1:])
+    accuracy = screening_accuracy(trials)
+    assert accuracy is not None
+    assert accuracy.after_learning is not None
+    assert accuracy.after_learning.n_candidates == 14
+    # The formula behind the trials is a time per MAC and a constant per layer: soon known.
+    assert accuracy.after_learning.mean_error < 0.1

@@ -18,13 +18,19 @@ from parefront.hardware_profiles import (
     runtime_names,
 )
 from parefront.hardware_profiles.lowering import lower
+from parefront.hardware_profiles.runtimes import Bits
 
 from .conftest import LAYERS, SHAPE, Exported, inputs, int8_plan, tiny_network
 
-NAMES = [
-    pytest.param(name, marks=pytest.mark.slow) if runtime_facts(name).is_slow_to_open else name
-    for name in runtime_names()
-]
+
+def marked(name: str) -> Any:
+    """A runtime as a parameter; one on a GPU, or that takes long to open, with its mark."""
+    facts = runtime_facts(name)
+    marks = [pytest.mark.gpu] * (facts.device == "cuda") + [pytest.mark.slow] * facts.is_slow_to_open
+    return pytest.param(name, marks=marks)
+
+
+NAMES = [marked(name) for name in runtime_names()]
 SIGNIFICAND = {"bf16": 8, "fp16": 11}
 """Bits of a number's digits, the hidden one among them."""
 
@@ -44,7 +50,7 @@ def opened(request: pytest.FixtureRequest, export: Callable[..., Exported]) -> O
     return Opened(exported, exported.runtime.open_session(exported.path, 1))
 
 
-@pytest.mark.parametrize("name", runtime_names())
+@pytest.mark.parametrize("name", NAMES)
 def test_it_calls_itself_by_its_registered_name(name: str, export: Callable[..., Exported]) -> None:
     runtime = export(name).runtime
     assert runtime.name == name
@@ -117,16 +123,21 @@ def test_unusable_files_are_refused(opened: Opened, content: bytes | None) -> No
         opened.exported.runtime.open_session(path, 1).run(inputs(1).numpy())
 
 
-def with_half(bits: object) -> list[Any]:
-    return [name for name in runtime_names() if bits in runtime_facts(name).weight_bits]
+def executing(bits: Bits) -> list[Any]:
+    return [marked(name) for name in runtime_names() if bits in runtime_facts(name).weight_bits]
 
 
-@pytest.mark.parametrize(
-    ("name", "half"), [(name, half) for half in ("bf16", "fp16") for name in with_half(half) if "compile" not in name]
-)
-def test_layers_in_half_precision_are_executed_so(name: str, half: Any, export: Callable[..., Exported]) -> None:
-    exported = export(name, PrecisionPlan(halves={"conv2": half}))
+@pytest.mark.parametrize("name", executing("bf16"))
+def test_layers_in_bf16_are_executed_so(name: str, export: Callable[..., Exported]) -> None:
+    check_half(export(name, PrecisionPlan(halves={"conv2": "bf16"})), "bf16")
 
+
+@pytest.mark.parametrize("name", executing("fp16"))
+def test_layers_in_fp16_are_executed_so(name: str, export: Callable[..., Exported]) -> None:
+    check_half(export(name, PrecisionPlan(halves={"conv2": "fp16"})), "fp16")
+
+
+def check_half(exported: Exported, half: str) -> None:
     times = exported.runtime.profile_operators(exported.path, inputs(1).numpy(), 1, 2)
     found = exported.runtime.open_session(exported.path, 1).run(inputs(3).numpy())
 
@@ -140,7 +151,7 @@ def test_layers_in_half_precision_are_executed_so(name: str, half: Any, export: 
     np.testing.assert_allclose(found, expected, atol=16 / 8 * largest * 2.0 ** -SIGNIFICAND[half])
 
 
-@pytest.mark.parametrize("name", with_half(8))
+@pytest.mark.parametrize("name", executing(8))
 def test_layers_in_int8_are_executed_so(name: str, export: Callable[..., Exported]) -> None:
     module = tiny_network()
     plan = int8_plan(module)

@@ -1,0 +1,107 @@
+"""The commands about hardware profiles: as a user meets them, and their tables from made-up findings."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from parefront.cli.hardware import EXIT_NOISY
+from parefront.cli.main import app
+from parefront.cli.noise_tables import verdict
+from parefront.hardware_profiles import HardwareProfile, load_profile, profile_names
+from parefront.hardware_profiles.conditions import Conditions
+from parefront.hardware_profiles.noise import NoiseReport, judge
+from parefront.hardware_profiles.resolution import Resolution
+from parefront.hardware_profiles.self_pairs import SelfPairs
+
+STILL = Conditions(
+    clock_s=0.0, busy_s={0: 1.0}, steal_s={}, process_s={}, load=None,
+    governor=None, is_turbo_on=None, sibling_groups=None,
+)  # fmt: skip
+
+
+@pytest.fixture
+def report(fast_profile: HardwareProfile) -> NoiseReport:
+    """A silent machine that says little about itself."""
+    after = dataclasses.replace(STILL, clock_s=2.0, process_s={"7 make": 3.0})
+    return judge(fast_profile, SelfPairs((0.0,) * 12, 1.0, 2.0, 0.0, (0,), True, STILL, after))
+
+
+def with_chances(report: NoiseReport, *chances: float) -> NoiseReport:
+    told = tuple(Resolution(difference, chance) for difference, chance in zip((0.01, 0.03, 0.1), chances, strict=True))
+    return dataclasses.replace(report, resolutions=told)
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    done = CliRunner().invoke(app, ["hardware", *arguments])
+    return done.exit_code, done.output
+
+
+def test_every_profile_is_listed_with_what_is_missing() -> None:
+    code, table = run("list")
+    assert code == 0
+    assert all(name in table for name in profile_names())
+    records = json.loads(run("list", "--json")[1])
+    assert [record["name"] for record in records] == list(profile_names())
+    first = next(record for record in records if record["name"] == "cpu-ort-1t")
+    assert (first["runtime"], first["threads"], first["batch_size"]) == ("onnxruntime", 1, 1)
+    assert first["precisions"] == ["fp32", "int8"]
+    assert first["missing"] == []
+
+
+def test_a_profile_is_shown_with_what_it_extends(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("extends: cpu-ort-1t\nname: mine\nprotocol: {burst_ms: 7}\n")
+    shown = yaml.safe_load(run("show", str(path))[1])
+    assert shown["name"] == "mine"
+    assert "extends" not in shown
+    assert shown["runtime"]["name"] == "onnxruntime"
+    assert HardwareProfile.model_validate(shown) == load_profile(str(path))
+
+
+def test_the_schema_is_printed_or_written(tmp_path: Path) -> None:
+    printed = json.loads(run("schema")[1])
+    code, said = run("schema", "--out", str(tmp_path / "new" / "schema.json"))
+    assert code == 0
+    assert "yaml-language-server" in said
+    assert json.loads((tmp_path / "new" / "schema.json").read_text()) == printed
+
+
+def test_a_bad_target_is_refused_before_any_work(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["hardware", "detect", "--out", str(tmp_path / "x.json")])
+    assert "--out must end in .yaml" in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    ("chances", "code", "words"),
+    [
+        ((1.0, 1.0, 1.0), 0, "Quiet enough: differences of 1% or more"),
+        ((0.2, 0.96, 1.0), 0, "Quiet enough: differences of 3% or more"),
+        ((0.0, 0.94, 1.0), EXIT_NOISY, "Too noisy: only differences of 10% or more"),
+        ((0.0, 0.0, 0.5), EXIT_NOISY, "Too noisy: not even 10 %"),
+    ],
+)
+def test_the_check_ends_with_the_verdict(
+    report: NoiseReport, monkeypatch: pytest.MonkeyPatch, chances: tuple[float, ...], code: int, words: str
+) -> None:
+    judged = with_chances(report, *chances)
+    monkeypatch.setattr("parefront.hardware_profiles.noise.check_noise", lambda *arguments: judged)
+    assert EXIT_NOISY == 3
+    assert verdict(judged).startswith(words)
+    found, output = run("check")
+    assert found == code
+    assert words in output
+    found, output = run("check", "--json")
+    assert found == code
+    assert json.loads(output)["is_quiet"] is (code == 0)
+
+
+def test_the_check_says_what_is_unknown_and_what_disturbs(report: NoiseReport, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("parefront.hardware_profiles.noise.check_noise", lambda *arguments: report)
+    output = run("check")[1]
+    assert "governor unknown: the system does not say, turbo unknown" in output
+    assert "other programs were busy: make (150% of a core)" in output
+    assert "remedy: end them" in output
