@@ -14,7 +14,7 @@ from dataclasses import dataclass
 GRIDS = (1, 2, 4, 8, 16, 32)
 TOLERANCE = 0.05
 """How much more than in proportion a width may take. Less than that is hardly told apart, and not worth leaving widths
-out of the search for; a vector that is not full costs 10 % to 40 % at these widths (DESIGN.md has curves)."""
+out of the search for; a vector that is not full costs 10 % to 120 % at these widths (DESIGN.md has curves)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,7 @@ def test_the_short_accuracy_is_that_of_the_file(bench: Workbench) -> None:
     assert found.scores["latency_ms"] == structure.scores["latency_ms"]
     assert {"train", "evaluate"} <= set(found.seconds)
     assert found.seconds["export"] > structure.seconds["export"]  # exported twice
-    baseline = hits(bench.latency.references.fp32, bench.data.validation) if bench.latency else 0.0
+    baseline = hits(bench.latency.references["fp32"], bench.data.validation) if bench.latency else 0.0
     assert found.scores["accuracy_drop"].value == pytest.approx(baseline - found.scores["accuracy"].value)
 
 
