@@ -88,11 +88,14 @@ def _machine_table(machine: Machine) -> Table:
     unknown = "the system does not say"
     siblings = machine.sibling_groups
     shared = "; ".join("+".join(map(str, group)) for group in siblings or ())
-    caches = [f"L{c.level} {c.kind} {_word_kib(c.size_bytes)} ({c.n_sharing} core(s))" for c in machine.caches]
+    caches = [
+        f"L{c.level} {c.kind} {_word_kib(c.size_bytes)}{f' shared by {c.n_sharing}' if c.n_sharing > 1 else ''}"
+        for c in machine.caches
+    ]
     rows = {
         "processor": machine.cpu_model,
         "instruction sets": " ".join(machine.isa_flags) or unknown,
-        "cores": f"{len(machine.cores)}: {', '.join(map(str, machine.cores))}",
+        "cores": f"{len(machine.cores)} (number {', '.join(map(str, machine.cores))})",
         "sharing a core (SMT)": unknown if siblings is None else shared or "none",
         "caches": ", ".join(caches) or unknown,
         "memory": unknown if machine.memory_bytes is None else f"{machine.memory_bytes / 2**30:.1f} GiB",
@@ -105,10 +108,10 @@ def _machine_table(machine: Machine) -> Table:
 
 
 def _runtime_table(detection: Detection) -> Table:
+    """Times are geometric means over the small networks, in the fastest precision that pays."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("runtime", no_wrap=True)
-    table.add_column("version", no_wrap=True)
-    table.add_column("small networks, ms", justify="right")
+    for heading in ("runtime", "version", "ms", "in"):
+        table.add_column(heading, no_wrap=True, justify="right" if heading == "ms" else "left")
     table.add_column("", overflow="fold")
     tried = {each.name: each for each in detection.tried}
     for each in detection.runtimes:
@@ -116,9 +119,10 @@ def _runtime_table(detection: Detection) -> Table:
         note = each.missing or detection.failed.get(each.name, "" if found else "not tried")
         table.add_row(
             each.name,
-            each.version or "",
-            f"{found.best_ms:.3f} in {word_bits(found.fastest)}" if found else "",
-            "fastest" if found is detection.chosen and len(tried) > 1 else note,
+            _short(each.version or ""),
+            f"{found.best_ms:.3f}" if found else "",
+            word_bits(found.fastest) if found else "",
+            "the fastest" if found is detection.chosen and len(tried) > 1 else note,
             style="bold green" if found is detection.chosen else None,
         )
     return table
@@ -132,7 +136,7 @@ def _precision_table(tried: Sequence[RuntimeFinding]) -> Table:
     table.add_column("in", no_wrap=True)
     for network in networks:
         table.add_column(network, justify="right", no_wrap=True)
-    table.add_column("mean (95 %)", justify="right", no_wrap=True)
+    table.add_column("mean", justify="right", no_wrap=True)
     table.add_column("", overflow="fold")
     for each in tried:
         for found in each.precisions:
@@ -143,7 +147,12 @@ def _precision_table(tried: Sequence[RuntimeFinding]) -> Table:
 
 def _mean(found: PrecisionFinding) -> str:
     mean = found.mean
-    return "" if mean is None else f"{mean.value:.2f} ({mean.low:.2f}..{mean.high:.2f})"
+    return "" if mean is None else f"{mean.value:.2f} ± {(mean.high - mean.low) / 2:.2f}"
+
+
+def _short(version: str) -> str:
+    """A version without the build behind it."""
+    return version.partition("-")[0].partition("+")[0]
 
 
 def _word_kib(size_bytes: int) -> str:

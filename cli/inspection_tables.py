@@ -56,6 +56,27 @@ def word_choices(choices: Sequence[Choice], *, shows_all: bool = False) -> str:
     return f"{' '.join(words[:4])} … {' '.join(words[-2:])} ({len(words)})"
 
 
+def site_rows(sites: Sequence[Site]) -> list[tuple[str, str, str]]:
+    """(technique, choices, layers) of sites that offer the same, as far as is shown of it."""
+    rows: dict[tuple[str, str], list[str]] = {}
+    for technique, choices, group in group_sites(sites):
+        rows.setdefault((technique, word_choices(choices)), []).extend(_coupled(site) for site in group)
+    return [(technique, choices, word_names(layers)) for (technique, choices), layers in rows.items()]
+
+
+def word_legend(sites: Sequence[Site]) -> str:
+    """What the short forms in the table of sites mean, of those that are in it."""
+    choices = {str(choice).partition(":")[0] for site in sites for choice in site.choices if ":" in str(choice)}
+    ranks = sorted(choices - {"on"})
+    meanings = {
+        "on: the next activation goes, on:2: the next two": any(site.technique == "fold" for site in sites),
+        f"{', '.join(f'{name}:R' for name in ranks)}: factors of rank R": bool(ranks),
+        "w8: only the weights are in 8 bits": any("w8" in site.choices or "w4" in site.choices for site in sites),
+        "(+2): with two more layers": any(len(site.layers) > 1 for site in sites),
+    }
+    return " · ".join(meaning for meaning, is_shown in meanings.items() if is_shown)
+
+
 def word_answer(answer: Answer) -> str:
     """One target, what it asks and whether it can be met: `at most 1 ms: can be met (smallest: 0.412 ms)`."""
     asked, unit = _ASKED[answer.target]
@@ -107,11 +128,12 @@ def _print_sites(console: Console, inspection: Inspection, *, shows_all: bool) -
         for site in inspection.space.sites:
             table.add_row(site.technique, word_choices(site.choices, shows_all=True), ", ".join(site.layers))
     else:
-        for technique, choices, sites in group_sites(inspection.space.sites):
-            table.add_row(
-                _once(table, technique), word_choices(choices), word_names([_coupled(site) for site in sites])
-            )
+        for technique, choices, layers in site_rows(inspection.space.sites):
+            table.add_row(_once(table, technique), choices, layers)
     console.print(table)
+    legend = word_legend(inspection.space.sites)
+    if legend:
+        console.print(f"{legend}\n", style="dim", markup=False)
 
 
 def _table(*headings: str) -> Table:

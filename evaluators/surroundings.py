@@ -18,7 +18,7 @@ from .operator_times import BLOCK
 from .ridge import Ridge
 
 _N_SHARED, _N_OWN = 8, 4
-_SHARED_PENALTY, _OWN_PENALTY = 1e-6, 0.002
+_SHARED_PENALTY, _OWN_PENALTY = 0.001, 0.002
 """With rows in shares of a latency; a place that matters soon shows its own cost."""
 
 

@@ -20,7 +20,7 @@ from .width_sweep import WIDTHS, sweep_widths
 
 # Quick rather than sharp: the questions are of 5 %, and there are about a hundred of them.
 QUICK_PROTOCOL = MeterProtocol(
-    burst_ms=15.0, warmup_ms=15.0, min_pairs=8, max_pairs=24, pairs_per_load=8, half_width=0.01, max_requeues=0
+    burst_ms=10.0, warmup_ms=10.0, min_pairs=6, max_pairs=20, pairs_per_load=20, half_width=0.015, max_requeues=0
 )
 NETWORKS = ("residual", "separable", "linear")
 

@@ -30,12 +30,12 @@ class _Frozen(BaseModel):
 class Target(_Frozen):
     """The device that executes the network."""
 
-    device: Literal["cpu", "cuda"] = Field("cpu", description="What executes: the processor, or an NVIDIA GPU.")
+    device: Literal["cpu", "cuda"] = Field(default="cpu", description="What executes: the processor, or an NVIDIA GPU.")
     architecture: Literal["x86_64", "aarch64"] | None = Field(
-        None, description="The processor's architecture; any where it is left out."
+        default=None, description="The processor's architecture; any where it is left out."
     )
     requires: tuple[str, ...] = Field(
-        (), description="Instruction sets that the processor must have, for instance avx512_bf16."
+        default=(), description="Instruction sets that the processor must have, for instance avx512_bf16."
     )
 
 
@@ -43,10 +43,11 @@ class Host(_Frozen):
     """Where the measuring happens: on this machine unless a command or an address is given."""
 
     command: tuple[str, ...] = Field(
-        (), description="A command that runs parefront-meter on the device, for instance [ssh, board, parefront-meter]."
+        default=(),
+        description="A command that runs parefront-meter on the device, for instance [ssh, board, parefront-meter].",
     )
     address: str | None = Field(
-        None,
+        default=None,
         pattern=r"^(\[[^\]]+\]|[^:\s]+):\d{1,5}$",
         description="host:port where `parefront-meter --listen` waits on the device.",
     )
@@ -81,10 +82,10 @@ class Workload(_Frozen):
     """What one inference consists of."""
 
     scenario: Literal["single-stream", "throughput"] = Field(
-        "single-stream",
+        default="single-stream",
         description="Samples one after the other (the time of each counts), or in batches (samples per second count).",
     )
-    batch_size: _Count = Field(1, description="Samples per inference.")
+    batch_size: _Count = Field(default=1, description="Samples per inference.")
 
     @model_validator(mode="after")
     def _stream_is_single(self) -> Self:
@@ -99,13 +100,14 @@ class Capabilities(_Frozen):
     """What the hardware executes at all, and what it rewards."""
 
     weight_bits: tuple[_Bits, ...] = Field(
-        (32, 8), description="Widths that really execute, the neutral 32 first: 32, bf16, fp16, 8."
+        default=(32, 8), description="Widths that really execute, the neutral 32 first: 32, bf16, fp16, 8."
     )
     weight_only_bits: tuple[StrictInt, ...] = Field(
-        (), description="Widths in which linear layers may hold their weights alone, computing in float: 8, 4."
+        default=(), description="Widths in which linear layers may hold their weights alone, computing in float: 8, 4."
     )
     channel_grid: _Count = Field(
-        8, description="Channel counts are multiples of this (the vector width); others can be slower than unpruned."
+        default=8,
+        description="Channel counts are multiples of this (the vector width); others can be slower than unpruned.",
     )
 
     @field_validator("weight_bits")
@@ -126,33 +128,38 @@ class Capabilities(_Frozen):
 class Limits(_Frozen):
     """What the device has room for; a candidate beyond a limit is closed before any training is spent on it."""
 
-    max_size_bytes: _Count | None = Field(None, description="The largest file that the device can hold, in bytes.")
-    max_memory_bytes: _Count | None = Field(None, description="The most memory that inference may take, in bytes.")
-    max_latency_ms: _Milliseconds | None = Field(None, description="The longest time of one inference, in ms.")
+    max_size_bytes: _Count | None = Field(
+        default=None, description="The largest file that the device can hold, in bytes."
+    )
+    max_memory_bytes: _Count | None = Field(
+        default=None, description="The most memory that inference may take, in bytes."
+    )
+    max_latency_ms: _Milliseconds | None = Field(default=None, description="The longest time of one inference, in ms.")
 
 
 class MeterProtocol(_Frozen):
     """How latency is measured: bursts of candidate and reference, alternating until the ratio is known well enough."""
 
-    burst_ms: _Milliseconds = Field(40.0, description="Least wall time of one burst, in ms.")
+    burst_ms: _Milliseconds = Field(default=40.0, description="Least wall time of one burst, in ms.")
     warmup_ms: _Milliseconds = Field(
-        50.0, description="Unmeasured running of each network before the first burst, in ms."
+        default=50.0, description="Unmeasured running of each network before the first burst, in ms."
     )
     min_pairs: Annotated[int, Field(strict=True, ge=6)] = Field(
-        8, description="Least number of burst pairs; below 6 there is no 95 % order-statistic interval."
+        default=8, description="Least number of burst pairs; below 6 there is no 95 % order-statistic interval."
     )
-    max_pairs: _Count = Field(60, description="Largest number of burst pairs.")
+    max_pairs: _Count = Field(default=60, description="Largest number of burst pairs.")
     pairs_per_load: Annotated[int, Field(strict=True, ge=2)] = Field(
-        4, description="Both networks are loaded again after so many pairs: their places in memory change their times."
+        default=4,
+        description="Both networks are loaded again after so many pairs: their places in memory change their times.",
     )
     half_width: _Fraction = Field(
-        0.005, description="Stop when the interval's half-width is at most this fraction of the ratio."
+        default=0.005, description="Stop when the interval's half-width is at most this fraction of the ratio."
     )
     max_foreign_cpu: _Fraction = Field(
-        0.05, description="Largest fraction of the leased cores' time that others may use during the bursts."
+        default=0.05, description="Largest fraction of the leased cores' time that others may use during the bursts."
     )
     max_requeues: Annotated[int, Field(strict=True, ge=0)] = Field(
-        2, description="How often a disturbed measurement is repeated before it is accepted as low quality."
+        default=2, description="How often a disturbed measurement is repeated before it is accepted as low quality."
     )
 
     @model_validator(mode="after")
@@ -167,8 +174,10 @@ class HardwareProfile(_Frozen):
 
     schema_version: Literal[1] = Field(description="The version of the file format.")
     name: Annotated[str, Field(min_length=1)] = Field(description="What users call it.")
-    description: str = Field("", description="One line for listings.")
-    is_measured: bool = Field(True, strict=True, description="False for a template that nobody has measured on yet.")
+    description: str = Field(default="", description="One line for listings.")
+    is_measured: bool = Field(
+        default=True, strict=True, description="False for a template that nobody has measured on yet."
+    )
     target: Target = Target()
     host: Host = Host()
     runtime: RuntimeSettings
@@ -177,7 +186,7 @@ class HardwareProfile(_Frozen):
     limits: Limits = Limits()
     protocol: MeterProtocol = MeterProtocol()
     fingerprint: str | None = Field(
-        None,
+        default=None,
         pattern=r"^[0-9a-f]{16}$",
         description="Key of the machine that this profile was written for; another one is refused.",
     )

@@ -135,6 +135,8 @@ def _layer_shape(unit: nn.Module, x: Tensor) -> tuple[int, ...] | None:
         return (*x.shape[:-1], out_channels) if x.shape[-1:] == (in_channels,) else None
     if x.dim() != unit.weight.dim() or x.shape[1] != in_channels * unit.groups or isinstance(unit.padding, str):
         return None
+    if unit.weight.stride(-1) != 1:  # channels last, as its output would be
+        return None
     axes = zip(x.shape[2:], kernel, unit.stride, unit.padding, unit.dilation, strict=True)
     sizes = [(n + 2 * padding - dilation * (k - 1) - 1) // stride + 1 for n, k, stride, padding, dilation in axes]
     return (len(x), out_channels, *sizes) if min(sizes) > 0 else None

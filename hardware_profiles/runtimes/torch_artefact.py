@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import warnings
 from collections.abc import Sequence
@@ -47,7 +48,7 @@ def export_pt2(module: nn.Module, example_inputs: tuple[Tensor, ...], plan: Prec
         )
     if plan.halves:
         module = lower(module if isinstance(module, fx.GraphModule) else fx.symbolic_trace(module), plan)
-    program = _exported(module, example_inputs)
+    program = _exported(_with_own_tensors(module), example_inputs)
     program.example_inputs = None  # They would be stored, pickled.
     for node in program.graph.nodes:
         for source in _SOURCES:
@@ -94,19 +95,24 @@ def _layers(program: ExportedProgram) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in names if f"{name}.weight" in program.state_dict))
 
 
+def _with_own_tensors(module: nn.Module) -> nn.Module:
+    """A copy for inference whose tensors are no parts of larger ones, as pruned ones may be: those would be stored."""
+    copied = copy.deepcopy(module).eval()
+    for tensor in (*copied.parameters(), *copied.buffers()):
+        tensor.data = tensor.detach().clone(memory_format=torch.contiguous_format)
+    return copied
+
+
 def _exported(module: nn.Module, example_inputs: Sequence[Tensor]) -> ExportedProgram:
     # A batch of one would be taken for a constant.
     inputs = tuple(torch.cat([each, each]) if len(each) == 1 else each for each in example_inputs)
     shapes = tuple({0: Dim(_BATCH)} for _ in inputs)
-    was_training = module.training
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # about operations that the exporter takes down as they are
-            return torch.export.export(module.eval(), inputs, dynamic_shapes=shapes, strict=False)
+            return torch.export.export(module, inputs, dynamic_shapes=shapes, strict=False)
     except Exception as error:  # The exporter raises many unrelated classes; the reason is what the user needs.
         reason = " ".join(str(error).split())[:300]
         raise ExportError(
             f"the network must be exportable by PyTorch, got {type(error).__name__} ({reason}): rewrite that operation"
         ) from error
-    finally:
-        module.train(was_training)

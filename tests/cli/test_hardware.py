@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -12,9 +13,15 @@ from parefront.cli.hardware import EXIT_NOISY
 from parefront.cli.main import app
 from parefront.cli.noise_tables import verdict
 from parefront.hardware_profiles import HardwareProfile, load_profile, profile_names
+from parefront.hardware_profiles.availability import RuntimePresence
+from parefront.hardware_profiles.channel_grid import GridFinding
 from parefront.hardware_profiles.conditions import Conditions
+from parefront.hardware_profiles.detect import Detection
+from parefront.hardware_profiles.machine import Machine
 from parefront.hardware_profiles.noise import NoiseReport, judge
+from parefront.hardware_profiles.precision_gains import PrecisionFinding, Ratio, RuntimeFinding
 from parefront.hardware_profiles.resolution import Resolution
+from parefront.hardware_profiles.runtimes import Bits
 from parefront.hardware_profiles.self_pairs import SelfPairs
 
 STILL = Conditions(
@@ -33,6 +40,42 @@ def report(fast_profile: HardwareProfile) -> NoiseReport:
 def with_chances(report: NoiseReport, *chances: float) -> NoiseReport:
     told = tuple(Resolution(difference, chance) for difference, chance in zip((0.01, 0.03, 0.1), chances, strict=True))
     return dataclasses.replace(report, resolutions=told)
+
+
+@pytest.fixture
+def detection() -> Detection:
+    """A machine with one runtime, on which int8 pays and bf16 does not."""
+    machine = Machine("Some processor", "x86_64", (), (0,), None, (), None, False, False)
+    presences = (
+        RuntimePresence("onnxruntime", None, "needs onnxruntime: pip install 'onnxruntime'"),
+        RuntimePresence("openvino", "2026.4.1-22982-e213a", ""),
+    )
+    precisions = (
+        PrecisionFinding("bf16", {"residual": Ratio(1.8, 1.79, 1.81)}, Ratio(1.8, 1.79, 1.81), "slower than fp32"),
+        PrecisionFinding(8, {"residual": Ratio(0.41, 0.4, 0.42)}, Ratio(0.41, 0.4, 0.42), ""),
+    )
+    openvino = RuntimeFinding("openvino", {"residual": 1.0}, precisions)
+    grids: dict[Bits, GridFinding] = {32: GridFinding(16, 0.33, 0.0)}
+    return Detection(machine, presences, 1, (openvino,), {}, openvino, grids, {32: {32: 0.4, 64: 1.0}})
+
+
+def test_a_detection_is_told_with_its_figures(
+    detection: Detection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("parefront.hardware_profiles.detect.detect", lambda *arguments, **options: detection)
+    monkeypatch.setattr(
+        "parefront.hardware_profiles.detected_profile.fingerprint", lambda profile: SimpleNamespace(key="0" * 16)
+    )
+    path = tmp_path / "my-machine.yaml"
+    code, output = run("detect", "--out", str(path))
+    assert code == 0
+    assert load_profile(str(path)).capabilities.weight_bits == (32, 8)
+    for text in (
+        *("needs onnxruntime: pip install 'onnxruntime'", "2026.4.1 ", "the system does not say", "1.80 ± 0.01"),
+        *("slower than fp32", "multiples of 16", "openvino, 1 thread(s), fp32, int8, channels in multiples of 16"),
+    ):
+        assert text in output
+    assert json.loads(run("detect", "--json")[1])["profile"]["name"] == "this-machine"
 
 
 def run(*arguments: str) -> tuple[int, str]:

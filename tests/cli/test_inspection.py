@@ -6,7 +6,14 @@ import pytest
 import torch
 
 from parefront.cli.inspection import Inspection, group_left_alone, group_sites, inspect_task, log10_configurations
-from parefront.cli.inspection_tables import word_answer, word_choices, word_names, word_power
+from parefront.cli.inspection_tables import (
+    site_rows,
+    word_answer,
+    word_choices,
+    word_legend,
+    word_names,
+    word_power,
+)
 from parefront.evaluators.estimate import Answer, Targets
 from parefront.hardware_profiles import HardwareProfile
 from parefront.spaces import LeftAlone, SearchSpace, Site
@@ -78,6 +85,26 @@ def test_sites_that_offer_the_same_are_one_group() -> None:
         ("bits", (32, 8, 4), [other]),
         ("prune", (32, 8), [d]),
     ]
+
+
+def test_sites_that_look_the_same_are_one_row() -> None:
+    # They differ in a choice that is left out.
+    a = Site("rank/a", ("a",), ("full", *(f"svd:{rank}" for rank in (80, 72, 64, 48, 40, 32, 24, 16))))
+    b = Site("rank/b", ("b",), ("full", *(f"svd:{rank}" for rank in (80, 72, 64, 56, 40, 32, 24, 16))))
+    prune = Site("prune/c", ("c", "d"), (16, 8))
+    assert site_rows([a, b, prune]) == [
+        ("rank", "full svd:80 svd:72 svd:64 … svd:24 svd:16 (9)", "a, b"),
+        ("prune", "16 8", "c (+1)"),
+    ]
+
+
+def test_only_the_short_forms_in_the_table_are_explained() -> None:
+    assert word_legend([Site("bits/a", ("a",), (32, 8))]) == ""
+    sites = [Site("fold/a", ("a", "b"), ("off", "on")), Site("rank/c", ("c",), ("full", "tucker:8x8", "svd:8"))]
+    assert word_legend(sites) == (
+        "on: the next activation goes, on:2: the next two · svd:R, tucker:R: factors of rank R · "
+        "(+2): with two more layers"
+    )
 
 
 def test_what_is_left_alone_for_the_same_reason_is_one_group() -> None:

@@ -80,7 +80,7 @@ def test_a_conversion_between_two_precisions_is_counted_where_it_stands(tables: 
     # 7 µs more between a in float and b in int8: they are part of a's cost, and go when b goes back to float.
     assert tables.latency_ms({"bits/b": 8}) == pytest.approx(0.025, rel=0.01)
     cost = tables.layer_cost("a", {"bits/b": 8})[0] - tables.layer_cost("a", {})[0]
-    assert cost == pytest.approx(0.007, rel=0.01)
+    assert cost == pytest.approx(0.007, rel=0.03)
 
 
 def test_what_profiling_adds_to_every_operator_is_taken_off(tables: CostTables) -> None:

@@ -120,3 +120,40 @@ def test_the_only_user(graph: fx.GraphModule) -> None:
 )
 def test_layers_are_convolutions_and_linear_ones(module: nn.Module | None, expected: bool) -> None:
     assert is_layer(copy.copy(module)) is expected
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (nn.Linear(3, 5), (2, 4, 3)),
+        (nn.Linear(3, 5), (3,)),
+        (nn.LayerNorm((4, 3)), (2, 4, 3)),
+        (nn.Conv1d(4, 6, 3, stride=2, padding=1), (2, 4, 9)),
+        (nn.Conv2d(4, 6, (3, 5), stride=(2, 1), dilation=(1, 2), groups=2), (2, 4, 9, 11)),
+        (nn.Conv2d(4, 6, 3, padding="same"), (2, 4, 7, 7)),
+        (nn.Conv2d(4, 6, 3, padding=1, padding_mode="circular"), (2, 4, 7, 7)),
+        (nn.Conv3d(2, 4, 2), (1, 2, 3, 3, 3)),
+        (nn.Conv2d(4, 6, 1).to(memory_format=torch.channels_last), (2, 4, 5, 5)),  # type: ignore[call-overload]
+    ],
+)
+def test_what_layers_give_is_known_from_their_sizes(layer: nn.Module, shape: tuple[int, ...]) -> None:
+    x = torch.zeros(shape)
+    module = fx.symbolic_trace(nn.Sequential(layer))
+    propagate_shapes(module, (x,))
+    metadata = next(node for node in module.graph.nodes if node.op == "call_module").meta["tensor_meta"]
+    expected = layer(x)
+    assert (metadata.shape, metadata.stride, metadata.dtype) == (expected.shape, expected.stride(), expected.dtype)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (nn.Linear(3, 5), (2, 4)),
+        (nn.LayerNorm(3), (2, 4)),
+        (nn.Conv2d(4, 6, 3), (2, 4, 2, 2)),
+        (nn.Conv2d(4, 6, 1), (2, 5, 2, 2)),
+    ],
+)
+def test_an_input_that_a_layer_refuses_is_refused(layer: nn.Module, shape: tuple[int, ...]) -> None:
+    with pytest.raises(SpaceError, match="but '0' failed: "):
+        propagate_shapes(fx.symbolic_trace(nn.Sequential(layer)), (torch.zeros(shape),))

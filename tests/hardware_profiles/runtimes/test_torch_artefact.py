@@ -43,6 +43,17 @@ def test_an_archive_holds_neither_inputs_nor_places_of_this_machine(export: Call
     assert not any(str(Path(torch.__file__).parent).encode() in content for content in contents.values())
 
 
+def test_of_a_weight_that_is_part_of_a_larger_one_the_part_is_stored(tmp_path: Path) -> None:
+    module = nn.Sequential(nn.Linear(64, 64, bias=False))
+    module[0].weight = nn.Parameter(module[0].weight.detach()[:4, ::2])
+
+    export_pt2(module, (torch.zeros(2, 32),), PrecisionPlan.none(), tmp_path / "model.pt2")
+
+    with zipfile.ZipFile(tmp_path / "model.pt2") as archive:
+        (size,) = (part.file_size for part in archive.infolist() if "/weights/weight_" in part.filename)
+    assert size == 4 * 4 * 32
+
+
 def test_layers_in_integers_are_refused(tmp_path: Path) -> None:
     module = tiny_network()
     with pytest.raises(ExportError, match="PyTorch must be given layers in float, got 2 in int8 and 0 with weights"):
