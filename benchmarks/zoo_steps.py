@@ -85,7 +85,8 @@ def _runtime_integers(path: Path, images: Tensor) -> tuple[Tensor, Integers]:
     """The outputs of a network in ONNX Runtime, and the integers at its roundings by the names of their modules.
 
     The operators are those of the optimised network: it is written to a file, told to show what is inside, and run as
-    it is. Roundings that the optimiser took out, between layers that only move values, are not among them.
+    it is. Roundings that the optimiser took out or renamed are not among them: there the simulation goes on with its
+    own, and what it gets wrong shows at the next.
     """
     with tempfile.TemporaryDirectory(prefix="parefront-zoo-") as folder:
         optimised = Path(folder) / "optimised.onnx"
