@@ -19,7 +19,7 @@ import torchvision
 
 from benchmarks.zoo_model import N_IMAGES, draw_configuration, draw_images
 from parefront.hardware_profiles import load_profile
-from parefront.hardware_profiles.cores import available_cores, pin
+from parefront.hardware_profiles.measuring.cores import available_cores, pin
 from parefront.spaces import Network, find_space, finish, prepare, reestimate_batch_norm, trace
 
 HARDWARE = "cpu-ort-1t"

@@ -8,7 +8,7 @@ last line one JSON object, which is also written to `benchmarks/results/meter.js
 Three fp32 networks of about 10 ms: chains of equal convolutions. The reference has 100 of them, `same` has 100 too,
 `slower` has 103. Each repetition starts a fresh measuring process and measures `same` and `slower` against the
 reference by the profile cpu-ort-1t as it is (half-width .5 %, at most two requeues). Then, in another fresh process,
-the same files are timed the plain way: one after the other for a second each, by median and minimum of the runs and by
+the same files are timed the plain way: one after the other for half a second each, by median and minimum of the runs and by
 `torch.utils.benchmark` (`blocked_autorange`), without lease, priority or turns.
 
 Conditions: `idle`; `neighbour`, a burner on another core; `burners`, one on every core, pinned. A burner multiplies
@@ -47,9 +47,9 @@ import torch
 from torch import nn
 
 from parefront.hardware_profiles import Measurement, Meter, PrecisionPlan, compare, fingerprint, load_profile
-from parefront.hardware_profiles.cores import available_cores
-from parefront.hardware_profiles.intervals import centre
-from parefront.hardware_profiles.qdq import export_onnx
+from parefront.hardware_profiles.export.qdq import export_onnx
+from parefront.hardware_profiles.measuring.cores import available_cores
+from parefront.hardware_profiles.measuring.intervals import centre
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "meter.json"
@@ -103,7 +103,7 @@ class Effort:
     n_long_run: int
 
 
-FULL = Effort({"idle": 40, "neighbour": 20, "burners": 30}, 1.0, N_LONG_RUN)
+FULL = Effort({"idle": 40, "neighbour": 20, "burners": 25}, 0.5, N_LONG_RUN)
 QUICK = Effort({"idle": 4, "neighbour": 3, "burners": 3}, 0.3, 2)
 
 

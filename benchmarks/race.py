@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from parefront.hardware_profiles.cores import CoreClock, available_cores, realtime_priority
-from parefront.hardware_profiles.intervals import centre, signed_rank_interval
-from parefront.hardware_profiles.lease import CoreLease
+from parefront.hardware_profiles.measuring.cores import CoreClock, available_cores, realtime_priority
+from parefront.hardware_profiles.measuring.intervals import centre, signed_rank_interval
+from parefront.hardware_profiles.measuring.lease import CoreLease
 
 BURST_MS = 40.0
 

@@ -46,7 +46,7 @@ from parefront.evaluators.cost_tables import CostTables
 from parefront.evaluators.latency_predictor import LatencyPredictor
 from parefront.evaluators.ridge import Ridge
 from parefront.hardware_profiles import OperatorTime, fingerprint, load_profile
-from parefront.hardware_profiles.meter import Meter
+from parefront.hardware_profiles.measuring.meter import Meter
 from parefront.hardware_profiles.runtimes import get_runtime
 from parefront.search.screening import agreement
 from parefront.spaces import Configuration, Network, SearchSpace, find_space, finish, prepare, trace

@@ -58,7 +58,7 @@ from benchmarks.race import Race, cpu_seconds, race
 from benchmarks.zoo_model import N_IMAGES, draw_images
 from parefront.evaluators.deploy import misexecuted_layers
 from parefront.hardware_profiles import fingerprint, load_profile
-from parefront.hardware_profiles.cores import available_cores, pin
+from parefront.hardware_profiles.measuring.cores import available_cores, pin
 from parefront.hardware_profiles.runtimes import executed_precision, get_runtime
 from parefront.spaces import (
     Choice,

@@ -18,7 +18,7 @@ import onnxruntime
 import torch
 from torch import Tensor, fx
 
-from parefront.hardware_profiles.quantized_layers import Rounding
+from parefront.hardware_profiles.export.quantized_layers import Rounding
 
 Integers = dict[str, Tensor]
 

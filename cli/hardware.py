@@ -51,8 +51,8 @@ def hardware_detect(
     """Try out this machine: runtimes, precisions that really run faster, channel grid. About a minute."""
     from datetime import date
 
-    from ..hardware_profiles.detect import detect
-    from ..hardware_profiles.detected_profile import check_target, detection_json, profile_of, write_profile
+    from ..hardware_profiles.detection.detect import detect
+    from ..hardware_profiles.detection.detected_profile import check_target, detection_json, profile_of, write_profile
     from .hardware_tables import print_detection
     from .progress import open_display
 
@@ -77,7 +77,7 @@ def hardware_check(
 ) -> None:
     """Say which differences of latency can be told apart now, and what disturbs. Exit status 3 where not even 3 %."""
     from ..hardware_profiles import load_profile
-    from ..hardware_profiles.noise import check_noise
+    from ..hardware_profiles.detection.noise import check_noise
     from .noise_tables import print_noise
     from .progress import open_display
 

@@ -10,10 +10,10 @@ from rich import box
 from rich.table import Table
 
 from ..hardware_profiles import HardwareProfile, load_profile, profile_names
-from ..hardware_profiles.availability import missing_here
-from ..hardware_profiles.detect import Detection
-from ..hardware_profiles.machine import Machine
-from ..hardware_profiles.precision_gains import PrecisionFinding, RuntimeFinding, word_bits, word_precisions
+from ..hardware_profiles.detection.availability import missing_here
+from ..hardware_profiles.detection.detect import Detection
+from ..hardware_profiles.detection.machine import Machine
+from ..hardware_profiles.detection.precision_gains import PrecisionFinding, RuntimeFinding, word_bits, word_precisions
 from .console import open_console
 
 

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ..hardware_profiles import HardwareProfile
-from ..hardware_profiles.measurement import TIE
-from ..hardware_profiles.noise import NEEDED, NoiseReport
+from ..hardware_profiles.detection.noise import NEEDED, NoiseReport
+from ..hardware_profiles.measuring.measurement import TIE
 from .console import open_console
 
 

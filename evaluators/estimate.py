@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..hardware_profiles.meter import Meter
+from ..hardware_profiles.measuring.meter import Meter
 from ..hardware_profiles.profile import HardwareProfile
 from ..hardware_profiles.runtimes import get_runtime, runtime_facts
 from ..spaces import Choice, Configuration, Network, SearchSpace, finish, prepare

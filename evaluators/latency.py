@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ..hardware_profiles.measurement import Measurement
-from ..hardware_profiles.meter import Meter
+from ..hardware_profiles.measuring.measurement import Measurement
+from ..hardware_profiles.measuring.meter import Meter
 from ..hardware_profiles.precision import PrecisionPlan
 from .evaluator import Score
 

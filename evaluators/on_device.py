@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from ..hardware_profiles.measurement import Measurement
+from ..hardware_profiles.measuring.measurement import Measurement
 from ..hardware_profiles.precision import PrecisionPlan
 from ..hardware_profiles.profile import Limits
 

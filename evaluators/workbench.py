@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, fx
 
 from ..hardware_profiles.errors import ExportError
-from ..hardware_profiles.meter import Meter
+from ..hardware_profiles.measuring.meter import Meter
 from ..hardware_profiles.profile import HardwareProfile
 from ..hardware_profiles.runtimes import Session, executed_precision, get_runtime, runtime_facts
 from ..spaces import (

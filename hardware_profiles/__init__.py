@@ -1,7 +1,7 @@
 """What a network runs on: hardware profiles, precision plans, runtimes and the measuring of latency.
 
 Nothing here imports torch, so that the measuring process and the command line stay light. Writing ONNX files needs it:
-import `parefront.hardware_profiles.qdq` for that.
+import `parefront.hardware_profiles.export.qdq` for that.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from .errors import (
 )
 from .fingerprint import Fingerprint, fingerprint
 from .host_check import check_host, check_machine
-from .lease import CoreLease
-from .measurement import Measurement, compare
-from .meter import Meter
+from .measuring.lease import CoreLease
+from .measuring.measurement import Measurement, compare
+from .measuring.meter import Meter
 from .precision import PrecisionPlan, TensorQuantization
 from .profile import (
     Capabilities,
@@ -46,7 +46,7 @@ from .runtimes import (
     runtime_facts,
     runtime_names,
 )
-from .transport import Transport, WorkerProcess
+from .transport.transport import Transport, WorkerProcess
 
 __all__ = [
     "Capabilities",

@@ -11,8 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Self
 
-from .cores import available_cores
 from .errors import MeasurementError
+from .measuring.cores import available_cores
 from .profile import HardwareProfile
 from .runtimes import get_runtime
 

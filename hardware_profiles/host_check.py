@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .cores import available_cores
 from .errors import ProfileError
 from .fingerprint import Fingerprint, fingerprint
+from .measuring.cores import available_cores
 from .profile import HardwareProfile
 from .runtimes import check_runtime
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from ..hardware_profiles.lowering import lower
+from ..hardware_profiles.export.lowering import lower
 from ..hardware_profiles.precision import PrecisionPlan
 from .network import is_layer
 from .observe import BATCH, run_observed

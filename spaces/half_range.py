@@ -7,8 +7,8 @@ from typing import Any
 from torch import Tensor, fx
 
 from ..hardware_profiles.errors import SpaceError
-from ..hardware_profiles.half_precision import largest_value
-from ..hardware_profiles.lowering import values_in_half
+from ..hardware_profiles.export.half_precision import largest_value
+from ..hardware_profiles.export.lowering import values_in_half
 from ..hardware_profiles.precision import PrecisionPlan
 from .observe import batches, run_observed
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, fx, nn
 
-from ..hardware_profiles.half_precision import half_dtype
+from ..hardware_profiles.export.half_precision import half_dtype
+from ..hardware_profiles.export.quantized_layers import quantized_integers
+from ..hardware_profiles.export.sizes import asks_for_size
+from ..hardware_profiles.export.weight_only import block_integers, weight_blocks
 from ..hardware_profiles.precision import HALVES, Half, PrecisionPlan, TensorQuantization
 from ..hardware_profiles.profile import Capabilities
-from ..hardware_profiles.quantized_layers import quantized_integers
-from ..hardware_profiles.sizes import asks_for_size
-from ..hardware_profiles.weight_only import block_integers, weight_blocks
 from .bias_correction import correct_biases
 from .equalise import equalise
 from .factorize import is_part_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import fx
 
-from ..hardware_profiles.integer_operations import (
+from ..hardware_profiles.export.integer_operations import (
     behind_activation,
     is_computing,
     is_moving,

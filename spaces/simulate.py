@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import fx
 
-from ..hardware_profiles.lowering import lower
+from ..hardware_profiles.export.lowering import lower
 from ..hardware_profiles.precision import PrecisionPlan
 
 

@@ -40,7 +40,7 @@ class OpenVinoCpu:
 
     def export(self, module: nn.Module, example_inputs: tuple[Tensor, ...], plan: PrecisionPlan, path: Path) -> None:
         """Writes the network as an ONNX file, see `qdq.export_onnx`."""
-        from ..qdq import export_onnx  # Here, because it imports torch, which the measuring process must not.
+        from ..export.qdq import export_onnx  # Here, because it imports torch, which the measuring process must not.
 
         export_onnx(module, example_inputs, plan, path)
 

@@ -13,7 +13,7 @@ from torch import Tensor, fx, nn
 from torch.export import Dim, ExportedProgram
 
 from ..errors import ExportError, MeasurementError
-from ..lowering import lower
+from ..export.lowering import lower
 from ..precision import PrecisionPlan
 from .pt2_archive import check_archive
 from .runtime import LAYERS_KEY

@@ -13,16 +13,16 @@ from parefront.cli.hardware import EXIT_NOISY
 from parefront.cli.main import app
 from parefront.cli.noise_tables import verdict
 from parefront.hardware_profiles import HardwareProfile, load_profile, profile_names
-from parefront.hardware_profiles.availability import RuntimePresence
-from parefront.hardware_profiles.channel_grid import GridFinding
-from parefront.hardware_profiles.conditions import Conditions
-from parefront.hardware_profiles.detect import Detection
-from parefront.hardware_profiles.machine import Machine
-from parefront.hardware_profiles.noise import NoiseReport, judge
-from parefront.hardware_profiles.precision_gains import PrecisionFinding, Ratio, RuntimeFinding
-from parefront.hardware_profiles.resolution import Resolution
+from parefront.hardware_profiles.detection.availability import RuntimePresence
+from parefront.hardware_profiles.detection.channel_grid import GridFinding
+from parefront.hardware_profiles.detection.detect import Detection
+from parefront.hardware_profiles.detection.machine import Machine
+from parefront.hardware_profiles.detection.noise import NoiseReport, judge
+from parefront.hardware_profiles.detection.precision_gains import PrecisionFinding, Ratio, RuntimeFinding
+from parefront.hardware_profiles.detection.resolution import Resolution
+from parefront.hardware_profiles.detection.self_pairs import SelfPairs
+from parefront.hardware_profiles.measuring.conditions import Conditions
 from parefront.hardware_profiles.runtimes import Bits
-from parefront.hardware_profiles.self_pairs import SelfPairs
 
 STILL = Conditions(
     clock_s=0.0, busy_s={0: 1.0}, steal_s={}, process_s={}, load=None,
@@ -62,9 +62,10 @@ def detection() -> Detection:
 def test_a_detection_is_told_with_its_figures(
     detection: Detection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("parefront.hardware_profiles.detect.detect", lambda *arguments, **options: detection)
+    monkeypatch.setattr("parefront.hardware_profiles.detection.detect.detect", lambda *arguments, **options: detection)
     monkeypatch.setattr(
-        "parefront.hardware_profiles.detected_profile.fingerprint", lambda profile: SimpleNamespace(key="0" * 16)
+        "parefront.hardware_profiles.detection.detected_profile.fingerprint",
+        lambda profile: SimpleNamespace(key="0" * 16),
     )
     path = tmp_path / "my-machine.yaml"
     code, output = run("detect", "--out", str(path))
@@ -131,7 +132,7 @@ def test_the_check_ends_with_the_verdict(
     report: NoiseReport, monkeypatch: pytest.MonkeyPatch, chances: tuple[float, ...], code: int, words: str
 ) -> None:
     judged = with_chances(report, *chances)
-    monkeypatch.setattr("parefront.hardware_profiles.noise.check_noise", lambda *arguments: judged)
+    monkeypatch.setattr("parefront.hardware_profiles.detection.noise.check_noise", lambda *arguments: judged)
     assert EXIT_NOISY == 3
     assert verdict(judged).startswith(words)
     found, output = run("check")
@@ -143,7 +144,7 @@ def test_the_check_ends_with_the_verdict(
 
 
 def test_the_check_says_what_is_unknown_and_what_disturbs(report: NoiseReport, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("parefront.hardware_profiles.noise.check_noise", lambda *arguments: report)
+    monkeypatch.setattr("parefront.hardware_profiles.detection.noise.check_noise", lambda *arguments: report)
     output = run("check")[1]
     assert "governor unknown: the system does not say, turbo unknown" in output
     assert "other programs were busy: make (150% of a core)" in output

@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 WriteNetwork = Callable[..., Path]
-METER = (sys.executable, "-m", "parefront.hardware_profiles.meter_program")
+METER = (sys.executable, "-m", "parefront.hardware_profiles.transport.meter_program")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 
 from parefront.hardware_profiles import Fingerprint, ProfileError, fingerprint, load_profile
-from parefront.hardware_profiles.cores import available_cores
+from parefront.hardware_profiles.measuring.cores import available_cores
 
 
 def test_it_names_this_machine_and_its_versions() -> None:

@@ -17,7 +17,7 @@ from parefront.hardware_profiles import (
     runtime_facts,
     runtime_names,
 )
-from parefront.hardware_profiles.lowering import lower
+from parefront.hardware_profiles.export.lowering import lower
 from parefront.hardware_profiles.runtimes import Bits
 
 from .conftest import LAYERS, SHAPE, Exported, inputs, int8_plan, tiny_network

@@ -1,0 +1,1 @@
+"""Latency: the meter, the process that measures, and the statistics between them."""
