@@ -28,7 +28,7 @@ check: $(VENV)/.installed-dev
 	$(BIN)/python scripts/check
 
 bench: $(VENV)/.installed-peers
-	@set -e; for name in main_job techniques; do echo "== $$name"; $(BIN)/python -m benchmarks.$$name $(BENCH_FLAGS); done
+	@set -e; for name in main_job techniques meter screening; do echo "== $$name"; $(BIN)/python -m benchmarks.$$name $(BENCH_FLAGS); done
 
 zoo: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.zoo --jobs 2

@@ -16,8 +16,8 @@ How to read it:
   scales of the weights are in it, the export of the float file (`export_fp32_cpu_s`) is not. So that neither side
   profits from where the line is drawn, `finish_and_export_cpu_s` and `ort_export_and_all_cpu_s` hold everything of
   either: a prepared network to an int8 file, and a float network to an int8 file, calibrated with the same 8 images.
-- **Ratios** (`int8_vs_*`, `fold_speedup_*`) are central ratios over rounds in which all contenders take turns, in an order
-  that is reversed each round; in brackets the 95 % interval. `int8_vs_eager` is torch's time over ours
+- **Ratios** (`int8_vs_*`, `fold_speedup_*`) are central ratios over rounds in which all contenders take turns, in an
+  order that is reversed each round; in brackets the 95 % interval. `int8_vs_eager` is torch's time over ours
   (above 1: ours is faster), `int8_vs_ort_quantizer` ours over that of ONNX Runtime's file (above 1: ours is slower),
   a fold's speed-up the time of the plain block over that of the folded one. `foreign_cpu` is the largest share of the
   core that others took meanwhile: above 0.05 run it again.

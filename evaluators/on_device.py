@@ -1,4 +1,4 @@
-"""What a device tells of an artefact besides its time: how it was executed, how surely measured, what it has room for."""
+"""What a device tells of an artefact besides its time: how it was executed and measured, what it has room for."""
 
 from __future__ import annotations
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,10 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, fx
 
-from ..hardware_profiles.errors import ExportError
 from ..hardware_profiles.measuring.meter import Meter
 from ..hardware_profiles.profile import HardwareProfile
-from ..hardware_profiles.runtimes import Session, executed_precision, get_runtime, runtime_facts
+from ..hardware_profiles.runtimes import Session, executed_precision
 from ..spaces import (
     DEFAULT_OPTIONS,
     Choice,
@@ -35,6 +33,7 @@ from ..spaces import (
 from ..tasks import Task, digest, trained_network
 from ..training import Batch, Split, TrainingRecipe, finetune, predict
 from .accuracy import accuracy_score, drop_score, runtime_outputs, sample_scores
+from .artefacts import Artefacts
 from .deploy import check_parity, misexecuted_layers
 from .evaluation import Evaluation
 from .evaluator import Score
@@ -107,12 +106,11 @@ class Workbench:
         self.task = task
         self.profile = profile
         self.seed = seed
-        self._artefacts = artefacts
         self._progress = progress
         self._meter = Meter(profile)
         # Before the data are loaded and the baseline is trained: a device that is missing is said at once.
         self.machine = self._meter.fingerprint()
-        artefacts.mkdir(parents=True, exist_ok=True)
+        self._artefacts = Artefacts(artefacts, profile)
         watch = Stopwatch()
         with watch("setup"):
             self.data = task.load_data()
@@ -128,7 +126,6 @@ class Workbench:
             self.space: SearchSpace = find_space(self.network, profile.capabilities, self.options)
         self.space.check_not_empty()
         self.setup_s = watch.seconds["setup"]
-        self._runtime = get_runtime(profile.runtime.name)
         self._teacher_outputs: Tensor | None = None
         self._unscored: tuple[tuple[Configuration, TrainingRecipe], Finished, Stopwatch] | None = None
         self._reference_samples: NDArray[np.float64] | None = None
@@ -153,7 +150,7 @@ class Workbench:
             offered = (site for site in self.space.sites if site.technique == "bits" and bits in site.choices)
             name = CLASS_OF_BITS[bits]
             configuration = self.space.canonical({site.name: bits for site in offered})
-            references[name] = self._artefact(f"reference-{name}")
+            references[name] = self._artefacts.path(f"reference-{name}")
             self._export(self._finish(prepare(self.network, configuration), configuration), references[name])
         self.latency = LatencyEvaluator(self._meter, references, known_ms)
         return self.latency.anchors_ms
@@ -226,7 +223,7 @@ class Workbench:
     def score_artefact(self, path: Path, precision: str, *, is_final: bool) -> dict[str, Score]:
         """Scores of a file of any origin by the same measures: latency, size, accuracy and drops on both splits."""
         assert self.latency is not None, "anchor() comes first"
-        session = self._session(path)
+        session = self._artefacts.open(path)
         measured = self.latency.measure(path, precision, is_final=is_final)
         return {
             **{score.name: score for score in (latency_score(measured), size_score(path))},
@@ -237,7 +234,7 @@ class Workbench:
     def _score_final(self, finished: Finished, name: str, watch: Stopwatch) -> Evaluation:
         structure = self._score_structure(finished, name, watch, is_final=True)
         with watch("evaluate"):
-            session = self._session(structure.artefact)
+            session = self._artefacts.open(structure.artefact)
             samples = self._samples(session, self.data.validation)
             test_samples = self._samples(session, self.data.test)
             parity = check_parity(finished, session, self.data.validation.inputs[:N_PARITY])
@@ -260,7 +257,7 @@ class Workbench:
 
     def _score_structure(self, finished: Finished, name: str, watch: Stopwatch, *, is_final: bool) -> Evaluation:
         assert self.latency is not None, "anchor() comes first"
-        path = self._artefact(name)
+        path = self._artefacts.path(name)
         with watch("export"), one_thread():
             self._export(finished, path)
             macs = macs_score(finished.module, self.network.example_inputs)
@@ -302,28 +299,13 @@ class Workbench:
             self._teacher_outputs = predict(self._baseline, self.data.train)
         return self._teacher_outputs
 
-    def _artefact(self, name: str) -> Path:
-        """The file of that name, with the suffix of what the profile's runtime loads."""
-        return self._artefacts / f"{name}{runtime_facts(self.profile.runtime.name).suffix}"
-
     def _exported_session(self, finished: Finished, path: Path, watch: Stopwatch) -> Session:
         with watch("export"), one_thread():
             self._export(finished, path)
-            return self._session(path)
-
-    def _session(self, path: Path) -> Session:
-        """For accuracy, on all cores: only the time a network takes depends on the profile's threads."""
-        return self._runtime.open_session(path, len(os.sched_getaffinity(0)))
+            return self._artefacts.open(path)
 
     def _export(self, finished: Finished, path: Path) -> None:
-        try:
-            # Two samples: with one, an exporter may take the batch for a constant.
-            inputs = tuple(each[:2] for each in self.network.example_inputs)
-            self._runtime.export(finished.module, inputs, finished.plan, path)
-        except ExportError:
-            raise
-        except Exception as error:
-            raise ExportError(f"the network could not be exported: {type(error).__name__}: {error}") from error
+        self._artefacts.export(finished, self.network.example_inputs, path)
 
     def _samples(self, session: Session, split: Split) -> NDArray[np.float64]:
         return sample_scores(runtime_outputs(session, split), split, self.task.score)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..hardware_profiles.runtimes import get_runtime
+from ..hardware_profiles.errors import ProfileError
+from ..hardware_profiles.runtimes import check_runtime, get_runtime
 from ..hardware_profiles.runtimes.runtime import copy_external_data
 from ..search.front import objectives
 from ..search.trial import Trial
@@ -46,13 +47,13 @@ def export_member(run: Run, pick: str, path: Path) -> str:
     try:
         shutil.copyfile(source, partial)
         copy_external_data(source, path)
-        _check_copy(run, source, partial)
+        checked = _check_copy(run, source, partial)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
     drop, latency = member.value("accuracy_drop"), member.value("latency_ms")
     size = word_bytes(member.value("size_bytes"))
-    return f"{path}: #{member.number}, {latency:.3f} ms, {size}, {drop:.2f} pt lost; reloaded and checked"
+    return f"{path}: #{member.number}, {latency:.3f} ms, {size}, {drop:.2f} pt lost; {checked}"
 
 
 def choose(run: Run, pick: str) -> Trial:
@@ -101,14 +102,23 @@ def _by_number(run: Run, members: Sequence[Trial], number: int) -> Trial:
     return trial
 
 
-def _check_copy(run: Run, source: Path, copy: Path) -> None:
-    """The copy holds the same bytes and gives finite outputs of the right shape in the runtime."""
+def _check_copy(run: Run, source: Path, copy: Path) -> str:
+    """The copy holds the same bytes and, where its runtime is here, gives finite outputs of the right shape.
+
+    Returns:
+        In words, what was checked.
+    """
     digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in (source, copy)]
     if digests[0] != digests[1]:
         raise ResultsError(f"the copy must hold what {source} holds, but differs: is the disk full?")
     settings = run.manifest["profile"]["runtime"]
+    try:
+        check_runtime(settings["name"])
+    except ProfileError as error:
+        return f"copied, not run here: {error}"
     session = get_runtime(settings["name"]).open_session(copy, settings["threads"])
     shape = [dimension or 1 for dimension in session.input_shape]
     outputs = session.run(np.zeros(shape, np.float32))
     if not math.isfinite(float(np.abs(outputs).sum())):
         raise ResultsError(f"{source} must give finite outputs, but does not: pick another member")
+    return "reloaded and checked"

@@ -101,12 +101,18 @@ def summary_line(trials: Sequence[Trial]) -> str:
     return f"Nothing faster within {HEADLINE_DROP:g} pt of the baseline; the smallest loss: {_gains(closest, baseline)}"
 
 
+MIN_SCREENED = 10
+"""Of fewer predictions a mean error says nothing."""
+
+
 def screening_line(trials: Sequence[Trial]) -> str:
     """How far the predictions that chose the candidates can be trusted; empty where nothing was predicted."""
     accuracy = screening_accuracy(trials)
     if accuracy is None:
         return ""
     shown = accuracy.reported
+    if accuracy.after_learning is None and shown.n_candidates < MIN_SCREENED:
+        return f"Screening predictor: still learning, {shown.n_candidates} of {MIN_SCREENED} candidates"
     rank = "" if shown.rank_correlation is None else f", rank correlation {shown.rank_correlation:.2f}"
     candidates = "candidate" if shown.n_candidates == 1 else "candidates"
     which = f"{shown.n_candidates} {candidates}" if accuracy.after_learning else f"the first {shown.n_candidates}"

@@ -18,12 +18,16 @@ _IDLE_MODULES = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout
 _IDLE: frozenset[Any] = frozenset({functional.dropout, "contiguous", "detach", "clone", torch.clone})
 _IDLE_FUNCTIONS = frozenset({"stochastic_depth"})  # torchvision's, which this package does not import
 
-_MOVING_MODULES = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.Flatten, nn.Unflatten, *_IDLE_MODULES)
+_MAXIMUM_MODULES = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
+_MAXIMA: frozenset[Any] = frozenset(
+    {functional.max_pool1d, functional.max_pool2d, functional.max_pool3d}
+    | {torch.max_pool1d, torch.max_pool2d, torch.max_pool3d}
+)
+_MOVING_MODULES = (*_MAXIMUM_MODULES, nn.Flatten, nn.Unflatten, *_IDLE_MODULES)
 _MOVING: frozenset[Any] = frozenset(
     {torch.flatten, torch.reshape, torch.permute, torch.transpose, torch.squeeze, torch.unsqueeze}
     | {torch.chunk, torch.split, torch.unbind, operator.getitem}
-    | {functional.max_pool1d, functional.max_pool2d, functional.max_pool3d}
-    | {torch.max_pool1d, torch.max_pool2d, torch.max_pool3d}
+    | _MAXIMA
     | {"flatten", "reshape", "view", "permute", "transpose", "squeeze", "unsqueeze", "chunk", "split", "unbind"}
 )
 _SPLITTING: frozenset[Any] = frozenset({torch.chunk, torch.split, torch.unbind, "chunk", "split", "unbind"})
@@ -46,6 +50,13 @@ def is_moving(module: nn.Module, node: fx.Node) -> bool:
     if node.op == "placeholder":
         return False
     return node.target in _MOVING or node.target in _IDLE or getattr(node.target, "__name__", "") in _IDLE_FUNCTIONS
+
+
+def is_maximum(module: nn.Module, node: fx.Node) -> bool:
+    """Whether the node picks the largest value of each window."""
+    if node.op == "call_module":
+        return isinstance(module.get_submodule(str(node.target)), _MAXIMUM_MODULES)
+    return node.op != "placeholder" and node.target in _MAXIMA
 
 
 def is_splitting(module: nn.Module, node: fx.Node) -> bool:

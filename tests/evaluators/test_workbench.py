@@ -157,7 +157,7 @@ def test_a_failing_export_names_its_cause(bench: Workbench, monkeypatch: pytest.
     def fail(*arguments: object) -> None:
         raise RuntimeError("no such operator")
 
-    monkeypatch.setattr(type(bench._runtime), "export", fail)
+    monkeypatch.setattr(type(bench._artefacts._writer), "export", fail)
     with pytest.raises(ExportError, match="could not be exported: RuntimeError: no such operator"):
         bench.structure(Configuration(), "x")
 

@@ -125,9 +125,15 @@ def test_how_the_search_was_screened_is_one_line(make_trial: MakeTrial) -> None:
 
 
 def test_the_line_names_each_precision_class(make_trial: MakeTrial) -> None:
-    found = [make_trial(1, 1.0, 1.0, choices=INT8, fidelity=Fidelity.SHORT)]
-    found.append(make_trial(2, 1.0, 2.0, choices={"prune/conv1": 8}, fidelity=Fidelity.SHORT))
-    line = screening_line([predicted(found[0], 1.04), predicted(found[1], 2.0)])
+    int8 = [make_trial(n, 1.0, 1.0, choices=INT8, fidelity=Fidelity.SHORT) for n in range(1, 6)]
+    fp32 = [make_trial(n, 1.0, 1.0, choices={"prune/conv1": 8}, fidelity=Fidelity.SHORT) for n in range(6, 11)]
+    line = screening_line([*(predicted(trial, 1.04) for trial in int8), *(predicted(trial, 1.0) for trial in fp32)])
     assert line == (
-        "Screening predictor: 2.0 % mean error (fp32 0.0 %, int8 4.0 %) over the first 2; never shown as a measurement"
+        "Screening predictor: 2.0 % mean error (fp32 0.0 %, int8 4.0 %) over the first 10; never shown as a measurement"
     )
+
+
+def test_of_few_candidates_no_error_is_told(make_trial: MakeTrial) -> None:
+    few = [make_trial(n, 1.0, 1.0, choices=INT8, fidelity=Fidelity.SHORT) for n in range(1, 4)]
+    line = screening_line([predicted(trial, 9.0) for trial in few])
+    assert line == "Screening predictor: still learning, 3 of 10 candidates"

@@ -14,7 +14,8 @@ PROGRAM = (sys.executable, "-m", "parefront.hardware_profiles.transport.meter_pr
 
 def test_help_loads_nothing_heavy() -> None:
     heavy = ("torch", "onnx", "onnxruntime", "numpy.testing", "optuna", "ray")
-    code = f"import sys, parefront.hardware_profiles.transport.meter_program; print([m for m in {heavy!r} if m in sys.modules])"
+    program = "parefront.hardware_profiles.transport.meter_program"
+    code = f"import sys, {program}; print([m for m in {heavy!r} if m in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
 
