@@ -40,7 +40,7 @@ from parefront.hardware_profiles import fingerprint, load_profile
 from parefront.results import Run, load
 from parefront.results.summary import find_baseline, find_pick
 from parefront.tasks import Task, load_task
-from parefront.training import TrainingRecipe, finetune, predict
+from parefront.training import Teacher, TrainingRecipe, finetune, predict
 
 RATIOS = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875)
 MAX_DROP = 1.0
@@ -103,8 +103,8 @@ def run_expert(
 ) -> Uniform:
     """Uniform pruning, the same training, ONNX Runtime's own quantizer."""
     network = prune_uniformly(bench.network.module, bench.network.example_inputs[0], ratio)
-    teacher = predict(bench.network.module, bench.data.train) if recipe.distillation_weight else None
-    finetune(network, bench.data.train, recipe, bench.task.loss, seed=bench.seed, teacher_outputs=teacher)
+    teacher = Teacher(predict(bench.network.module, bench.data.train)) if recipe.distillation_weight else None
+    finetune(network, bench.data.train, recipe, bench.task.loss, seed=bench.seed, teacher=teacher)
     path = quantize_by_onnxruntime(network, bench, directory / f"uniform-{ratio}.onnx")
     return score_expert(bench, ratio, path, is_final=is_final)
 

@@ -8,8 +8,8 @@ last line one JSON object, which is also written to `benchmarks/results/meter.js
 Three fp32 networks of about 10 ms: chains of equal convolutions. The reference has 100 of them, `same` has 100 too,
 `slower` has 103. Each repetition starts a fresh measuring process and measures `same` and `slower` against the
 reference by the profile cpu-ort-1t as it is (half-width .5 %, at most two requeues). Then, in another fresh process,
-the same files are timed the plain way: one after the other for half a second each, by median and minimum of the runs and by
-`torch.utils.benchmark` (`blocked_autorange`), without lease, priority or turns.
+the same files are timed the plain way: one after the other for half a second each, by median and minimum of the runs
+and by `torch.utils.benchmark` (`blocked_autorange`), without lease, priority or turns.
 
 Conditions: `idle`; `neighbour`, a burner on another core; `burners`, one on every core, pinned. A burner multiplies
 matrices without end.

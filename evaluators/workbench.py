@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, fx
+from torch import fx
 
 from ..hardware_profiles.measuring.meter import Meter
 from ..hardware_profiles.profile import HardwareProfile
@@ -31,7 +31,7 @@ from ..spaces import (
     trace,
 )
 from ..tasks import Task, digest, trained_network
-from ..training import Batch, Split, TrainingRecipe, finetune, predict
+from ..training import Batch, Split, Teacher, TrainingRecipe, finetune, predict
 from .accuracy import accuracy_score, drop_score, runtime_outputs, sample_scores
 from .artefacts import Artefacts
 from .deploy import check_parity, misexecuted_layers
@@ -126,7 +126,7 @@ class Workbench:
             self.space: SearchSpace = find_space(self.network, profile.capabilities, self.options)
         self.space.check_not_empty()
         self.setup_s = watch.seconds["setup"]
-        self._teacher_outputs: Tensor | None = None
+        self._teacher: Teacher | None = None
         self._unscored: tuple[tuple[Configuration, TrainingRecipe], Finished, Stopwatch] | None = None
         self._reference_samples: NDArray[np.float64] | None = None
         self._reference_test_samples: NDArray[np.float64] | None = None
@@ -281,23 +281,24 @@ class Workbench:
         with watch("prepare"), one_thread():
             module = prepare(self.network, configuration)
         with watch("train"):
-            teacher = self._teacher() if recipe.distillation_weight > 0 else None
+            teacher = self._taught() if recipe.distillation_weight > 0 else None
             finetune(
                 module,
                 self.data.train,
                 recipe,
                 self.task.loss,
                 seed=self.seed,
-                teacher_outputs=teacher,
+                teacher=teacher,
                 on_step=self._on_step("fine-tuning"),
             )
         with watch("prepare"), one_thread():
             return self._finish(module, configuration)
 
-    def _teacher(self) -> Tensor:
-        if self._teacher_outputs is None:
-            self._teacher_outputs = predict(self._baseline, self.data.train)
-        return self._teacher_outputs
+    def _taught(self) -> Teacher:
+        """The uncompressed network's answers on the training split, asked once."""
+        if self._teacher is None:
+            self._teacher = Teacher(predict(self._baseline, self.data.train), self.task.distance)
+        return self._teacher
 
     def _exported_session(self, finished: Finished, path: Path, watch: Stopwatch) -> Session:
         with watch("export"), one_thread():

@@ -21,7 +21,7 @@ def quantized_values(module: fx.GraphModule, layers: set[str]) -> dict[fx.Node, 
 
     These are what int8 layers read, what int8 convolutions hand on, and what additions, products, concatenations and
     poolings of quantised values give. An operation that only moves values has its input's quantisation. A pooled
-    maximum of float values is taken in float, where it is fast, and what it gives is quantised: a quarter of the values.
+    maximum of float values is taken in float, where it is fast, and what it gives is quantised.
 
     Args:
         module: A finished network.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..training import Augment, Loss, Split, TrainingRecipe
+from ..training import Augment, Distance, Loss, Split, TrainingRecipe
 
 
 def classification_hits(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -42,6 +42,8 @@ class Task:
         loss: (outputs, targets) → scalar.
         score: (outputs, targets) → one score per sample between 0 and 1, shape (n,); its mean in percent is the
             accuracy.
+        distance: (student's outputs, teacher's outputs) → scalar, for distillation where the outputs are not logits of
+            classes.
         baseline_recipe: How to train what `build_network` gives; the result is cached by content. None where it
             comes trained.
         short_recipe: The fine-tune that ranks candidates.
@@ -61,6 +63,7 @@ class Task:
     baseline_recipe: TrainingRecipe | None = None
     loss: Loss = functional.cross_entropy
     score: Callable[[Tensor, Tensor], Tensor] = field(default=classification_hits)
+    distance: Distance | None = None
     usable_accuracy: float = 20.0
     augment: Augment | None = None
     example_inputs: Callable[[], Tensor] | None = None

@@ -15,7 +15,6 @@ def finished() -> Finished:
     return Finished(module, PrecisionPlan.none())
 
 
-
 def test_a_network_is_written_and_read_under_its_name(tmp_path: Path) -> None:
     artefacts = Artefacts(tmp_path / "new", load_profile("cpu-ort-1t"))
     path = artefacts.path("trial-1")

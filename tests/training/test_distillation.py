@@ -2,9 +2,10 @@ import math
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from parefront.training import Split, predict, soft_target_loss
+from parefront.hardware_profiles.errors import TrainingError
+from parefront.training import Split, ensemble_logits, predict, soft_target_loss
 from parefront.training.distillation import channels_last
 
 
@@ -43,3 +44,14 @@ def test_only_images_change_their_memory_order() -> None:
     images, vectors = torch.zeros(2, 3, 4, 4), torch.zeros(2, 3)
     assert channels_last(images).is_contiguous(memory_format=torch.channels_last)
     assert channels_last(vectors) is vectors
+
+
+def test_an_ensemble_answers_with_the_mean_of_its_probabilities() -> None:
+    first, second = torch.tensor([[0.9, 0.1]]).log(), torch.tensor([[0.5, 0.5]]).log() + 3.0
+    assert torch.softmax(ensemble_logits([first, second]), 1).tolist() == [pytest.approx([0.7, 0.3])]
+
+
+@pytest.mark.parametrize("outputs", [[], [torch.zeros(2, 3), torch.zeros(2, 4)]])
+def test_members_of_an_ensemble_answer_alike(outputs: list[Tensor]) -> None:
+    with pytest.raises(TrainingError, match="members of an ensemble must give outputs of one shape"):
+        ensemble_logits(outputs)

@@ -1,5 +1,6 @@
 import copy
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from torch.nn import functional
 from parefront.hardware_profiles.errors import TrainingError
 from parefront.spaces import Configuration, finish, prepare, trace
 from parefront.spaces.linearise import LinearisedActivation
-from parefront.training import Split, TrainingRecipe, finetune, predict
+from parefront.training import Batch, Hook, Run, Split, Teacher, TrainingRecipe, finetune, predict
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def model() -> nn.Module:
         return nn.Sequential(nn.Linear(2, 8), LinearisedActivation(nn.ReLU()), nn.Dropout(0.1), nn.Linear(8, 2))
 
 
-def recipe(n_steps: int, **changes: float) -> TrainingRecipe:
+def recipe(n_steps: int, **changes: Any) -> TrainingRecipe:
     return TrainingRecipe(**{"n_samples": 16 * n_steps, "learning_rate": 0.1, "batch_size": 16, **changes})
 
 
@@ -114,7 +115,7 @@ def test_distillation_mixes_both_losses() -> None:
     mixed = TrainingRecipe(1, 1e-9, batch_size=1, distillation_weight=0.9, temperature=1.0)
     teacher = torch.tensor([[math.log(3.0), 0.0]])
     soft = 0.75 * math.log(1.5) + 0.25 * math.log(0.5)
-    trained = finetune(copy.deepcopy(model), split, mixed, functional.cross_entropy, seed=0, teacher_outputs=teacher)
+    trained = finetune(copy.deepcopy(model), split, mixed, functional.cross_entropy, seed=0, teacher=Teacher(teacher))
     assert trained.final_loss == pytest.approx(0.1 * math.log(2) + 0.9 * soft)
     alone = finetune(copy.deepcopy(model), split, mixed, functional.cross_entropy, seed=0)
     assert alone.final_loss == pytest.approx(math.log(2))
@@ -126,7 +127,7 @@ def test_each_sample_follows_its_own_teacher_output() -> None:
     split = Split(torch.eye(6), torch.zeros(6, dtype=torch.long))
     model = nn.Linear(6, 6)
     taught = TrainingRecipe(1_200, 0.5, batch_size=3, distillation_weight=1.0, temperature=1.0, weight_decay=0.0)
-    finetune(model, split, taught, functional.cross_entropy, seed=0, teacher_outputs=10 * torch.eye(6))
+    finetune(model, split, taught, functional.cross_entropy, seed=0, teacher=Teacher(10 * torch.eye(6)))
     assert predict(model, split).argmax(1).tolist() == [0, 1, 2, 3, 4, 5]
 
 
@@ -192,3 +193,90 @@ def test_the_seed_decides_the_augmentation(model: nn.Module, points: Split) -> N
     assert drawn(0) == drawn(0)
     assert len(set(drawn(0))) == 3
     assert drawn(0) != drawn(1)
+
+
+class Recorder(Hook):
+    """Notes when it is called, and adds a constant to the loss."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def start(self, run: Run) -> None:
+        self.calls.append("start")
+
+    def before_step(self, run: Run) -> None:
+        self.calls.append(f"before {run.step}")
+
+    def added_loss(self, run: Run, batch: Batch) -> Tensor:
+        return torch.tensor(7.0)
+
+    def after_step(self, run: Run) -> None:
+        self.calls.append(f"after {run.step}")
+
+    def end(self, run: Run) -> None:
+        self.calls.append("end")
+
+
+def test_hooks_join_in_at_their_points(model: nn.Module, points: Split) -> None:
+    hook = Recorder()
+    copied = copy.deepcopy(model)
+    trained = finetune(model, points, recipe(2), functional.cross_entropy, seed=0, hooks=[hook])
+    alone = finetune(copied, points, recipe(2), functional.cross_entropy, seed=0)
+    assert hook.calls == ["start", "before 0", "after 0", "before 1", "after 1", "end"]
+    assert trained.final_loss == pytest.approx(alone.final_loss + 7.0)
+    assert torch.equal(weights(model), weights(copied))  # a constant has no gradient
+
+
+@pytest.mark.parametrize(
+    ("outputs", "expected"),
+    [
+        (torch.zeros(63, 2), "must have answered each of the 64 training samples, got 63"),
+        (torch.full((64, 2), torch.nan), "outputs must be finite"),
+        (torch.zeros(64, 3), r"must have the student's shape \(2,\) per sample, got \(3,\)"),
+    ],
+)
+def test_another_teacher_is_refused(model: nn.Module, points: Split, outputs: Tensor, expected: str) -> None:
+    taught = recipe(2, distillation_weight=0.5)
+    with pytest.raises(TrainingError, match=expected):
+        finetune(model, points, taught, functional.cross_entropy, seed=0, teacher=Teacher(outputs))
+
+
+def test_a_distance_of_ones_own_takes_the_place_of_the_soft_targets(points: Split) -> None:
+    model = nn.Linear(2, 1)
+    taught = recipe(200, distillation_weight=1.0, learning_rate=0.05, weight_decay=0.0)
+    truth = points.inputs @ torch.tensor([[2.0], [-1.0]])
+    teacher = Teacher(truth, distance=functional.mse_loss)
+    finetune(model, points, taught, lambda outputs, targets: outputs.sum() * 0, seed=0, teacher=teacher)
+    assert model.weight.detach().flatten().tolist() == pytest.approx([2.0, -1.0], abs=0.01)
+
+
+def test_a_loss_that_is_not_finite_at_the_start_names_what_to_check(model: nn.Module, points: Split) -> None:
+    with pytest.raises(TrainingError, match="got nan at step 0: check the data, the loss and the weights"):
+        finetune(model, points, recipe(2), lambda outputs, targets: outputs.sum() * torch.nan, seed=0)
+
+
+def test_a_loss_that_runs_away_ends_the_training(points: Split) -> None:
+    losses = iter([1.0] * 5 + [1e4] * 100)
+    with pytest.raises(TrainingError, match=r"the loss must not run away, got .* after 1 at the start"):
+        finetune(
+            nn.Linear(2, 2),
+            points,
+            recipe(50),
+            lambda outputs, targets: outputs.sum() * 0 + next(losses),
+            seed=0,
+        )
+
+
+def test_what_does_not_fit_into_memory_is_one_line(points: Split) -> None:
+    class Greedy(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 999 bytes.")
+
+    with pytest.raises(TrainingError, match="step 0 with batch_size 16 does not: lower batch_size"):
+        finetune(Greedy(2, 2), points, recipe(2), functional.cross_entropy, seed=0)
+
+
+def test_mixed_precision_learns_in_float(model: nn.Module, points: Split) -> None:
+    finetune(model, points, recipe(30, precision="bf16"), functional.cross_entropy, seed=0)
+    assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
+    assert (predict(model, points).argmax(1) == points.targets).float().mean() > 0.9

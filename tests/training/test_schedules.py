@@ -2,7 +2,8 @@ import math
 
 import pytest
 
-from parefront.training.schedules import linearity, one_cycle
+from parefront.training import TrainingRecipe
+from parefront.training.schedules import cosine_cycles, linearity, one_cycle, rate
 
 
 @pytest.mark.parametrize(
@@ -36,3 +37,20 @@ def test_one_cycle_rises_then_falls() -> None:
 )
 def test_activations_turn_linear_by_hand(progress: float, duration: float, expected: float) -> None:
     assert linearity(progress, duration) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("progress", "n_cycles", "expected"),
+    [(0.0, 1, 1.0), (0.5, 1, 0.5), (0.25, 2, 0.5), (0.5, 2, 1.0), (0.75, 2, 0.5), (0.125, 2, 0.5 + math.sqrt(0.125))],
+)
+def test_cosines_start_anew(progress: float, n_cycles: int, expected: float) -> None:
+    assert cosine_cycles(progress, n_cycles) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [("one-cycle", 0.52), ("cosine", 0.5 + math.sqrt(0.5) / 2), ("constant", 1.0), ("snapshots", 0.5)],
+)
+def test_the_recipe_names_the_schedule(schedule: str, expected: float) -> None:
+    recipe = TrainingRecipe(n_samples=1, schedule=schedule, warmup=0.5, n_cycles=2)  # type: ignore[arg-type]
+    assert rate(0.25, recipe) == pytest.approx(expected)

@@ -1,0 +1,59 @@
+"""What joins in while a network is trained: masks, frozen layers, activations that turn linear, rounding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .optimisers import build_optimiser
+from .recipe import TrainingRecipe
+from .split import Batch
+
+
+@dataclass(slots=True)
+class Run:
+    """A training under way, as hooks see it.
+
+    Attributes:
+        module: What is trained.
+        recipe: How.
+        n_steps: Steps in all.
+        optimiser: Its groups may be changed; see `rebuild_optimiser`.
+        step: The step under way, from 0.
+    """
+
+    module: nn.Module
+    recipe: TrainingRecipe
+    n_steps: int
+    optimiser: torch.optim.Optimizer
+    step: int = 0
+
+    @property
+    def progress(self) -> float:
+        """Share of the steps taken, between 0 and 1."""
+        return self.step / self.n_steps
+
+    def rebuild_optimiser(self) -> None:
+        """To be called after parameters came or went, or need a gradient no more; the others keep their momentum."""
+        self.optimiser = build_optimiser(self.module, self.recipe, before=self.optimiser)
+
+
+class Hook:
+    """Does nothing; subclasses do something at some of these points."""
+
+    def start(self, run: Run) -> None:
+        """Before the first step."""
+
+    def before_step(self, run: Run) -> None:
+        """Before the forward pass of a step; may change the module and the optimiser."""
+
+    def added_loss(self, run: Run, batch: Batch) -> Tensor | None:
+        """After the forward pass: a scalar to add to the loss."""
+
+    def after_step(self, run: Run) -> None:
+        """After the optimiser's step."""
+
+    def end(self, run: Run) -> None:
+        """After the last step, before the module goes to evaluation mode."""
