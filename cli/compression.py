@@ -13,6 +13,7 @@ from ..evaluators.by_hand import FIDELITIES, Compressed, compress_by_hand
 from ..evaluators.workbench import draw_calibration
 from ..hardware_profiles import HardwareProfile, check_host
 from ..hardware_profiles.errors import ExportError, SearchError, SpaceError
+from ..hardware_profiles.runtimes import runtime_facts
 from ..hardware_profiles.runtimes.runtime import copy_external_data
 from ..spaces import DEFAULT_OPTIONS, Choice, CompressionOptions, Configuration, find_space, observe, trace
 from ..tasks import Task, TaskData, available_network
@@ -73,6 +74,7 @@ def compress_task(
         ParefrontError: A mistake in the request.
     """
     check_host(profile)
+    check_suffix(profile, request.to)
     start = _read_start(request.start)
     if not (request.assignments or start):
         raise SpaceError(
@@ -91,6 +93,17 @@ def compress_task(
             workbench.close()
         _write(compressed.candidate, assigned.configuration, request.to)
     return Outcome(assigned, compressed, is_trained or request.fidelity != STRUCTURE)
+
+
+def check_suffix(profile: HardwareProfile, to: Path) -> None:
+    """Checks that a file to write is named as the profile's runtime wants it: runtimes tell formats by the suffix.
+
+    Raises:
+        ExportError: It is not.
+    """
+    suffix = runtime_facts(profile.runtime.name).suffix
+    if to.suffix != suffix:
+        raise ExportError(f"a file for runtime {profile.runtime.name!r} must end in {suffix}, got {str(to)!r}: rename it")
 
 
 def _read_start(path: Path | None) -> dict[str, Choice]:

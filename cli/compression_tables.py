@@ -67,9 +67,22 @@ def _score(name: str, digits: int) -> Callable[[Evaluation], str]:
     return lambda evaluation: with_half_width(evaluation.scores[name], digits) if name in evaluation.scores else ""
 
 
-def _int8(evaluation: Evaluation) -> str:
-    planned = evaluation.details.get("planned_int8")
-    return f"{evaluation.details['executed_int8']} of {planned} planned" if planned else ""
+def _executed(kind: str) -> Callable[[Evaluation], str]:
+    def word(evaluation: Evaluation) -> str:
+        planned = evaluation.details.get(f"planned_{kind}")
+        return f"{evaluation.details[f'executed_{kind}']} of {planned} planned" if planned else ""
+
+    return word
+
+
+def _memory(evaluation: Evaluation) -> str:
+    taken = evaluation.details.get("memory_bytes")
+    return "" if taken is None else word_bytes(taken)
+
+
+def _energy(evaluation: Evaluation) -> str:
+    taken = evaluation.details.get("energy_mj")
+    return "" if taken is None else f"{taken:.3g}"
 
 
 def _checks(evaluation: Evaluation) -> str:
@@ -87,6 +100,10 @@ _ROWS: dict[str, Callable[[Evaluation], str]] = {
     "latency ms": _score("latency_ms", 3),
     "size": lambda evaluation: word_bytes(evaluation.scores["size_bytes"].value),
     "MACs": lambda evaluation: f"{evaluation.scores['macs'].value / 1e6:.1f} M",
-    "executed in int8": _int8,
+    "memory": _memory,
+    "energy per inference, mJ": _energy,
+    "executed in int8": _executed("int8"),
+    "executed in half precision": _executed("half"),
+    "executed with few-bit weights": _executed("weight_only"),
     "export": _checks,
 }

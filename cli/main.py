@@ -79,6 +79,15 @@ def search(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of proposals and training.")] = 0,
     sampler: Annotated[str, typer.Option(help="tables (ours), or Optuna's random, nsga2 or tpe.")] = "tables",
+    shorts: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Candidates that get the short fine-tune, by what they reach untrained.", show_default="all"
+        ),
+    ] = None,
+    promotion: Annotated[
+        str, typer.Option(help="Who gets the full fine-tune: aimed at drops of 0.5 to 5 points, or by rank.")
+    ] = "aimed",
     importance: Importance = "l2",
     ranges: Ranges = "minmax",
     bias_correction: BiasCorrection = False,
@@ -94,7 +103,7 @@ def search(
 
     options = CompressionOptions(importance, ranges, bias_correction, with_cp)
     loaded_task, profile = load_task(task), load_profile(hardware)
-    settings = SearchSettings(trials, finals, seed, sampler, options)
+    settings = SearchSettings(trials, finals, seed, sampler, options, shorts, promotion)
     directory = RunDirectory(out or Path("runs") / loaded_task.name)
     try:
         with open_display(f"{loaded_task.name} on {profile.name}") as display:
@@ -115,7 +124,7 @@ def search(
 def _conclude(directory: Path) -> None:
     """The closing summary: how much faster at what loss first, then the front, the time spent, the report."""
     from ..results import write_report
-    from .tables import print_front, print_screening, print_times
+    from .tables import print_front, print_rungs, print_screening, print_times
 
     run = _load(directory)
     report = write_report(run, directory / "report.html")
@@ -123,6 +132,7 @@ def _conclude(directory: Path) -> None:
     print_front(run)
     print_times(run)
     print_screening(run)
+    print_rungs(run)
     typer.echo(f"Report: {report}")
 
 
@@ -132,7 +142,7 @@ def front(
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
 ) -> None:
     """Print the Pareto front of a run."""
-    from .tables import front_records, print_front, print_screening
+    from .tables import front_records, print_front, print_rungs, print_screening
 
     loaded = _load(run)
     if as_json:
@@ -141,6 +151,7 @@ def front(
     typer.secho(loaded.summary, bold=True)
     print_front(loaded)
     print_screening(loaded)
+    print_rungs(loaded)
 
 
 @app.command()
@@ -253,6 +264,66 @@ def compress(
     with open_display(f"compressing {loaded_task.name} for {profile.name}") as display:
         outcome = compress_task(loaded_task, profile, request, display.on_progress)
     print_outcome(outcome, fidelity, target)
+
+
+@app.command()
+def nonlinearity(
+    task: TaskName,
+    lambdas: Annotated[
+        str | None,
+        typer.Option(
+            metavar="L1,L2,...", help="Strengths of linearisation to sweep: the more, the fewer activations stay."
+        ),
+    ] = None,
+    budget: Annotated[
+        int | None, typer.Option(metavar="N", help="Find the strength that leaves at most N activations instead.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(metavar="N", help="Trainings per point; more of them make it surer.")] = 1,
+    tolerance: Annotated[float, typer.Option(metavar="PT", help="Accuracy that may be lost, in points.")] = 1.0,
+    training: Annotated[str, typer.Option(metavar="RECIPE", help="The task's recipe: short or full.")] = "full",
+    scratch: Annotated[
+        bool, typer.Option("--scratch/--no-scratch", help="Train each folded architecture from scratch as well.")
+    ] = True,
+    max_growth: Annotated[
+        float, typer.Option(metavar="X", help="Most a merged layer may cost, as a multiple of its parts.")
+    ] = 4.0,
+    out: Annotated[
+        Path | None, typer.Option(help="Directory; an existing one goes on.", show_default="runs/TASK-nonlinearity")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+) -> None:
+    """Find out how few activations a network needs: fold the others away, and see what that costs."""
+    from ..evaluators.folded_point import SweepSettings
+    from ..evaluators.nonlinearity_sweep import NonlinearitySweep
+    from ..evaluators.sweep_directory import SweepDirectory
+    from ..results.nonlinearity_report import write_nonlinearity_report
+    from ..tasks import load_task
+    from .nonlinearity import parse_strengths, print_nonlinearity
+    from .progress import open_display
+
+    settings = SweepSettings(
+        parse_strengths(lambdas, budget),
+        budget,
+        seeds,
+        tolerance,
+        training=training,
+        has_scratch=scratch,
+        max_growth=max_growth,
+    )
+    loaded_task = load_task(task)
+    directory = SweepDirectory(out or Path("runs") / f"{loaded_task.name}-nonlinearity")
+    try:
+        with open_display(f"non-linearity of {loaded_task.name}") as display:
+            result = NonlinearitySweep(loaded_task, settings, directory, display.on_progress).run()
+    except KeyboardInterrupt:
+        typer.echo("Stopped. Every ended point is kept; the same command goes on from here.", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+    page = write_nonlinearity_report(result, directory.page)
+    if as_json:
+        typer.echo(json.dumps(result.to_json(), indent=2))
+        return
+    print_nonlinearity(result)
+    typer.echo(f"Figure: {page}\nData: {directory.summary}")
 
 
 def _load(directory: Path) -> Run:

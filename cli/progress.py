@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..results.wording import word_ratio, word_seconds
-from ..search.engine import Status
+from ..search.status import Status
 
 N_LAST = 5
 """Ended trials that stay visible."""

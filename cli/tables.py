@@ -10,6 +10,7 @@ from rich.table import Table
 from ..evaluators.evaluator import Score
 from ..results import FrontRow, Run, front_rows
 from ..results.wording import word_bytes, word_ratio, word_seconds
+from ..search.rung_correlation import rung_correlations
 from ..search.screening import screening_accuracy
 from ..search.session import WORK_STAGES
 from .console import open_console
@@ -59,10 +60,17 @@ def print_screening(run: Run) -> None:
         open_console().print(run.screening)
 
 
+def print_rungs(run: Run) -> None:
+    """How far the accuracy after little training could be trusted."""
+    if run.rungs:
+        open_console().print(run.rungs)
+
+
 def front_records(run: Run) -> list[dict[str, Any]]:
-    """The front as plain data, for `--json`; how the search was screened, the same in every row."""
+    """The front as plain data, for `--json`; how the search was screened and how its rungs agreed in every row."""
     accuracy = screening_accuracy(run.trials)
     screening = accuracy.to_json() if accuracy else None
+    rungs = [each.to_json() for each in rung_correlations(run.trials)]
     return [
         {
             **{
@@ -70,6 +78,7 @@ def front_records(run: Run) -> list[dict[str, Any]]:
                 for name, value in ((name, getattr(row, name)) for name in FrontRow.__slots__)
             },
             "screening": screening,
+            "rungs": rungs,
         }
         for row in front_rows(run.trials)
     ]

@@ -12,7 +12,7 @@ from ..hardware_profiles.precision import PrecisionPlan
 from .evaluator import Score
 
 FLOAT_CLASS = "fp32"
-QUICK_MAX_PAIRS = 12
+QUICK_MAX_PAIRS = 24
 """Pairs of bursts for a candidate inside the search; final members get the profile's own limit."""
 QUICK_HALF_WIDTH = 0.01
 REANCHOR_S = 600.0

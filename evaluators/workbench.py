@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -28,12 +28,15 @@ from ..spaces import (
     finish,
     observe,
     prepare,
+    reestimate_batch_norm,
     trace,
 )
+from ..spaces.linearise import set_linearity
 from ..tasks import Task, digest, trained_network
-from ..training import Batch, Split, Teacher, TrainingRecipe, finetune, predict
+from ..training import Batch, QuantizationAware, Split, TrainingRecipe
 from .accuracy import accuracy_score, drop_score, runtime_outputs, sample_scores
 from .artefacts import Artefacts
+from .candidate_training import CandidateTraining
 from .deploy import check_parity, misexecuted_layers
 from .evaluation import Evaluation
 from .evaluator import Score
@@ -92,6 +95,7 @@ class Workbench:
         seed: int,
         options: CompressionOptions = DEFAULT_OPTIONS,
         progress: Progress | None = None,
+        has_inheritance: bool = False,
     ) -> None:
         """Loads the data, trains or loads the baseline, traces it and finds the space.
 
@@ -102,6 +106,7 @@ class Workbench:
             seed: Of all training.
             options: How the techniques work where there is more than one way.
             progress: Told about the baseline's training.
+            has_inheritance: Whether short fine-tunes start from the trained weights of the nearest ended trial.
         """
         self.task = task
         self.profile = profile
@@ -126,14 +131,18 @@ class Workbench:
             self.space: SearchSpace = find_space(self.network, profile.capabilities, self.options)
         self.space.check_not_empty()
         self.setup_s = watch.seconds["setup"]
-        self._teacher: Teacher | None = None
+        self._has_inheritance = has_inheritance
+        self._training = CandidateTraining(task, self._baseline, self.network, self.space, artefacts, seed)
         self._unscored: tuple[tuple[Configuration, TrainingRecipe], Finished, Stopwatch] | None = None
         self._reference_samples: NDArray[np.float64] | None = None
         self._reference_test_samples: NDArray[np.float64] | None = None
         self.latency: LatencyEvaluator | None = None
 
-    def _finish(self, module: fx.GraphModule, configuration: Configuration) -> Finished:
-        return finish(module, configuration, self._calibration, self.options)
+    def _finish(
+        self, module: fx.GraphModule, configuration: Configuration, trained: QuantizationAware | None = None
+    ) -> Finished:
+        ranges = trained.values if trained is not None else None
+        return finish(module, configuration, self._calibration, self.options, ranges)
 
     def close(self) -> None:
         """Ends the measuring process."""
@@ -188,10 +197,32 @@ class Workbench:
             finished = self._finish(prepare(self.network, configuration), configuration)
         return self._score_structure(finished, name, watch, is_final=False)
 
-    def short(self, configuration: Configuration, structure: Evaluation) -> Evaluation:
-        """Accuracy after the short fine-tune, through the exported file in the runtime; the rest from `structure`."""
+    def short(
+        self, configuration: Configuration, structure: Evaluation, ended: Sequence[Configuration] = ()
+    ) -> Evaluation:
+        """Accuracy after the short fine-tune, through the exported file in the runtime; the rest from `structure`.
+
+        Args:
+            configuration: Canonical.
+            structure: What `structure` gave.
+            ended: Configurations that had a short fine-tune, of trials in the record, in that order: parents.
+        """
         watch = Stopwatch()
-        finished = self._train(configuration, self.task.short_recipe, watch)
+        finished = self._train(configuration, self.task.short_recipe, watch, ended)
+        return self._with_accuracy(finished, structure, watch)
+
+    def calibrated(self, configuration: Configuration, structure: Evaluation) -> Evaluation:
+        """Accuracy without training: BatchNorm re-estimated, ranges calibrated; the rest from `structure`."""
+        watch = Stopwatch()
+        with watch("prepare"), one_thread():
+            module = prepare(self.network, configuration)
+            set_linearity(module, 1.0)  # what is folded is linear when the statistics are taken, as it will be
+            reestimate_batch_norm(module, self._calibration)
+            finished = self._finish(module, configuration)
+        return self._with_accuracy(finished, structure, watch)
+
+    def _with_accuracy(self, finished: Finished, structure: Evaluation, watch: Stopwatch) -> Evaluation:
+        """A structure's evaluation with the accuracy on validation, through the exported file in the runtime."""
         session = self._exported_session(finished, structure.artefact, watch)
         with watch("evaluate"):
             samples = self._samples(session, self.data.validation)
@@ -277,28 +308,23 @@ class Workbench:
             details=device_details(finished.plan, missing, measured),
         )
 
-    def _train(self, configuration: Configuration, recipe: TrainingRecipe, watch: Stopwatch) -> Finished:
+    def _train(
+        self,
+        configuration: Configuration,
+        recipe: TrainingRecipe,
+        watch: Stopwatch,
+        ended: Sequence[Configuration] | None = None,
+    ) -> Finished:
+        """Trains a candidate; with `ended`, it may start from another one's weights, and others from its own."""
+        is_relative = self._has_inheritance and ended is not None
         with watch("prepare"), one_thread():
-            module = prepare(self.network, configuration)
+            start = self._training.start(configuration, ended or () if is_relative else ())
         with watch("train"):
-            teacher = self._taught() if recipe.distillation_weight > 0 else None
-            finetune(
-                module,
-                self.data.train,
-                recipe,
-                self.task.loss,
-                seed=self.seed,
-                teacher=teacher,
-                on_step=self._on_step("fine-tuning"),
-            )
+            rounding = self._training.train(start, self.data.train, recipe, self._on_step("fine-tuning"))
         with watch("prepare"), one_thread():
-            return self._finish(module, configuration)
-
-    def _taught(self) -> Teacher:
-        """The uncompressed network's answers on the training split, asked once."""
-        if self._teacher is None:
-            self._teacher = Teacher(predict(self._baseline, self.data.train), self.task.distance)
-        return self._teacher
+            if is_relative:
+                self._training.keep(start, ended or ())
+            return self._finish(start.module, configuration, rounding)
 
     def _exported_session(self, finished: Finished, path: Path, watch: Stopwatch) -> Session:
         with watch("export"), one_thread():

@@ -41,8 +41,10 @@ def export_member(run: Run, pick: str, path: Path) -> str:
     source = run.artefact(member)
     if source is None:
         raise ResultsError(f"#{member.number} must have its file in {run.artefacts}, but it is gone: search again")
-    path.parent.mkdir(parents=True, exist_ok=True)
     # Runtimes tell formats by the suffix.
+    if path.suffix != source.suffix:
+        raise ResultsError(f"the file must end in {source.suffix}, as its runtime wants, got {str(path)!r}: rename it")
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{source.suffix}")
     try:
         shutil.copyfile(source, partial)

@@ -14,7 +14,7 @@ from ..search.record import read_trials
 from ..search.run_directory import SCHEMA, RunDirectory
 from ..search.trial import Trial
 from ..spaces.site import Site
-from .summary import find_baseline, reported_front, screening_line, summary_line
+from .summary import find_baseline, reported_front, rungs_line, screening_line, summary_line
 
 
 class ResultsError(ParefrontError):
@@ -61,6 +61,11 @@ class Run:
     def screening(self) -> str:
         """How far the predictions that chose the candidates can be trusted; empty where nothing was predicted."""
         return screening_line(self.trials)
+
+    @property
+    def rungs(self) -> str:
+        """How far the accuracy after little training could be trusted; empty where no candidate was promoted."""
+        return rungs_line(self.trials)
 
     @property
     def sites(self) -> tuple[Site, ...]:

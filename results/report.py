@@ -45,17 +45,17 @@ def write_report(run: Run, path: Path | str) -> Path:
 
 def _render(run: Run, page_directory: Path) -> str:
     task, hardware = run.manifest.get("task", "unknown task"), run.manifest.get("hardware", "unknown hardware")
-    return Template(_resource("report.html")).substitute(
-        css=_resource("report.css"),
+    return Template(read_resource("report.html")).substitute(
+        css=read_resource("report.css"),
         plotly_js=plotly.offline.get_plotlyjs(),
         task=as_html(task),
         hardware=as_html(hardware),
         summary=as_html(run.summary),
         facts=sections.facts(run),
-        front_figure=_embed(draw_front(front_data(run.trials)), "front-figure"),
+        front_figure=embed(draw_front(front_data(run.trials)), "front-figure"),
         front_table=sections.front_table(run, page_directory),
-        decisions_figure=_embed(draw_decisions(decisions_data(run)), "decisions-figure"),
-        hypervolume_figure=_embed(draw_hypervolume(hypervolume_data(run.trials)), "hypervolume-figure"),
+        decisions_figure=embed(draw_decisions(decisions_data(run)), "decisions-figure"),
+        hypervolume_figure=embed(draw_hypervolume(hypervolume_data(run.trials)), "hypervolume-figure"),
         box=f"from the baseline to {MAX_DROP:g} pt lost, {MAX_RATIO:g}x faster and {MAX_RATIO:g}x smaller",
         time=sections.time_bars(run),
         failed=sections.failed_table(run.trials),
@@ -65,7 +65,7 @@ def _render(run: Run, page_directory: Path) -> str:
     )
 
 
-def _embed(figure: go.Figure, name: str) -> str:
+def embed(figure: go.Figure, name: str) -> str:
     """The figure as a piece of the page, drawn by the one copy of Plotly in its head."""
     text: str = figure.to_html(
         full_html=False,
@@ -77,5 +77,6 @@ def _embed(figure: go.Figure, name: str) -> str:
     return text
 
 
-def _resource(name: str) -> str:
+def read_resource(name: str) -> str:
+    """The text of a file that comes with this package."""
     return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")

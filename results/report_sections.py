@@ -93,6 +93,8 @@ def facts(run: Run) -> Html:
         shown["time"] = word_seconds(total)
     if run.screening:
         shown["screening"] = run.screening.partition(": ")[2]
+    if run.rungs:
+        shown["fidelities"] = run.rungs
     return definitions({**shown, "search": run.manifest.get("status", "unknown")})
 
 

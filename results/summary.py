@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..evaluators.evaluator import Score
 from ..search.front import best_within, front, reported_fidelity
+from ..search.rung_correlation import RungCorrelation, rung_correlations
 from ..search.screening import screening_accuracy
 from ..search.trial import Fidelity, State, Trial
 from .wording import word_ratio
@@ -122,6 +123,18 @@ def screening_line(trials: Sequence[Trial]) -> str:
         f"Screening predictor: {100 * shown.mean_error:.1f} % mean error{by_class}{rank} over {which}; "
         "never shown as a measurement"
     )
+
+
+def rungs_line(trials: Sequence[Trial]) -> str:
+    """How far the accuracy after little training could be trusted; empty where no candidate was promoted."""
+    parts = [_word_correlation(each) for each in rung_correlations(trials)]
+    return f"Rank correlation of accuracy: {'; '.join(parts)}" if parts else ""
+
+
+def _word_correlation(each: RungCorrelation) -> str:
+    rank = "too few to tell" if each.rank_correlation is None else f"{each.rank_correlation:.2f}"
+    candidates = "candidate" if each.n_candidates == 1 else "candidates"
+    return f"{each.lower} with {each.higher} {rank} over {each.n_candidates} promoted {candidates}"
 
 
 def front_rows(trials: Sequence[Trial]) -> list[FrontRow]:

@@ -3,58 +3,35 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from ..evaluators import Evaluation
 from ..hardware_profiles.errors import SearchError
+from .aimed_promotion import next_aimed_promotion
+from .ended import as_trial, structure_of
 from .executor import Executor, Failure, Job, Stage
-from .front import best_within, complete, front, front_hypervolume
+from .front import complete, front
 from .pareto import dominates
-from .promotion import next_promotion
+from .promotion import next_promotion, promoted
 from .proposer import Proposal, Proposer
 from .record import Record
+from .rungs import AIMED, Rungs
+from .status import FINAL_MEMBERS, SEARCH, OnStatus, Reporter
 from .trial import Fidelity, State, Trial
 
 MAX_FIRST_FAILURES = 10
 """When all of so many first trials fail, the fault is not in the candidates."""
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """Where a search stands, for the display.
-
-    Attributes:
-        phase: `search` or `final members`.
-        n_done: Trials ended in this phase.
-        n_total: Trials of this phase.
-        n_front: Members of the front at the fidelity of the phase.
-        hypervolume: Share of the box, 0 to 1.
-        best_speedup: Of the fastest trial within one point; None if there is none.
-        eta_s: Seconds left, both phases; None before anything was timed.
-        last: One line about the trial that ended last.
-    """
-
-    phase: str
-    n_done: int
-    n_total: int
-    n_front: int
-    hypervolume: float
-    best_speedup: float | None
-    eta_s: float | None
-    last: str = ""
-
-
-OnStatus = Callable[[Status], None]
+_STAGES = {Fidelity.CALIBRATED: Stage.CALIBRATED, Fidelity.SHORT: Stage.SHORT, Fidelity.FULL: Stage.FULL}
 
 
 @dataclass(slots=True)
 class _Work:
-    """A proposal under way."""
+    """What is under way: a proposal for the lowest rung, or the promotion of `parent` to a fidelity."""
 
     proposal: Proposal
-    seconds: dict[str, float] = field(default_factory=dict)
+    fidelity: Fidelity
+    parent: Trial | None = None
     structure: Evaluation | None = None
 
 
@@ -62,103 +39,125 @@ class Engine:
     """Runs one search to its end, or as far as it is let; every ended trial is in the record before the next starts."""
 
     def __init__(self, executor: Executor, proposer: Proposer, record: Record, on_status: OnStatus) -> None:
-        self._executor, self._proposer, self._record, self._on_status = executor, proposer, record, on_status
-        self._started = time.perf_counter()
-        self._durations: dict[str, list[float]] = {"search": [], "final members": []}
+        self._executor, self._proposer, self._record = executor, proposer, record
+        self._reporter = Reporter(on_status)
+        self._is_exhausted = False
 
-    def run(self, n_trials: int, n_final: int) -> None:
-        """Searches until `n_trials` trials ended, then gives `n_final` members the full fine-tune.
+    def run(self, rungs: Rungs) -> None:
+        """Searches until the lower rungs are full, then gives members of the front the full fine-tune.
 
         Raises:
             SearchError: The first ten trials all failed.
         """
         for trial in self._record.trials:
-            if trial.fidelity is Fidelity.SHORT:
+            if trial.fidelity is not Fidelity.FULL:
                 self._proposer.tell(trial)
-        self._search(n_trials, n_final)
-        self._finish(n_final)
+        self._search(rungs)
+        self._finish(rungs)
 
-    def _search(self, n_trials: int, n_final: int) -> None:
+    def _search(self, rungs: Rungs) -> None:
         work: dict[int, _Work] = {}
         ticket = len(self._record.trials)
-        is_exhausted = False
         while True:
-            room = min(self._executor.n_slots - len(work), n_trials - self._n_searched() - len(work))
-            proposals = self._proposer.ask(room) if room > 0 and not is_exhausted else []
-            is_exhausted = is_exhausted or (room > 0 and not proposals)
-            for proposal in proposals:
-                work[ticket] = _Work(proposal)
-                self._submit(ticket, Stage.STRUCTURE, work[ticket])
+            for item in self._next_work(rungs, work):
+                work[ticket] = item
+                self._submit(ticket, Stage.STRUCTURE if item.parent is None else _STAGES[item.fidelity], item)
                 ticket += 1
             if not work:
                 return
             started = time.perf_counter()
             job, outcome = self._executor.next_done()
             trial = self._advance(job, outcome, work)
-            self._durations["search"].append(time.perf_counter() - started)
+            self._reporter.spend(SEARCH, time.perf_counter() - started)
             if trial is not None:
                 del work[job.ticket]
                 self._proposer.tell(trial)
-                self._report("search", self._n_searched(), n_trials, n_final, trial)
+                n_done = self._n_candidates(rungs) + self._n_promoted(Fidelity.SHORT)
+                n_total = rungs.n_candidates + (rungs.n_short or 0)
+                self._reporter.report(SEARCH, n_done, n_total, rungs.n_full, self._record.trials)
                 self._stop_if_all_fail()
+
+    def _next_work(self, rungs: Rungs, work: Mapping[int, _Work]) -> list[_Work]:
+        """As much as there is room for: promotions that are due first, then new candidates."""
+        room = self._executor.n_slots - len(work)
+        items: list[_Work] = []
+        while len(items) < room and (parent := self._due_for_short(rungs, [*work.values(), *items])) is not None:
+            details = {name: parent.details[name] for name in ("sampler",) if name in parent.details}
+            proposal = Proposal(parent.configuration, f"promoted #{parent.number}", details)
+            structure = structure_of(parent, self._record.directory.artefacts)
+            items.append(_Work(proposal, Fidelity.SHORT, parent, structure))
+        n_under_way = sum(item.parent is None for item in work.values())
+        n_missing = rungs.n_candidates - self._n_candidates(rungs) - n_under_way
+        n_asked = min(room - len(items), n_missing)
+        if n_asked > 0 and not self._is_exhausted:
+            proposals = self._proposer.ask(n_asked)
+            self._is_exhausted = not proposals
+            items += [_Work(proposal, rungs.lowest) for proposal in proposals]
+            if not items and not work:  # nothing new is left, but perhaps the last round of promotions
+                return self._next_work(rungs, work)
+        return items
+
+    def _due_for_short(self, rungs: Rungs, under_way: list[_Work]) -> Trial | None:
+        """The next calibrated trial to promote, None while no round is due."""
+        has_ended = self._is_exhausted and all(item.parent is not None for item in under_way)
+        n_before, n_due = rungs.round_at(rungs.n_candidates if has_ended else self._n_candidates(rungs))
+        taken = promoted(self._record.trials, Fidelity.SHORT)
+        taken += [item.parent for item in under_way if item.parent is not None]
+        if len(taken) >= n_due:
+            return None
+        calibrated = complete(self._record.trials, Fidelity.CALIBRATED)
+        return next_promotion(calibrated, taken, n_before, n_due - n_before)
 
     def _advance(self, job: Job, outcome: Evaluation | Failure, work: Mapping[int, _Work]) -> Trial | None:
         """Takes a result; gives the trial it ended, or None where the next stage was submitted."""
         item = work[job.ticket]
         if isinstance(outcome, Failure):
-            return self._add(item, State.FAILED, Fidelity.SHORT, reason=outcome.reason)
+            return self._add(item, State.FAILED, reason=outcome.reason)
         if job.stage is Stage.STRUCTURE:
             if outcome.reason:
-                return self._add(item, State.FAILED, Fidelity.SHORT, outcome, reason=outcome.reason)
+                return self._add(item, State.FAILED, outcome, reason=outcome.reason)
             if outcome.broken_limit:
-                return self._add(item, State.DOMINATED, Fidelity.SHORT, outcome, reason=outcome.broken_limit)
+                return self._add(item, State.DOMINATED, outcome, reason=outcome.broken_limit)
             closed_by = self._dominating(outcome)
             if closed_by is not None:
                 reason = f"not faster, smaller or possibly more accurate than #{closed_by.number}"
-                return self._add(item, State.DOMINATED, Fidelity.SHORT, outcome, reason=reason)
+                return self._add(item, State.DOMINATED, outcome, reason=reason)
             item.structure = outcome
-            self._submit(job.ticket, Stage.SHORT, item)
+            self._submit(job.ticket, _STAGES[item.fidelity], item)
             return None
-        return self._add(item, State.COMPLETE, Fidelity.SHORT, outcome)
+        return self._add(item, State.COMPLETE, outcome)
 
-    def _finish(self, n_final: int) -> None:
+    def _finish(self, rungs: Rungs) -> None:
         """Promotes members of the front one by one, each chosen in the light of the ones before."""
-        while (n_done := self._n_final()) < n_final:
-            parent = next_promotion(self._record.trials)
+        while (n_done := self._n_promoted(Fidelity.FULL)) < rungs.n_full:
+            parent = self._next_final(rungs)
             if parent is None:
                 break
             started = time.perf_counter()
-            artefact = f"final-{parent.number}"
-            self._executor.submit(Job(parent.number, Stage.FULL, parent.configuration, artefact))
+            self._executor.submit(Job(parent.number, Stage.FULL, parent.configuration, f"final-{parent.number}"))
             _, outcome = self._executor.next_done()
-            item = _Work(Proposal(parent.configuration, f"promoted #{parent.number}"))
-            trial = self._add_final(item, parent, outcome)
-            self._durations["final members"].append(time.perf_counter() - started)
-            self._report("final members", n_done + 1, n_final, n_final, trial)
+            item = _Work(Proposal(parent.configuration, f"promoted #{parent.number}"), Fidelity.FULL, parent)
+            if isinstance(outcome, Failure):
+                self._add(item, State.FAILED, reason=outcome.reason)
+            else:
+                # A member that fails parity stays visible with its reason; fronts leave it out.
+                self._add(item, State.COMPLETE, outcome, reason=outcome.reason)
+            self._reporter.spend(FINAL_MEMBERS, time.perf_counter() - started)
+            self._reporter.report(FINAL_MEMBERS, n_done + 1, rungs.n_full, rungs.n_full, self._record.trials)
 
-    def _add_final(self, item: _Work, parent: Trial, outcome: Evaluation | Failure) -> Trial:
-        if isinstance(outcome, Failure):
-            return self._add(item, State.FAILED, Fidelity.FULL, parent=parent.number, reason=outcome.reason)
-        # A member that fails parity stays visible with its reason; fronts leave it out.
-        return self._add(item, State.COMPLETE, Fidelity.FULL, outcome, parent=parent.number, reason=outcome.reason)
+    def _next_final(self, rungs: Rungs) -> Trial | None:
+        if rungs.rule == AIMED:
+            return next_aimed_promotion(self._record.trials)
+        taken = promoted(self._record.trials, Fidelity.FULL)
+        return next_promotion(complete(self._record.trials, Fidelity.SHORT), taken, 0, rungs.n_full)
 
     def _submit(self, ticket: int, stage: Stage, item: _Work) -> None:
         artefact = f"trial-{ticket}"
         self._executor.submit(Job(ticket, stage, item.proposal.configuration, artefact, item.structure))
 
-    def _add(
-        self,
-        item: _Work,
-        state: State,
-        fidelity: Fidelity,
-        outcome: Evaluation | None = None,
-        *,
-        parent: int | None = None,
-        reason: str = "",
-    ) -> Trial:
-        trial = as_trial(
-            len(self._record.trials), item.proposal, state, fidelity, outcome, parent=parent, reason=reason
-        )
+    def _add(self, item: _Work, state: State, outcome: Evaluation | None = None, *, reason: str = "") -> Trial:
+        number, parent = len(self._record.trials), item.parent.number if item.parent is not None else None
+        trial = as_trial(number, item.proposal, state, item.fidelity, outcome, parent=parent, reason=reason)
         self._record.add(trial)
         return trial
 
@@ -175,89 +174,13 @@ class Engine:
                 return member
         return None
 
-    def _n_searched(self) -> int:
-        return sum(t.fidelity is Fidelity.SHORT and len(t.configuration) > 0 for t in self._record.trials)
+    def _n_candidates(self, rungs: Rungs) -> int:
+        return sum(t.fidelity is rungs.lowest and len(t.configuration) > 0 for t in self._record.trials)
 
-    def _n_final(self) -> int:
-        return sum(t.fidelity is Fidelity.FULL and len(t.configuration) > 0 for t in self._record.trials)
+    def _n_promoted(self, fidelity: Fidelity) -> int:
+        return sum(t.fidelity is fidelity and t.parent is not None for t in self._record.trials)
 
     def _stop_if_all_fail(self) -> None:
         searched = [t for t in self._record.trials if len(t.configuration) > 0]
         if len(searched) >= MAX_FIRST_FAILURES and all(t.state is State.FAILED for t in searched):
             raise SearchError(f"the first {len(searched)} trials all failed; the last one: {searched[-1].reason}")
-
-    def _report(self, phase: str, n_done: int, n_total: int, n_final: int, last: Trial) -> None:
-        trials = self._record.trials
-        fidelity = Fidelity.SHORT if phase == "search" else Fidelity.FULL
-        best = best_within(trials, fidelity, 1.0)
-        speedup = trials[0].value("latency_ms") / best.value("latency_ms") if best is not None else None
-        self._on_status(
-            Status(
-                phase,
-                n_done,
-                n_total,
-                len(front(trials, fidelity)),
-                front_hypervolume(trials, fidelity),
-                speedup,
-                self._eta(phase, n_done, n_total, n_final),
-                describe(last),
-            )
-        )
-
-    def _eta(self, phase: str, n_done: int, n_total: int, n_final: int) -> float | None:
-        """Seconds left, by the mean so far; a final member is taken to cost three search trials at first."""
-        searched = len(self._durations["search"])
-        per_trial = sum(self._durations["search"]) / max(1, self._n_searched()) if searched else None
-        finals = self._durations["final members"]
-        per_final = sum(finals) / len(finals) if finals else (3 * per_trial if per_trial else None)
-        if per_final is None:
-            return None
-        if phase == "search":
-            return (n_total - n_done) * (per_trial or 0.0) + n_final * per_final
-        return (n_total - n_done) * per_final
-
-
-def as_trial(
-    number: int,
-    proposal: Proposal,
-    state: State,
-    fidelity: Fidelity,
-    outcome: Evaluation | None,
-    *,
-    parent: int | None = None,
-    reason: str = "",
-) -> Trial:
-    """An ended evaluation as it is recorded."""
-    trial = Trial(
-        number,
-        proposal.configuration,
-        fidelity,
-        state,
-        origin=proposal.origin,
-        parent=parent,
-        reason=reason,
-        details=dict(proposal.details),
-    )
-    if outcome is None:
-        return trial
-    operators = [[t.layer, t.operator, t.precision, round(t.microseconds, 2)] for t in outcome.operator_times]
-    details: dict[str, Any] = {**proposal.details, **outcome.details, "operators": operators}
-    return replace(
-        trial,
-        scores=outcome.scores,
-        seconds={stage: round(seconds, 3) for stage, seconds in outcome.seconds.items()},
-        artefact=outcome.artefact.name if state is State.COMPLETE else None,
-        is_verified=outcome.is_verified,
-        details=details,
-    )
-
-
-def describe(trial: Trial) -> str:
-    """One line about an ended trial."""
-    head = f"#{trial.number} {trial.origin}"
-    if trial.state is State.FAILED:
-        return f"{head}: failed: {trial.reason}"
-    latency = f"{trial.value('latency_ms'):.3f} ms, {trial.value('size_bytes') / 1000:.0f} kB"
-    if trial.state is State.DOMINATED:
-        return f"{head}: {latency}, closed"
-    return f"{head}: {latency}, drop {trial.value('accuracy_drop'):.2f} pt"

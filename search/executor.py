@@ -17,8 +17,12 @@ class Stage(StrEnum):
     """What a job does."""
 
     STRUCTURE = "structure"
+    CALIBRATED = "calibrated"
     SHORT = "short"
     FULL = "full"
+
+
+STAGES_WITHOUT_DEVICE = (Stage.CALIBRATED, Stage.SHORT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,7 @@ class Job:
         stage: What to do.
         configuration: On what.
         artefact: Its name, without a suffix, inside the run's artefact directory.
-        structure: What the structure stage found, for the short stage.
+        structure: What the structure stage found, for the calibrated and the short stage.
     """
 
     ticket: int
@@ -107,9 +111,10 @@ def run_job(workbench: Workbench, job: Job) -> Evaluation | Failure:
     try:
         if job.stage is Stage.STRUCTURE:
             return workbench.structure(job.configuration, job.artefact)
-        if job.stage is Stage.SHORT:
-            assert job.structure is not None, "the short stage follows the structure stage"
-            return workbench.short(job.configuration, job.structure)
+        if job.stage in STAGES_WITHOUT_DEVICE:
+            assert job.structure is not None, f"the {job.stage} stage follows the structure stage"
+            evaluate = workbench.calibrated if job.stage is Stage.CALIBRATED else workbench.short
+            return evaluate(job.configuration, job.structure)
         return workbench.full(job.configuration, job.artefact)
     except DeviceLostError as error:
         return Failure(str(error), traceback.format_exc(), is_device_lost=True)

@@ -14,7 +14,7 @@ from ..hardware_profiles.errors import SearchError, unknown_name
 from ..spaces import Configuration, SearchSpace
 from .proposer import Proposal
 from .record import DIRECTIONS, OBJECTIVES
-from .trial import State, Trial
+from .trial import Fidelity, State, Trial
 
 ACCURACY_FLOOR_DROP = 5.0
 """Told to the samplers as a constraint: a candidate that loses more points is not wanted."""
@@ -96,6 +96,8 @@ class OptunaProposer:
     def tell(self, trial: Trial) -> None:
         """See `Proposer`."""
         self._known.add(trial.configuration)
+        if trial.fidelity is Fidelity.CALIBRATED and trial.state is State.COMPLETE:
+            return  # Accuracies of different fidelities do not compare: the sampler learns from the promoted ones.
         values = [trial.value(name) for name in OBJECTIVES] if trial.state is State.COMPLETE else None
         violation = trial.value("accuracy_drop") - ACCURACY_FLOOR_DROP if values else 1.0
         neutral = {site.name: site.neutral for site in self._space.sites}

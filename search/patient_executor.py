@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from ..evaluators import Evaluation
 from ..hardware_profiles.errors import SearchError
-from .executor import Executor, Failure, Job, Stage
+from .executor import STAGES_WITHOUT_DEVICE, Executor, Failure, Job
 
 WAITS_S = (30.0, 120.0)
 """Before each new attempt, in s, once nothing else is left to do; the transport tried for some seconds each time."""
@@ -38,7 +38,7 @@ class PatientExecutor:
 
     def submit(self, job: Job) -> None:
         """See `Executor`. While the device is away, what needs it is not even tried."""
-        if self._put_back and job.stage is not Stage.SHORT:
+        if self._put_back and job.stage not in STAGES_WITHOUT_DEVICE:
             self._put_back.append(job)
         else:
             self._n_running += 1
@@ -59,7 +59,7 @@ class PatientExecutor:
                 self._reason = outcome.reason
                 self._put_back.append(job)
                 continue
-            if job.stage is not Stage.SHORT:
+            if job.stage not in STAGES_WITHOUT_DEVICE:
                 self._n_waits = 0  # The device answered.
             return job, outcome
 

@@ -1,108 +1,82 @@
-"""Which candidate gets the full fine-tune next. Pure: the trials so far in, the next one out."""
+"""Who is promoted to the next fidelity: by non-dominated rank, then by hypervolume contribution. Pure.
+
+Little training makes folds and ranks look worse than they are, so every round keeps a place for the best of each.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from statistics import NormalDist
+from collections.abc import Sequence
 
-from ..spaces.fold import n_folded
-from .front import front
-from .pareto import non_dominated
-from .trial import Fidelity, State, Trial
+from .front import point, ranked
+from .pareto import Point, hypervolume_gain
+from .trial import Fidelity, Trial
 
-TARGET_DROPS = (1.0, 2.5, 1.0, 0.5, 1.0, 1.0, 5.0, 1.0)
-"""Points of accuracy aimed at one after the other: most people ask what one point buys."""
-FIRST_SHARE = 0.4
-"""Of the short fine-tune's drop that remains after the full one, before any was seen."""
-FIRST_WEIGHT = 0.2
-"""Of that first guess, beside a promoted trial that is just alike."""
-LEAST_SHARE = 0.1
-PREDICTION_ERROR = 0.5
-"""Standard deviation of the predicted drop in percentage points, about that of a validation accuracy."""
 KEPT_TECHNIQUES = ("fold", "rank")
-"""Little training makes these look worse than they are, so the best that holds one is promoted in any case."""
+"""The best candidate that holds one of these is promoted in any case."""
+MARGIN = 0.1
+"""Of the range of an objective, by which the reference point lies beyond the worst: so that an extreme counts too."""
 
 
-def next_promotion(trials: Sequence[Trial]) -> Trial | None:
-    """The short trial to promote next, or None when the front is used up.
+def next_promotion(trials: Sequence[Trial], taken: Sequence[Trial], n_before: int, n_places: int) -> Trial | None:
+    """The trial to promote next; None where all are taken.
 
-    Aims at a drop after the full fine-tune, and takes the candidate that promises most: the chance that it stays within
-    the drop, predicted from the short one by what the full one won back so far, times the logarithm of how much faster
-    it is than the fastest member that did.
+    The first place of a round always goes by rank and contribution, the last ones to a fold and to a rank choice where
+    the round holds none yet; where there is one place for both, to what was promoted less often.
+
+    Args:
+        trials: The complete trials of the lower fidelity.
+        taken: Those promoted, or about to be, in that order.
+        n_before: How many of `taken` belong to earlier rounds.
+        n_places: Promotions of this round in all.
     """
-    promoted = _promoted(trials)
-    candidates = [t for t in _pool(trials) if t.number not in promoted]
+    compressed = [t for t in trials if len(t.configuration) > 0]
+    candidates = [t for t in compressed if t not in taken]
     if not candidates:
         return None
-    for technique in KEPT_TECHNIQUES:
-        holding = [t for t in candidates if _holds(t, technique)]
-        if len(promoted) >= 2 and holding and not any(_holds(t, technique) for t in promoted.values()):
-            return min(holding, key=lambda t: t.value("accuracy_drop"))
-    predict = _predictor(trials)
-    target = TARGET_DROPS[len(promoted) % len(TARGET_DROPS)]
-    finals = [t for t in trials if t.fidelity is Fidelity.FULL and t.state is State.COMPLETE]
-    within = [t.value("latency_ms") for t in finals if t.value("accuracy_drop") <= target]
-    best_ms = min(within, default=trials[0].value("latency_ms"))
-
-    def expected_gain(trial: Trial) -> float:
-        chance = NormalDist(predict(trial), PREDICTION_ERROR).cdf(target)
-        return chance * max(0.0, math.log(best_ms / trial.value("latency_ms")))
-
-    return max(candidates, key=lambda trial: (expected_gain(trial), -predict(trial)))
+    this_round = taken[n_before:]
+    if this_round:
+        missing = [
+            technique
+            for technique in KEPT_TECHNIQUES
+            if any(holds(t, technique) for t in candidates) and not any(holds(t, technique) for t in this_round)
+        ]
+        if missing and n_places - len(this_round) <= len(missing):
+            technique = min(missing, key=lambda each: sum(holds(t, each) for t in taken))
+            return min((t for t in candidates if holds(t, technique)), key=lambda t: t.value("accuracy_drop"))
+    return next(t for t in by_promise(compressed) if t not in taken)
 
 
-def _promoted(trials: Sequence[Trial]) -> dict[int, Trial]:
-    """The trials that were promoted already, by number, whether the full trial succeeded or not."""
-    parents = {t.parent for t in trials if t.fidelity is Fidelity.FULL}
-    return {t.number: t for t in trials if t.number in parents and len(t.configuration) > 0}
+def by_promise(trials: Sequence[Trial]) -> list[Trial]:
+    """Complete trials in the order of promotion: by rank, within a rank by what each adds to the hypervolume."""
+    points = {t.number: _point(t) for t in trials}
+    reference = _reference(list(points.values()))
+    order: list[Trial] = []
+    for layer in ranked(trials):
+        contribution = {
+            t.number: hypervolume_gain(points[t.number], [points[o.number] for o in layer if o is not t], reference)
+            for t in layer
+        }
+        order += sorted(layer, key=lambda t: (-contribution[t.number], t.value("accuracy_drop"), t.number))
+    return order
 
 
-def _pool(trials: Sequence[Trial]) -> list[Trial]:
-    """The short front, and the front in accuracy and latency among what holds a fold or a rank."""
-    pool = {t.number: t for t in front(trials, Fidelity.SHORT)}
-    for technique in KEPT_TECHNIQUES:
-        holding = [t for t in _complete_short(trials) if _holds(t, technique)]
-        points = [(t.value("accuracy_drop"), t.value("latency_ms")) for t in holding]
-        pool |= {holding[i].number: holding[i] for i in non_dominated(points)}
-    return [t for t in pool.values() if len(t.configuration) > 0]
+def promoted(trials: Sequence[Trial], fidelity: Fidelity) -> list[Trial]:
+    """The trials that were promoted to a fidelity, in that order, whether the promotion succeeded or not."""
+    by_number = {t.number: t for t in trials}
+    return [by_number[t.parent] for t in trials if t.fidelity is fidelity and t.parent is not None]
 
 
-def _complete_short(trials: Sequence[Trial]) -> list[Trial]:
-    return [t for t in trials if t.fidelity is Fidelity.SHORT and t.state is State.COMPLETE]
-
-
-def _holds(trial: Trial, technique: str) -> bool:
+def holds(trial: Trial, technique: str) -> bool:
+    """Whether a trial's configuration chooses anything of a technique."""
     return any(site.startswith(f"{technique}/") for site in trial.configuration)
 
 
-def _predictor(trials: Sequence[Trial]) -> Callable[[Trial], float]:
-    """Drop after the full fine-tune, as a share of the short one, learnt from the promoted trials most alike.
-
-    Alike in drop and in how much is folded: training wins back more of what folds lose than of what pruning loses.
-    """
-    short = {t.number: t for t in _complete_short(trials)}
-    seen = [
-        (short[t.parent], t.value("accuracy_drop") / short[t.parent].value("accuracy_drop"))
-        for t in trials
-        if t.fidelity is Fidelity.FULL and t.state is State.COMPLETE and t.parent in short and t.configuration
-        if short[t.parent].value("accuracy_drop") > 0
-    ]
-
-    def predict(trial: Trial) -> float:
-        weights = [math.exp(-_distance(trial, other)) for other, _ in seen]
-        shares = [max(LEAST_SHARE, share) for _, share in seen]
-        total = sum(weights) + FIRST_WEIGHT
-        share = (sum(w * s for w, s in zip(weights, shares, strict=True)) + FIRST_WEIGHT * FIRST_SHARE) / total
-        return trial.value("accuracy_drop") * share
-
-    return predict
+def _point(trial: Trial) -> Point:
+    # Ratios to 1 ms and 1 byte: the unit shifts the logarithms and changes no contribution's order.
+    return point(trial.value("accuracy_drop"), trial.value("latency_ms"), trial.value("size_bytes"))
 
 
-def _distance(a: Trial, b: Trial) -> float:
-    """One per point of short drop and per two folded activations."""
-    return abs(a.value("accuracy_drop") - b.value("accuracy_drop")) + abs(_n_folds(a) - _n_folds(b)) / 2
-
-
-def _n_folds(trial: Trial) -> int:
-    return sum(n_folded(choice) for site, choice in trial.configuration.items() if site.startswith("fold/"))
+def _reference(points: Sequence[Point]) -> Point:
+    """Beyond the worst of all: one-shot accuracies lie far outside the box that fronts are judged by."""
+    columns = list(zip(*points, strict=True))
+    return tuple(max(column) + MARGIN * (max(column) - min(column) or 1.0) for column in columns)

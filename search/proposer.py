@@ -86,7 +86,7 @@ class TableProposer:
         self._pending.pop(trial.configuration, None)
         self._trials.append(trial)
         times = [OperatorTime(*row) for row in trial.details.get("operators", ())]
-        if times and "latency_ms" in trial.scores:
+        if trial.parent is None and times and "latency_ms" in trial.scores:  # a promotion measures nothing anew
             self._predictor.observe(trial.configuration, times, trial.value("latency_ms"), trial.value("size_bytes"))
 
     def _with_prediction(self, proposal: Proposal) -> Proposal:

@@ -55,10 +55,16 @@ def _lock(lock: IO[str], root: Path) -> None:
 
 
 class Record:
-    """The trials of one run, in the order in which they ended."""
+    """The trials of one run, in the order in which they ended.
+
+    Attributes:
+        directory: Where it is kept.
+        trials: All of them.
+    """
 
     def __init__(self, directory: RunDirectory, space: SearchSpace) -> None:
         """Opens or begins the study; the caller owns the directory (`owned`)."""
+        self.directory = directory
         _repair(directory.journal)
         _quiet()
         self._study = optuna.create_study(

@@ -62,7 +62,10 @@ def screening_accuracy(trials: Sequence[Trial]) -> ScreeningAccuracy | None:
     told = [
         trial
         for trial in trials
-        if trial.fidelity is Fidelity.SHORT and PREDICTED in trial.details and "latency_ms" in trial.scores
+        if trial.parent is None
+        and trial.fidelity is not Fidelity.FULL
+        and PREDICTED in trial.details
+        and "latency_ms" in trial.scores
     ]
     if not told:
         return None

@@ -18,7 +18,8 @@ from ..hardware_profiles import HardwareProfile, check_host
 from ..hardware_profiles.errors import SearchError, unknown_name
 from ..spaces import DEFAULT_OPTIONS, CompressionOptions, Configuration
 from ..tasks import Task
-from .engine import Engine, OnStatus, as_trial
+from .ended import as_trial
+from .engine import Engine
 from .executor import InProcessExecutor
 from .front import REFERENCE
 from .optuna_proposer import SAMPLERS, OptunaProposer
@@ -26,7 +27,10 @@ from .patient_executor import PatientExecutor
 from .proposer import Proposal, Proposer, TableProposer
 from .record import Record, owned
 from .run_directory import RunDirectory
+from .rung_correlation import rung_correlations
+from .rungs import AIMED, Rungs
 from .screening import screening_accuracy
+from .status import OnStatus
 from .trial import Fidelity, State, Trial
 
 OWN_SAMPLER = "tables"
@@ -42,11 +46,13 @@ class SearchSettings:
     """What a search is asked to do.
 
     Attributes:
-        n_trials: Trials at short fidelity, failed and closed ones counted.
+        n_trials: Candidates, failed and closed ones counted.
         n_final: Members of the front that get the full fine-tune.
         seed: Of proposals and training.
         sampler: `tables` (ours), or one of Optuna's: `random`, `nsga2`, `tpe`.
         options: How the techniques work where there is more than one way.
+        n_short: Candidates that get the short fine-tune, chosen by what they reach untrained; None where all do.
+        promotion: Who gets the full fine-tune, see `Rungs`.
     """
 
     n_trials: int
@@ -54,6 +60,8 @@ class SearchSettings:
     seed: int = 0
     sampler: str = OWN_SAMPLER
     options: CompressionOptions = DEFAULT_OPTIONS
+    n_short: int | None = None
+    promotion: str = AIMED
 
     def __post_init__(self) -> None:
         for name in ("n_trials", "n_final"):
@@ -62,6 +70,12 @@ class SearchSettings:
         known = (OWN_SAMPLER, *SAMPLERS)
         if self.sampler not in known:
             raise SearchError(unknown_name("sampler", self.sampler, known))
+        _ = self.rungs  # checks them
+
+    @property
+    def rungs(self) -> Rungs:
+        """How many candidates get how much training."""
+        return Rungs(self.n_trials, self.n_short, self.n_final, self.promotion)
 
 
 def run_search(
@@ -102,9 +116,7 @@ def run_search(
             # What is neither training nor measuring counts as our overhead, here as later.
             baseline_s = time.perf_counter() - started - workbench.setup_s
             try:
-                Engine(executor, _proposer(workbench, settings), record, on_status).run(
-                    settings.n_trials, settings.n_final
-                )
+                Engine(executor, _proposer(workbench, settings), record, on_status).run(settings.rungs)
                 manifest["status"] = "finished"
             finally:
                 if manifest["status"] == "running":
@@ -114,6 +126,7 @@ def run_search(
                 manifest |= {"seconds": seconds, "overhead_fraction": overhead_fraction(seconds)}
                 screening = screening_accuracy(record.trials)
                 manifest |= {"screening": screening.to_json() if screening else None}
+                manifest |= {"rungs": [each.to_json() for each in rung_correlations(record.trials)]}
                 directory.write_manifest(manifest)
             return record.trials
         finally:
@@ -139,6 +152,9 @@ def _facts(workbench: Workbench, profile: HardwareProfile, settings: SearchSetti
         "options": asdict(settings.options),
         "n_trials": settings.n_trials,
         "n_final": settings.n_final,
+        "n_short": settings.n_short,
+        "promotion": settings.promotion,
+        "lowest_fidelity": settings.rungs.lowest.value,
         "fingerprint": asdict(machine),
         "fingerprint_key": machine.key,
         "reference": list(REFERENCE),
@@ -171,6 +187,7 @@ _SAME = {
     "seed": "seed",
     "sampler": "sampler",
     "options": "options of the techniques",
+    "lowest_fidelity": "first fidelity of candidates",
 }
 
 

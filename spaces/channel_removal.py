@@ -38,6 +38,7 @@ def prune_channels(
     channels: ChannelMap,
     widths: Mapping[str, int],
     importances: Mapping[str, Tensor] | None = None,
+    likewise: Sequence[fx.GraphModule] = (),
 ) -> dict[str, list[int]]:
     """Removes the least important channels, in place, until each group has its width.
 
@@ -46,6 +47,7 @@ def prune_channels(
         channels: Its channels, see `follow_channels`.
         widths: Width to reach by name of a layer whose output channels belong to the group.
         importances: Importance of each output channel by layer, shape (out,); layers without go by their weights.
+        likewise: Modules of the same structure that lose the same channels, whatever their weights; edited.
 
     Returns:
         Removed output channels by layer named in `widths`, where there are any.
@@ -56,7 +58,8 @@ def prune_channels(
     """
     groups = {name: group for group in group_channels(channels).groups for name in group.producers}
     removed = _weakest(module, channels, groups, widths, importances or {})
-    _remove(module, channels, removed)
+    for each in (module, *likewise):
+        _remove(each, channels, removed)
     gone = {name: np.flatnonzero(np.isin(channels.made[name], removed)).tolist() for name in widths}
     return {name: indices for name, indices in gone.items() if indices}
 

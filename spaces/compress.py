@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, fx, nn
 
-from ..hardware_profiles.precision import PrecisionPlan
+from ..hardware_profiles.precision import PrecisionPlan, TensorQuantization
 from .chain import is_foldable_norm
 from .configuration import Configuration
 from .factorize import Factorize
@@ -54,6 +55,7 @@ def finish(
     configuration: Configuration,
     calibration: Tensor | tuple[Tensor, ...],
     options: CompressionOptions = DEFAULT_OPTIONS,
+    ranges: Mapping[str, TensorQuantization] | None = None,
 ) -> Finished:
     """The deployable form: folded activations made linear, layers merged, BatchNorm folded, ranges calibrated.
 
@@ -64,20 +66,42 @@ def finish(
         configuration: The one it was prepared with.
         calibration: Training inputs, shape (n, ...), or one such tensor per input.
         options: How ranges are calibrated.
+        ranges: Quantisations of values that the network was trained in, by their names in the plan: these are kept,
+            the others calibrated.
     """
-    module = copy.deepcopy(module).eval()
-    set_linearity(module, 1.0)
-    for technique in TECHNIQUES:
-        technique.finish(module, _decisions(configuration, technique.name))
-    _fold_batch_norms(module)
+    module = merge(module, configuration)
     plan = quantize(
         module,
         _decisions(configuration, Quantize().name),
         calibration,
         options.ranges,
         has_bias_correction=options.has_bias_correction,
+        ranges=ranges,
     )
     return Finished(module, plan)
+
+
+def merge(module: fx.GraphModule, configuration: Configuration) -> fx.GraphModule:
+    """The float network that is deployed: folded activations linear, layers merged, BatchNorm folded.
+
+    Args:
+        module: From `prepare`, trained or not; not touched.
+        configuration: The one it was prepared with.
+    """
+    module = copy.deepcopy(module).eval()
+    set_linearity(module, 1.0)
+    for technique in TECHNIQUES:
+        technique.finish(module, _decisions(configuration, technique.name))
+    _fold_batch_norms(module)
+    return module
+
+
+def norm_behind(module: fx.GraphModule, node: fx.Node) -> fx.Node | None:
+    """The BatchNorm that is folded into the layer that a node calls, or None."""
+    norm = only_user(node)
+    if norm is None or not is_layer(module_of(module, node)) or n_calls(module, node) > 1:
+        return None
+    return norm if is_foldable_norm(module_of(module, norm)) else None
 
 
 def reestimate_batch_norm(module: nn.Module, calibration: Tensor, n_batches: int = 4) -> None:
@@ -107,20 +131,17 @@ def _fold_batch_norms(module: fx.GraphModule) -> None:
     """Folds every BatchNorm behind a convolution or linear layer into it, in float64."""
     nodes: list[fx.Node] = list(module.graph.nodes)
     for node in nodes:
-        norm = module_of(module, node)
-        if not is_foldable_norm(norm):
+        norm = norm_behind(module, node)
+        if norm is None:
             continue
-        source = node.all_input_nodes[0]
-        layer = module_of(module, source)
-        if layer is None or not is_layer(layer) or only_user(source) is not node or n_calls(module, source) > 1:
-            continue
-        weight, bias = folded_parameters(layer, norm)
+        layer = module.get_submodule(str(node.target))
+        weight, bias = folded_parameters(layer, module_of(module, norm))
         folded = copy.deepcopy(layer)
         assert is_layer(folded)
         folded.weight = nn.Parameter(weight.reshape(folded.weight.shape).to(folded.weight.dtype))
         folded.bias = nn.Parameter(bias.to(folded.weight.dtype))
-        replace_module(module, str(source.target), folded)
-        node.replace_all_uses_with(source)
-        module.graph.erase_node(node)
+        replace_module(module, str(node.target), folded)
+        norm.replace_all_uses_with(node)
+        module.graph.erase_node(norm)
     module.recompile()
     module.delete_all_unused_submodules()

@@ -90,7 +90,7 @@ class Fold:
         sites: list[Site] = []
         folded: set[fx.Node] = set()
         for node in network.module.graph.nodes:
-            segments = list(self._offered(network, node))
+            segments = list(self.offered(network, node))
             if segments:
                 sites.append(self._site(network, segments))
                 folded |= set(segments[-1].activations)
@@ -100,6 +100,12 @@ class Fold:
             if isinstance(module_of(network.module, node), ACTIVATIONS) and node not in folded
         ]
         return Found(tuple(sites), tuple(left_alone))
+
+    def offered(self, network: Network, first: fx.Node) -> Iterator[Segment]:
+        """The segments that begin at a layer and are within the limits, from short to long."""
+        for segment in segments_from(network.module, first):
+            if self._limit(network, segment) is None:
+                yield segment
 
     def prepare(self, module: fx.GraphModule, decisions: Decisions, network: Network) -> None:
         """Makes the activations linearisable and moves the padding of all layers to the first."""
@@ -121,11 +127,6 @@ class Fold:
                     absorb_shortcut(module, node, shortcut)
         module.recompile()
         module.delete_all_unused_submodules()
-
-    def _offered(self, network: Network, first: fx.Node) -> Iterator[Segment]:
-        for segment in segments_from(network.module, first):
-            if self._limit(network, segment) is None:
-                yield segment
 
     def _site(self, network: Network, segments: list[Segment]) -> Site:
         chains = [tuple(str(node.target) for node in segment.layers) for segment in segments]

@@ -55,6 +55,7 @@ __all__ = [
     "describe_layer",
     "is_addition",
     "is_layer",
+    "list_layers",
     "module_of",
     "n_calls",
     "only_user",
@@ -173,7 +174,7 @@ def trace(model: nn.Module, example_inputs: Tensor | tuple[Tensor, ...]) -> Netw
     free_flattening_of_sizes(module)
     propagate_shapes(module, inputs)
     module.delete_all_unused_submodules()
-    return Network(module, inputs, _layers(module), _output_layers(module), _left_alone(module, opaque, closed))
+    return Network(module, inputs, list_layers(module), _output_layers(module), _left_alone(module, opaque, closed))
 
 
 def describe_layer(module: fx.GraphModule, node: fx.Node) -> Layer:
@@ -198,7 +199,8 @@ def describe_layer(module: fx.GraphModule, node: fx.Node) -> Layer:
     )
 
 
-def _layers(module: fx.GraphModule) -> tuple[Layer, ...]:
+def list_layers(module: fx.GraphModule) -> tuple[Layer, ...]:
+    """The layers of a graph whose shapes are known (`propagate_shapes`), in the order in which they run."""
     layers: dict[str, Layer] = {}
     for node in module.graph.nodes:
         if is_layer(module_of(module, node)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import fx
@@ -59,15 +60,29 @@ class Prune:
 
     def prepare(self, module: fx.GraphModule, decisions: Decisions, network: Network) -> None:
         """Removes the least important channels of each decided group."""
-        if decisions:
-            widths = {last_factor(module, name): int(width) for name, width in decisions.items()}
-            known = {last_factor(module, name): scores for name, scores in network.importances.items()}
-            is_as_traced = module.code == network.module.code
-            channels = network.follower.map if is_as_traced else follow_channels(module, network.example_inputs)
-            prune_channels(module, channels, widths, known)
+        prune_groups(module, decisions, network)
 
     def finish(self, module: fx.GraphModule, decisions: Decisions) -> None:
         """Nothing is left to do: the channels are gone already."""
+
+
+def prune_groups(
+    module: fx.GraphModule, decisions: Decisions, network: Network, likewise: Sequence[fx.GraphModule] = ()
+) -> None:
+    """Removes, in place, the least important channels of each decided group.
+
+    Args:
+        module: The network after the techniques before this one.
+        decisions: Widths by the layer that names the group.
+        network: The original.
+        likewise: Modules of the same structure that lose the same channels, whatever their weights.
+    """
+    if decisions:
+        widths = {last_factor(module, name): int(width) for name, width in decisions.items()}
+        known = {last_factor(module, name): scores for name, scores in network.importances.items()}
+        is_as_traced = module.code == network.module.code
+        channels = network.follower.map if is_as_traced else follow_channels(module, network.example_inputs)
+        prune_channels(module, channels, widths, known, likewise)
 
 
 def _members(group: ChannelGroup) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -97,6 +97,7 @@ def quantize(
     calibration_method: str = DEFAULT_METHOD,
     *,
     has_bias_correction: bool = False,
+    ranges: Mapping[str, TensorQuantization] | None = None,
 ) -> PrecisionPlan:
     """Brings a finished network to its bit-widths in place: equalises, calibrates, and corrects the biases if asked.
 
@@ -108,12 +109,15 @@ def quantize(
         calibration: Inputs, shape (n, ...), or one such tensor per input.
         calibration_method: One of `ranges.method_names`.
         has_bias_correction: Whether to correct biases: two more passes over some of the calibration data.
+        ranges: Quantisations of values, by their names in the plan, that are kept instead of calibrated. Nothing is
+            equalised then, which would change the values.
 
     Raises:
         SpaceError: The method is unknown, or values are too large for fp16.
     """
-    equalise(module, {name for name, choice in _decided_layers(module, decisions) if choice == _INT8})
-    plan = plan_precision(module, decisions, calibration, calibration_method)
+    if not ranges:
+        equalise(module, {name for name, choice in decided_layers(module, decisions) if choice == _INT8})
+    plan = plan_precision(module, decisions, calibration, calibration_method, ranges)
     if has_bias_correction:
         correct_biases(module, plan, calibration)
     return plan
@@ -124,6 +128,7 @@ def plan_precision(
     decisions: Decisions,
     calibration: Tensor | tuple[Tensor, ...],
     calibration_method: str = DEFAULT_METHOD,
+    ranges: Mapping[str, TensorQuantization] | None = None,
 ) -> PrecisionPlan:
     """Scales and zero points for every layer decided to be in integers, calibrated on data.
 
@@ -135,17 +140,19 @@ def plan_precision(
         decisions: Bits by original layer name.
         calibration: Inputs, shape (n, ...), or one such tensor per input.
         calibration_method: One of `ranges.method_names`.
+        ranges: Quantisations of values, by their names in the plan, that are kept instead of calibrated.
 
     Raises:
         SpaceError: The method is unknown, or values are too large for fp16.
     """
-    chosen = dict(_decided_layers(module, decisions))
+    chosen = dict(decided_layers(module, decisions))
     halves = {name: half for name, choice in chosen.items() if (half := half_of(choice)) is not None}
     tensors = {f"{name}.weight": _weight(module, name, choice) for name, choice in chosen.items() if name not in halves}
     values = quantized_values(module, {name for name, choice in chosen.items() if choice == _INT8})
     inputs = calibration if isinstance(calibration, tuple) else (calibration,)
-    ranges = observe_ranges(module, set(values.values()), inputs, calibration_method)
-    tensors |= {f"{node.name}.value": ranges[source] for node, source in values.items()}
+    known = {source: kept for source in values.values() if (kept := (ranges or {}).get(f"{source.name}.value"))}
+    found = observe_ranges(module, set(values.values()) - set(known), inputs, calibration_method)
+    tensors |= {f"{node.name}.value": {**found, **known}[source] for node, source in values.items()}
     plan = PrecisionPlan(tensors, halves)
     check_half_range(module, plan, inputs)
     return plan
@@ -207,7 +214,7 @@ def _obstacle(layer: Layer, module: nn.Module) -> str:
     return ""
 
 
-def _decided_layers(module: fx.GraphModule, decisions: Decisions) -> Iterator[tuple[str, Choice]]:
+def decided_layers(module: fx.GraphModule, decisions: Decisions) -> Iterator[tuple[str, Choice]]:
     """The layers of a finished network, each with the choice for the layer that it is, or is a factor of."""
     for node in module.graph.nodes:
         if is_layer(module_of(module, node)):

@@ -59,13 +59,16 @@ def quantize_weight(weight: Tensor) -> TensorQuantization:
     return TensorQuantization(8, tuple(scale.tolist()), (0,) * len(scale), axis=0, is_signed=True)
 
 
-def least_error_scales(rows: Tensor, highest: int, lowest: int | None = None) -> Tensor:
+def least_error_scales(
+    rows: Tensor, highest: int, lowest: int | None = None, shares: Tensor = CLIPPED_SHARES
+) -> Tensor:
     """Scales that minimise the squared error of each row's symmetric integers over the clipped ranges tried.
 
     Args:
         rows: Shape (rows, n).
         highest: The largest integer.
         lowest: The smallest, its negative where None.
+        shares: Shares of the observed range that are tried, shape (n,).
 
     Returns:
         Shape (rows,).
@@ -73,13 +76,13 @@ def least_error_scales(rows: Tensor, highest: int, lowest: int | None = None) ->
     lowest = -highest if lowest is None else lowest
     # A part at a time, so that the values stay in the processor's cache over all the shares.
     parts = torch.split(rows, max(1, _CACHED_VALUES // rows.shape[1]))
-    return torch.cat([_least_error_scales(part, highest, lowest) for part in parts])
+    return torch.cat([_least_error_scales(part, highest, lowest, shares) for part in parts])
 
 
-def _least_error_scales(rows: Tensor, highest: int, lowest: int) -> Tensor:
+def _least_error_scales(rows: Tensor, highest: int, lowest: int, shares: Tensor) -> Tensor:
     widest = rows.abs().amax(1).clamp_min(LEAST_SCALE * highest) / highest
     best, least = widest.clone(), torch.full_like(widest, torch.inf)
-    for share in CLIPPED_SHARES:
+    for share in shares:
         scale = (widest * share)[:, None]
         error = torch.div(rows, scale).round_().clamp_(lowest, highest).mul_(scale).sub_(rows).square_().sum(1)
         best, least = torch.where(error < least, scale[:, 0], best), torch.minimum(error, least)

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ..training import OnStep, Split, finetune
+from ..training import Checkpoint, OnStep, Split, finetune, training_device
 from .task import Task
 
 CACHE_SCHEMA = 2
@@ -42,7 +42,18 @@ def trained_network(task: Task, train: Split, *, seed: int = 0, on_step: OnStep 
     path = _path(task, network, train, seed)
     state = _read(path)
     if state is None:
-        finetune(network, train, task.baseline_recipe, task.loss, seed=seed, on_step=on_step, augment=task.augment)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        finetune(
+            network,
+            train,
+            task.baseline_recipe,
+            task.loss,
+            seed=seed,
+            on_step=on_step,
+            augment=task.augment,
+            checkpoint=Checkpoint(path.with_suffix(".checkpoint"), path.stem),
+            device=training_device(),
+        )
         _write(path, network.state_dict())
     else:
         network.load_state_dict(state)

@@ -35,10 +35,10 @@ class Checkpoint:
         Raises:
             TrainingError: The file is damaged.
         """
-        if not self._path.exists():
-            return None
         try:
-            state: dict[str, Any] = torch.load(self._path, weights_only=True)
+            state: dict[str, Any] = torch.load(self._path, map_location="cpu", weights_only=True)
+        except FileNotFoundError:
+            return None
         except Exception as error:  # torch.load raises errors of many classes
             raise TrainingError(
                 f"a checkpoint must be as this program wrote it, got {self._path} ({type(error).__name__}): remove it"

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ..hardware_profiles.errors import TrainingError
 from .checkpoint import Checkpoint
 from .distillation import Distance, channels_last, check_teacher, soft_target_loss
+from .freezeout import FreezeOut
 from .hooks import Hook, Run
 from .linearisation import Linearisation
 from .optimisers import build_optimiser, set_rate
@@ -85,7 +86,8 @@ def finetune(
         loss: The task's loss.
         seed: Orders the batches; the same seed gives the same result on one machine and thread count.
         teacher: What it learns from beside the targets, by the recipe's `distillation_weight`.
-        hooks: What joins in, in this order, after the linearisation of folded activations.
+        hooks: What joins in, in this order, after what the recipe says itself: the linearisation of folded activations
+            and FreezeOut.
         on_step: Progress.
         augment: Changes the inputs of each batch. Not together with a teacher, whose answers are those to the samples
             as they are.
@@ -103,7 +105,7 @@ def finetune(
     module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     module.train()
     run = Run(module, recipe, recipe.n_steps(len(train)), build_optimiser(module, recipe))
-    joined = (Linearisation(), *hooks)
+    joined = (*_own_hooks(recipe), *hooks)
     objective = _Objective(recipe, loss, teacher, device)
     generator = torch.Generator().manual_seed(seed)
     losses: list[float] = []
@@ -121,7 +123,7 @@ def finetune(
         if on_step is not None:
             on_step(step + 1, run.n_steps)
         if checkpoint is not None and checkpoint.is_due():
-            checkpoint.save(_state(run, generator, losses))
+            checkpoint.save(_state(run, joined, generator, losses))
     for hook in joined:
         hook.end(run)
     module.to("cpu").eval()
@@ -129,6 +131,11 @@ def finetune(
         checkpoint.remove()
     tail = losses[-max(1, len(losses) // 10) :]
     return Trained(time.perf_counter() - started, run.n_steps, sum(tail) / len(tail))
+
+
+def _own_hooks(recipe: TrainingRecipe) -> tuple[Hook, ...]:
+    """What joins in because the recipe says so."""
+    return (Linearisation(),) if recipe.freezeout == "off" else (Linearisation(), FreezeOut())
 
 
 class _Objective:
@@ -222,12 +229,14 @@ def _too_large(step: int, recipe: TrainingRecipe) -> TrainingError:
     )
 
 
-def _state(run: Run, generator: torch.Generator, losses: list[float]) -> dict[str, object]:
+def _state(run: Run, hooks: Sequence[Hook], generator: torch.Generator, losses: list[float]) -> dict[str, object]:
     return {
         "step": run.step + 1,
         "module": run.module.state_dict(),
         "optimiser": run.optimiser.state_dict(),
+        "hooks": [hook.state() for hook in hooks],
         "random": (torch.get_rng_state(), generator.get_state()),
+        "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
         "losses": losses,
     }
 
@@ -241,11 +250,15 @@ def _restore(
         return 0
     # What hooks have done to the structure by then, they do again.
     run.step = state["step"] - 1
+    for hook, kept in zip(hooks, state["hooks"], strict=True):
+        hook.load_state(kept)
     for hook in hooks:
         hook.before_step(run)
     run.module.load_state_dict(state["module"])
     run.optimiser.load_state_dict(state["optimiser"])
     torch.set_rng_state(state["random"][0])
     generator.set_state(state["random"][1])
+    if state["random_cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["random_cuda"])
     losses += state["losses"]
     return int(state["step"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -57,3 +59,10 @@ class Hook:
 
     def end(self, run: Run) -> None:
         """After the last step, before the module goes to evaluation mode."""
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it, as tensors and plain data; what follows from the step alone is not needed."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Takes what `state` gave; between `start` and the `before_step` of the step that the checkpoint ended with."""

@@ -142,3 +142,8 @@ def test_what_fails_its_check_is_not_written(run: Command, tmp_path: Path, monke
     command = ("compress", TINY_TASK, "--hardware", FAST_PROFILE, "--fidelity", "short", "--set", "prune/hidden=16")
     assert "nothing was written, because the result failed its check: " in run(*command).errors
     assert list(tmp_path.iterdir()) == []
+
+
+def test_compress_writes_files_that_the_runtime_can_load(run: Command) -> None:
+    done = run("compress", TINY_TASK, "--set", "prune/*=50%", "--hardware", "cpu-torch", "--to", "model.onnx")
+    assert error_line(done) == "error: a file for runtime 'torch' must end in .pt2, got 'model.onnx': rename it"

@@ -15,7 +15,8 @@ from parefront.evaluators import workbench as module
 from parefront.evaluators.deploy import Parity
 from parefront.hardware_profiles import ExecutedPrecision, ExportError, HardwareProfile
 from parefront.hardware_profiles.errors import DeviceLostError
-from parefront.spaces import Configuration
+from parefront.spaces import Configuration, finish, prepare, reestimate_batch_norm
+from parefront.spaces.linearise import set_linearity
 from parefront.tasks import Task, load_task
 from parefront.training import Split
 
@@ -151,6 +152,27 @@ def test_the_same_seed_gives_the_same_network(bench: Workbench) -> None:
     assert first.samples is not None
     assert second.samples is not None
     assert (first.samples == second.samples).all()
+
+
+def test_calibrated_is_the_accuracy_without_training(bench: Workbench) -> None:
+    configuration = bench.space.canonical({"prune/stem": 8, "fold/hidden": "on"})
+    structure = bench.structure(configuration, "calibrated")
+    found = bench.calibrated(configuration, structure)
+    assert "train" not in found.seconds
+    for name in ("latency_ms", "size_bytes", "macs"):
+        assert found.scores[name] == structure.scores[name]
+    # The same by hand in torch: pruned, what is folded linear, BatchNorm from the calibration samples.
+    by_hand = prepare(bench.network, configuration)
+    set_linearity(by_hand, 1.0)
+    order = torch.randperm(len(bench.data.train), generator=torch.Generator().manual_seed(0))[:256]
+    inputs = bench.data.train.inputs[order]
+    reestimate_batch_norm(by_hand, inputs)
+    validation = bench.data.validation
+    outputs = finish(by_hand, configuration, inputs).module(validation.inputs)
+    accuracy = 100 * float((outputs.argmax(1) == validation.targets).double().mean())
+    assert found.scores["accuracy"].value == pytest.approx(accuracy)
+    assert hits(found.artefact, validation) == pytest.approx(accuracy)
+    assert found.scores["accuracy_drop"].value > 0
 
 
 def test_a_failing_export_names_its_cause(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:

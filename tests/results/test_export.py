@@ -101,3 +101,8 @@ def test_a_file_that_does_not_run_is_not_handed_out(run: Run, tmp_path: Path) ->
         export_member(run, "6", target)  # its content is "model"
     assert not target.exists()
     assert [path.name for path in tmp_path.iterdir()] == ["run"]  # nor is half of it left
+
+
+def test_the_file_must_be_named_as_its_runtime_wants(finished_run: Any, tmp_path: Path) -> None:
+    with pytest.raises(ResultsError, match=r"must end in \.onnx"):
+        export_member(load(finished_run.directory.root), "knee", tmp_path / "model.pt")

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from parefront.results import front_rows, summary_line
-from parefront.results.summary import failed_trials, find_baseline, find_pick, screening_line
+from parefront.results.summary import failed_trials, find_baseline, find_pick, rungs_line, screening_line
 from parefront.search.trial import Fidelity, State, Trial
 
 MakeTrial = Callable[..., Trial]
@@ -137,3 +137,15 @@ def test_of_few_candidates_no_error_is_told(make_trial: MakeTrial) -> None:
     few = [make_trial(n, 1.0, 1.0, choices=INT8, fidelity=Fidelity.SHORT) for n in range(1, 4)]
     line = screening_line([predicted(trial, 9.0) for trial in few])
     assert line == "Screening predictor: still learning, 3 of 10 candidates"
+
+
+def test_how_the_rungs_agreed_is_one_line(make_trial: MakeTrial) -> None:
+    widths = [{"prune/conv1": width} for width in (48, 32, 16)]
+    trials = [make_trial(n, 1.0 + n, choices=each, fidelity=Fidelity.SHORT) for n, each in enumerate(widths)]
+    assert rungs_line(trials) == ""
+    trials.append(make_trial(3, 0.5, choices=widths[0], parent=0))
+    assert rungs_line(trials) == (
+        "Rank correlation of accuracy: short with full too few to tell over 1 promoted candidate"
+    )
+    trials += [make_trial(4 + n, 1.0 + n, choices=each, parent=1 + n) for n, each in enumerate(widths[1:])]
+    assert rungs_line(trials) == "Rank correlation of accuracy: short with full 1.00 over 3 promoted candidates"

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +11,7 @@ from parefront.search.front import (
     front,
     front_hypervolume,
     objectives,
+    ranked,
     reported_fidelity,
 )
 from parefront.search.trial import Fidelity, State, Trial
@@ -137,3 +139,62 @@ def test_the_best_is_the_fastest_that_loses_little_enough() -> None:
     assert best is not None
     assert best.number == 2
     assert best_within(trials, Fidelity.SHORT, 0.1) is None
+
+
+def timed(number: int, drop: float, latency_ms: float, half_width: float = 0.0, size_bytes: float = 800.0) -> Trial:
+    """With the interval `latency_ms` times or over `1 + half_width`."""
+    made = trial(number, drop, latency_ms, size_bytes)
+    low, high = latency_ms / (1 + half_width), latency_ms * (1 + half_width)
+    latency = Score("latency_ms", latency_ms, "ms", False, low, high)
+    return replace(made, scores={**made.scores, "latency_ms": latency})
+
+
+@pytest.mark.parametrize(
+    ("faster_ms", "half_width", "expected"),
+    [
+        (9.9, 0.0, [1]),  # 1 % faster is a tie: no reason to lose accuracy for
+        (9.8, 0.0, [1, 2]),
+        (9.8, 0.01, [1, 2]),  # the combined half-width, 1.41 %, stays below the difference of 2 %
+        (9.8, 0.015, [1]),  # 2.1 %
+        (9.8, math.inf, [1]),  # nothing is known
+    ],
+)
+def test_a_latency_that_is_not_really_lower_buys_no_place(
+    faster_ms: float, half_width: float, expected: list[int]
+) -> None:
+    accurate = timed(1, 0.5, 10.0, min(half_width, 0.0149))
+    assert numbers(front([BASELINE, accurate, timed(2, 0.6, faster_ms, half_width)], Fidelity.SHORT)) == expected
+
+
+def test_of_what_is_equal_but_for_a_tie_the_faster_one_stays() -> None:
+    assert numbers(front([timed(1, 0.5, 10.0), timed(2, 0.5, 9.95)], Fidelity.SHORT)) == [2]
+
+
+def test_a_chain_of_ties_puts_off_nothing_that_is_really_faster() -> None:
+    # #2 is a tie with #1 and #3 with #2, but #3 is 2 % faster than #1.
+    trials = [timed(1, 0.1, 10.0), timed(2, 0.2, 9.9), timed(3, 0.3, 9.8)]
+    assert numbers(front(trials, Fidelity.SHORT)) == [1, 3]
+
+
+def test_a_wide_interval_puts_nothing_off_that_was_measured_well() -> None:
+    trials = [timed(1, 0.1, 10.0, 0.3), timed(2, 0.2, 9.0)]
+    assert numbers(front(trials, Fidelity.SHORT)) == [1, 2]
+
+
+def test_the_best_is_a_member_of_the_front() -> None:
+    best = best_within([timed(1, 0.5, 10.0), timed(2, 0.9, 9.95)], Fidelity.SHORT, 1.0)
+    assert best is not None
+    assert best.number == 1
+
+
+def test_ranks_by_hand() -> None:
+    trials = [
+        trial(1, 1.0, 8.0, 800.0),
+        trial(2, 0.5, 16.0, 900.0),
+        trial(3, 1.5, 9.0, 850.0),  # behind 1
+        trial(4, 1.6, 10.0, 860.0),  # behind 3
+        trial(5, 0.6, 17.0, 800.0),
+        trial(6, 0.7, 17.5, 850.0),  # behind 5
+    ]
+    assert [sorted(numbers(layer)) for layer in ranked(trials)] == [[1, 2, 5], [3, 6], [4]]
+    assert ranked([]) == []

@@ -7,7 +7,7 @@ import pytest
 from parefront.hardware_profiles import SearchError
 from parefront.search.optuna_proposer import SAMPLERS, OptunaProposer
 from parefront.search.proposer import Proposal
-from parefront.search.trial import State, Trial
+from parefront.search.trial import Fidelity, State, Trial
 from parefront.spaces import Configuration, SearchSpace
 
 Evaluated = Callable[[SearchSpace, Proposal, int], Trial]
@@ -71,6 +71,18 @@ def test_failed_trials_are_taken(tiny_space: SearchSpace, evaluated: Evaluated, 
         (proposal,) = proposer.ask(1)
         whole = evaluated(tiny_space, proposal, number)
         proposer.tell(dataclasses.replace(whole, state=State.FAILED, scores={}) if number % 3 else whole)
+
+
+def test_a_sampler_learns_nothing_from_untrained_accuracies(small_space: SearchSpace, evaluated: Evaluated) -> None:
+    first, second = (OptunaProposer(small_space, "tpe", 0) for _ in range(2))
+    for number in range(4):
+        (proposal,) = first.ask(1)
+        trial = evaluated(small_space, proposal, number)
+        untrained = dataclasses.replace(trial, fidelity=Fidelity.CALIBRATED, scores={**trial.scores})
+        first.tell(untrained)
+        first.tell(dataclasses.replace(trial, parent=number))
+        second.tell(trial)
+    assert first.ask(3) == second.ask(3)
 
 
 def test_random_is_uniform_and_nsga2_is_not(small_space: SearchSpace, evaluated: Evaluated) -> None:

@@ -14,6 +14,7 @@ from parefront.search.executor import Failure, Job, Stage, run_job
 from parefront.search.patient_executor import WAITS_S, PatientExecutor
 from parefront.search.proposer import Proposal
 from parefront.search.record import Record
+from parefront.search.rungs import Rungs
 from parefront.spaces import Configuration, SearchSpace
 
 LOST = "device 'board:1' must be reachable, but Connection refused"
@@ -155,7 +156,7 @@ def search(
         executor = PatientExecutor(device, lambda seconds: None)
         proposer = ListProposer(list(CANDIDATES))
         try:
-            Engine(executor, proposer, Record(directory, small_space), lambda status: None).run(3, n_final)
+            Engine(executor, proposer, Record(directory, small_space), lambda status: None).run(Rungs(3, None, n_final))
         finally:
             trials = read_trials(directory.journal)
         return trials

@@ -116,6 +116,28 @@ def test_the_manifest_says_what_was_searched(finished: RunDirectory, fast_profil
     assert overhead_fraction({}) == 0
 
 
+def test_the_rungs_of_a_run_are_filled_and_compared(
+    search: Callable[..., list[Trial]], tmp_path: Path, tiny_task: Task
+) -> None:
+    directory = RunDirectory(tmp_path / "rungs")
+    trials = search(directory, n_trials=6, n_short=3, n_final=1)
+    by_fidelity = {
+        fidelity: [t for t in trials[2:] if t.fidelity is fidelity and t.state is State.COMPLETE]
+        for fidelity in Fidelity
+    }
+    assert sum(t.fidelity is Fidelity.CALIBRATED for t in trials) == 6
+    assert all("train" not in t.seconds for t in by_fidelity[Fidelity.CALIBRATED])
+    assert len(by_fidelity[Fidelity.SHORT]) == 3
+    assert all(t.seconds["train"] > 0 and "measure" not in t.seconds for t in by_fidelity[Fidelity.SHORT])
+    assert [trials[t.parent or 0].fidelity for t in by_fidelity[Fidelity.FULL]] == [Fidelity.SHORT]
+    manifest = directory.read_manifest()
+    assert manifest is not None
+    compared = [(each["lower"], each["higher"], each["n_candidates"]) for each in manifest["rungs"]]
+    assert compared == [("calibrated", "short", 3), ("calibrated", "full", 1), ("short", "full", 1)]
+    with pytest.raises(SearchError, match="first fidelity of candidates .* was calibrated, now short"):
+        search(directory, n_trials=6, n_final=1)
+
+
 # --- refusals
 
 

@@ -1,0 +1,49 @@
+"""One self-contained HTML file that says how few activations a network needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from string import Template
+
+import plotly.offline
+
+from ..evaluators.nonlinearity import Nonlinearity
+from .markup import as_html, definitions, element, table
+from .nonlinearity_figure import draw_nonlinearity, nonlinearity_data
+from .nonlinearity_summary import HEADINGS, budget_line, confidence, headline, rows, survivors
+from .report import embed, read_resource
+
+
+def write_nonlinearity_report(result: Nonlinearity, page: Path) -> Path:
+    """Writes the page; it needs no network and no other file.
+
+    Args:
+        result: The sweep.
+        page: The HTML file; its directory is made where it is missing.
+
+    Returns:
+        The path.
+    """
+    page.parent.mkdir(parents=True, exist_ok=True)
+    partial = page.with_name(f".{page.name}.partial")
+    partial.write_text(_render(result), encoding="utf-8")
+    partial.replace(page)  # a reader never sees half a page
+    return page
+
+
+def _render(result: Nonlinearity) -> str:
+    facts = {"Confidence": confidence(result), "Training": f"{result.settings.training} recipe, twice"}
+    if budget_line(result):
+        facts["Budget"] = budget_line(result)
+    left_alone = [(each.name, each.reason) for each in result.foldable.left_alone]
+    return Template(read_resource("nonlinearity.html")).substitute(
+        css=read_resource("report.css"),
+        plotly_js=plotly.offline.get_plotlyjs(),
+        task=as_html(result.task),
+        headline=as_html(headline(result)),
+        facts=definitions(facts),
+        figure=embed(draw_nonlinearity(nonlinearity_data(result)), "nonlinearity-figure"),
+        table=table(HEADINGS, rows(result), "numbers"),
+        survivors=table(("activation", "stayed in"), survivors(result), "numbers"),
+        left_alone=table(("activation", "reason"), left_alone) if left_alone else element("p", "Every one could go."),
+    )

@@ -1,0 +1,60 @@
+"""How many candidates get how much training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..hardware_profiles.errors import SearchError, unknown_name
+from .trial import Fidelity
+
+ROUND = 8
+"""Candidates judged without training between two rounds of promotion to the short fine-tune."""
+AIMED, RANKED = "aimed", "rank"
+RULES = (AIMED, RANKED)
+
+
+@dataclass(frozen=True, slots=True)
+class Rungs:
+    """The sizes of the rungs `calibrated`, `short` and `full`.
+
+    Attributes:
+        n_candidates: On the lowest rung, failed and closed ones counted.
+        n_short: Of them, those that get the short fine-tune; None where all do, and nothing is judged untrained.
+        n_full: Of these, those that get the full one.
+        rule: Who gets the full one: `aimed` at the drops that people ask for, within the first rank, or by `rank` and
+            hypervolume contribution as between the lower rungs.
+    """
+
+    n_candidates: int
+    n_short: int | None = None
+    n_full: int = 0
+    rule: str = AIMED
+
+    def __post_init__(self) -> None:
+        for name in ("n_candidates", "n_short", "n_full"):
+            if (getattr(self, name) or 0) < 0:
+                raise SearchError(f"{name} must be 0 or more, got {getattr(self, name)}")
+        if self.n_short is not None and self.n_short > self.n_candidates:
+            raise SearchError(
+                f"n_short must be at most the {self.n_candidates} candidates, got {self.n_short}: leave it out to give "
+                "every candidate the short fine-tune"
+            )
+        if self.rule not in RULES:
+            raise SearchError(unknown_name("promotion rule", self.rule, RULES))
+
+    @property
+    def lowest(self) -> Fidelity:
+        """What a candidate's first accuracy is measured at."""
+        return Fidelity.SHORT if self.n_short is None else Fidelity.CALIBRATED
+
+    def round_at(self, n_ended: int) -> tuple[int, int]:
+        """Promotions to the short rung before this round, and with it, once so many candidates have ended."""
+        if self.n_short is None:
+            return 0, 0
+        end = self.n_candidates if n_ended >= self.n_candidates else n_ended // ROUND * ROUND
+        start = max(0, (end - 1) // ROUND * ROUND)
+        return self._n_due(start), self._n_due(end)
+
+    def _n_due(self, n_ended: int) -> int:
+        assert self.n_short is not None, "only where there is a rung below"
+        return self.n_short if n_ended >= self.n_candidates else self.n_short * n_ended // self.n_candidates
