@@ -107,7 +107,7 @@ def main() -> None:
     """Measures, prints, and as the last line the JSON object."""
     description = (__doc__ or "").replace("SECTIONS", describe_sections())
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="one seed, a quarter of the samples, fewer levels")
+    parser.add_argument("--quick", action="store_true", help="one seed, a quarter of the full recipe, fewer levels")
     parser.add_argument("--only", nargs="+", choices=tuple(SECTIONS), metavar="SECTION", help="these sections only")
     parser.add_argument("--journal", type=Path, help="the file of measurements (default: beside the results)")
     parser.add_argument("--out", type=Path, help="write the JSON object here")

@@ -40,7 +40,7 @@ class Effort:
     Attributes:
         tasks: Names.
         seeds: Of the fine-tunes; the baseline is the same in all of them.
-        share: Of the samples of the task's recipes.
+        share: Of the samples of the task's full recipe. The short one stays: it has too few steps to lose any.
         levels: Names in `LEVELS`.
         n_configurations: Random ones, where a section draws them.
     """
@@ -115,8 +115,10 @@ class Bench:
         return self._teacher
 
     def recipe(self, rung: str, **changes: Any) -> TrainingRecipe:
-        """The task's `short` or `full` recipe with so many of its samples, changed."""
-        recipe = self.task.short_recipe if rung == "short" else self.task.full_recipe
+        """The task's `short` recipe, or its `full` one with so many of its samples, changed."""
+        if rung == "short":
+            return dataclasses.replace(self.task.short_recipe, **changes)
+        recipe = self.task.full_recipe
         return dataclasses.replace(recipe, **{"n_samples": round(recipe.n_samples * self._share), **changes})
 
     def at_level(self, level: str) -> Configuration:

@@ -68,7 +68,7 @@ def _sweep(bench: Bench, effort: Effort, journal: Journal, layers: int) -> Figur
 def _task(base: Task, layers: int, share: float) -> Task:
     recipes = {
         name: dataclasses.replace(recipe, n_samples=round(share * recipe.n_samples))
-        for name in ("baseline_recipe", "short_recipe", "full_recipe")
+        for name in ("baseline_recipe", "full_recipe")
         if (recipe := getattr(base, name)) is not None
     }
     return dataclasses.replace(

@@ -98,7 +98,7 @@ def compare(width: int, rounds: int) -> dict[str, float]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--widths", type=int, nargs="+", default=[48, 16])
+    parser.add_argument("--widths", type=int, nargs="+", default=[48, 16, 8])
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     rows = [compare(width, arguments.rounds) for width in arguments.widths]

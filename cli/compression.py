@@ -103,7 +103,9 @@ def check_suffix(profile: HardwareProfile, to: Path) -> None:
     """
     suffix = runtime_facts(profile.runtime.name).suffix
     if to.suffix != suffix:
-        raise ExportError(f"a file for runtime {profile.runtime.name!r} must end in {suffix}, got {str(to)!r}: rename it")
+        raise ExportError(
+            f"a file for runtime {profile.runtime.name!r} must end in {suffix}, got {str(to)!r}: rename it"
+        )
 
 
 def _read_start(path: Path | None) -> dict[str, Choice]:

@@ -4,7 +4,7 @@ Source: Ben Dror et al. 2022, "Layer Folding"; METHODS section 6. Our definition
 
 - of one seed: the fewest activations among its folded networks, and the unfolded one, whose accuracy on the validation
   split is at most `tolerance_pt` below the unfolded network's;
-- of several: the median, the lower of the middle two;
+- of several: the median, the higher of the middle two, so that it is not flattered;
 - its interval: the 2.5 and 97.5 % quantiles over bootstrap draws; each draws the seeds with replacement, and every
   drop from a normal distribution around the measured one, with its paired standard error.
 """
@@ -83,14 +83,14 @@ def effective_degree(
     for _ in range(n_draws):
         chosen = [curves[i] for i in generator.integers(len(curves), size=len(curves))]
         drawn.append(
-            _lower_median(
+            _upper_median(
                 [each.degree(generator.normal(each.drops, each.errors), n_all, tolerance_pt) for each in chosen]
             )
         )
     drawn.sort()
     tail = (1 - CONFIDENCE) / 2
     low, high = drawn[math.floor(tail * (n_draws - 1))], drawn[math.ceil((1 - tail) * (n_draws - 1))]
-    return EffectiveDegree(_lower_median(list(degrees.values())), low, high, tolerance_pt, degrees)
+    return EffectiveDegree(_upper_median(list(degrees.values())), low, high, tolerance_pt, degrees)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,5 +114,5 @@ class _Curve:
         return min(n_all, int(kept.min())) if len(kept) else n_all
 
 
-def _lower_median(degrees: Sequence[int]) -> int:
-    return sorted(degrees)[(len(degrees) - 1) // 2]
+def _upper_median(degrees: Sequence[int]) -> int:
+    return sorted(degrees)[len(degrees) // 2]

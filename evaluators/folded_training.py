@@ -30,8 +30,8 @@ from .evaluator import Score
 from .folded_point import FoldedPoint, SweepSettings, Unfolded
 from .macs import count_macs
 
-OnTraining = Callable[[str, int], None]
-"""Called with (what is trained, steps of it done)."""
+OnTraining = Callable[[str, int, int], None]
+"""Called with (what is trained, steps of this training done, steps of it in all)."""
 N_STATISTICS = 512
 """Training samples that BatchNorm is re-estimated on before the accuracy of a linearised network is read."""
 N_TRAININGS = 2
@@ -175,7 +175,7 @@ class FoldedTraining:
             seed=seed,
             teacher=None if is_from_scratch else self._taught(recipe),
             hooks=hooks,
-            on_step=lambda step, total: self._on_training(what, step),
+            on_step=lambda step, total: self._on_training(what, step, total),
             augment=self._task.augment if is_from_scratch else None,
         )
 

@@ -37,16 +37,13 @@ class Nonlinearity:
     budget_strength: float | None = None
 
     def at_degree(self) -> list[FoldedPoint]:
-        """Of each seed the folded network with the degree's activations: the most accurate where there are several."""
+        """Of each seed the most accurate folded network that has no more activations than the degree."""
         found = []
-        for seed, n_activations in self.degree.by_seed.items():
+        for seed in self.degree.by_seed:
             fitting = [
                 point
                 for point in self.points
-                if point.seed == seed
-                and point.scores
-                and point.n_activations == n_activations
-                and point.scores["accuracy_drop"].value <= self.degree.tolerance_pt
+                if point.seed == seed and point.scores and point.n_activations <= self.degree.n_activations
             ]
             found += [max(fitting, key=lambda point: point.scores["accuracy"].value)] if fitting else []
         return found

@@ -108,14 +108,14 @@ class NonlinearitySweep:
         if point is not None:
             self._steps_in_all -= self._training.n_steps_point
             return point
-        started = time.perf_counter()
+        started, steps_after = time.perf_counter(), self._steps_before + self._training.n_steps_point
         try:
             point = self._training.point(strength, seed, unfolded)
         except TrainingError as error:
             point = FoldedPoint(strength, seed, reason=str(error))
         point = replace(point, seconds=time.perf_counter() - started)
         self._directory.write_point(point)
-        self._steps_before += self._training.n_steps_point
+        self._steps_before = steps_after  # also where a training failed on the way
         return point
 
     def _unfolded(self, seed: int) -> Unfolded:
@@ -124,7 +124,6 @@ class NonlinearitySweep:
         if unfolded is None:
             unfolded = self._training.unfolded(seed)
             self._directory.write_unfolded(unfolded)
-            self._steps_before += self._training.n_steps_unfolded
         return unfolded
 
     def _plan(self, n_points: int) -> None:
@@ -132,8 +131,10 @@ class NonlinearitySweep:
         n_new = sum(self._directory.read_unfolded(seed) is None for seed in range(self._settings.n_seeds))
         self._steps_in_all = n_points * self._training.n_steps_point + n_new * self._training.n_steps_unfolded
 
-    def _on_training(self, what: str, step: int) -> None:
+    def _on_training(self, what: str, step: int, total: int) -> None:
         self._progress(what, self._steps_before + step, self._steps_in_all)
+        if step == total:
+            self._steps_before += total
 
     def _key(self) -> str:
         """SHA-256 over the network, the data and how it is trained."""

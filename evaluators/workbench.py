@@ -36,7 +36,7 @@ from ..tasks import Task, digest, trained_network
 from ..training import Batch, QuantizationAware, Split, TrainingRecipe
 from .accuracy import accuracy_score, drop_score, runtime_outputs, sample_scores
 from .artefacts import Artefacts
-from .candidate_training import CandidateTraining
+from .candidate_training import CandidateTraining, Start
 from .deploy import check_parity, misexecuted_layers
 from .evaluation import Evaluation
 from .evaluator import Score
@@ -207,9 +207,25 @@ class Workbench:
             structure: What `structure` gave.
             ended: Configurations that had a short fine-tune, of trials in the record, in that order: parents.
         """
+        if not self._has_inheritance:
+            watch = Stopwatch()
+            return self._with_accuracy(self._train(configuration, self.task.short_recipe, watch), structure, watch)
+        return self._inherited(configuration, structure, ended)
+
+    def _inherited(
+        self, configuration: Configuration, structure: Evaluation, ended: Sequence[Configuration]
+    ) -> Evaluation:
         watch = Stopwatch()
-        finished = self._train(configuration, self.task.short_recipe, watch, ended)
-        return self._with_accuracy(finished, structure, watch)
+        with watch("prepare"), one_thread():
+            start = self._training.start(configuration, ended)
+        finished = self._trained(start, self.task.short_recipe, watch)
+        with watch("prepare"):
+            self._training.keep(start, ended)
+        evaluation = self._with_accuracy(finished, structure, watch)
+        if start.parent is None:
+            return evaluation
+        inherited = {"from": start.parent.key, "share": round(start.share, 3)}
+        return replace(evaluation, details={**evaluation.details, "inherited": inherited})
 
     def calibrated(self, configuration: Configuration, structure: Evaluation) -> Evaluation:
         """Accuracy without training: BatchNorm re-estimated, ranges calibrated; the rest from `structure`."""
@@ -308,23 +324,17 @@ class Workbench:
             details=device_details(finished.plan, missing, measured),
         )
 
-    def _train(
-        self,
-        configuration: Configuration,
-        recipe: TrainingRecipe,
-        watch: Stopwatch,
-        ended: Sequence[Configuration] | None = None,
-    ) -> Finished:
-        """Trains a candidate; with `ended`, it may start from another one's weights, and others from its own."""
-        is_relative = self._has_inheritance and ended is not None
+    def _train(self, configuration: Configuration, recipe: TrainingRecipe, watch: Stopwatch) -> Finished:
+        """Trains a candidate from what it has of the uncompressed network."""
         with watch("prepare"), one_thread():
-            start = self._training.start(configuration, ended or () if is_relative else ())
+            start = self._training.start(configuration)
+        return self._trained(start, recipe, watch)
+
+    def _trained(self, start: Start, recipe: TrainingRecipe, watch: Stopwatch) -> Finished:
         with watch("train"):
             rounding = self._training.train(start, self.data.train, recipe, self._on_step("fine-tuning"))
         with watch("prepare"), one_thread():
-            if is_relative:
-                self._training.keep(start, ended or ())
-            return self._finish(start.module, configuration, rounding)
+            return self._finish(start.module, start.configuration, rounding)
 
     def _exported_session(self, finished: Finished, path: Path, watch: Stopwatch) -> Session:
         with watch("export"), one_thread():

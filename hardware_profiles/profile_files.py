@@ -116,7 +116,8 @@ def _one_line(error: ValidationError, source: str) -> str:
     """Words the first violated rule; the others show up once it is mended."""
     first, n_more = error.errors()[0], error.error_count() - 1
     field = ".".join(str(part) for part in first["loc"]) or "profile"
-    rule = "there is no such field" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
+    is_unknown = first["type"] == "extra_forbidden"
+    rule = "there is no such field" if is_unknown else first["msg"].removeprefix("Value error, ")
     # A rule about several fields names the value itself; its input is the whole file.
     got = "" if first["type"] == "missing" or isinstance(first["input"], dict) else f", got {first['input']!r}"
     more = f" ({n_more} more after it)" if n_more else ""

@@ -1,8 +1,10 @@
-"""How accuracy falls as activations go: folded networks against the same architectures from scratch."""
+"""How accuracy falls as activations and layers go: folded networks against the same architectures from scratch."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import plotly.graph_objects as go
 
@@ -17,18 +19,18 @@ _GREY = "#8a9199"
 
 @dataclass(frozen=True, slots=True)
 class DepthSeries:
-    """Networks of one kind, by the activations that they have left.
+    """Networks of one kind.
 
     Attributes:
         name: For the legend.
-        n_activations: Of each network.
+        positions: Of each network, on the axis.
         accuracies: In percent, on validation.
         errors: Half the width of each 95 % interval, in percentage points.
         notes: What pointing at each tells.
     """
 
     name: str
-    n_activations: tuple[int, ...]
+    positions: tuple[int, ...]
     accuracies: tuple[float, ...]
     errors: tuple[float, ...]
     notes: tuple[tuple[str, ...], ...]
@@ -39,46 +41,44 @@ class NonlinearityData:
     """What the figure shows.
 
     Attributes:
+        axis: What the networks stand over: `activations left` or `depth (layers)`.
         series: The unfolded networks, the folded ones, and those from scratch where there are any.
-        degree: The effective degree.
-        low: Lower end of its interval.
-        high: Upper end.
-        floor: Accuracy in percent that the degree must keep: the mean of the unfolded networks less the tolerance.
+        floor: Accuracy in percent that is to be kept: the mean of the unfolded networks less the tolerance.
+        degree: The effective degree between the ends of its interval: (low, degree, high); None over depth.
     """
 
+    axis: str
     series: tuple[DepthSeries, ...]
-    degree: int
-    low: int
-    high: int
     floor: float
+    degree: tuple[int, int, int] | None = None
 
 
-def nonlinearity_data(result: Nonlinearity) -> NonlinearityData:
-    """Lays out a sweep; points whose training failed are left out, the table has them."""
-    points = sorted((point for point in result.points if point.scores), key=lambda point: point.n_activations)
-    n_all = result.foldable.n_all
-    series = [
-        _series("unfolded", [(n_all, each.accuracy, (f"seed {each.seed}",)) for each in result.unfolded]),
-        _series("folded and fine-tuned", [(p.n_activations, p.scores["accuracy"], _notes(p)) for p in points]),
-    ]
-    fresh = [p for p in points if "scratch_accuracy" in p.scores]
-    if fresh:
-        named = [(p.n_activations, p.scores["scratch_accuracy"], _notes(p)) for p in fresh]
-        series.append(_series("same architecture from scratch", named))
+def activations_data(result: Nonlinearity) -> NonlinearityData:
+    """A sweep over the activations left; points whose training failed are left out, the table has them."""
     degree = result.degree
-    full = sum(each.accuracy.value for each in result.unfolded) / max(1, len(result.unfolded))
-    return NonlinearityData(tuple(series), degree.n_activations, degree.low, degree.high, full - degree.tolerance_pt)
+    series = _all_series(result, result.foldable.n_all, lambda point: point.n_activations)
+    ends = (degree.low, degree.n_activations, degree.high)
+    return NonlinearityData("activations left", series, _floor(result), ends)
+
+
+def depth_data(result: Nonlinearity) -> NonlinearityData:
+    """A sweep over the depth of its networks; points whose training failed are left out, the table has them."""
+    series = _all_series(result, result.depth, lambda point: point.depth)
+    return NonlinearityData("depth (layers)", series, _floor(result))
 
 
 def draw_nonlinearity(data: NonlinearityData) -> go.Figure:
-    """Accuracy over activations left: the degree as a line in its interval, the accuracy to keep as another."""
-    figure = new_figure(440)
+    """Accuracy over the axis: the degree as a line in its interval, the accuracy to keep as another."""
+    figure = new_figure(400)
+    positions = [position for series in data.series for position in series.positions]
+    span = max(positions, default=1) - min(positions, default=0)
     colours = {"unfolded": VERMILLION, "folded and fine-tuned": BLUE}
-    for series in data.series:
+    for i, series in enumerate(data.series):
         colour = colours.get(series.name, _GREY)
         figure.add_trace(
             go.Scatter(
-                x=series.n_activations,
+                # Beside each other, or one kind would hide the others.
+                x=[position + (i - 1) * 0.01 * span for position in series.positions],
                 y=series.accuracies,
                 mode="markers",
                 name=plain(series.name),
@@ -88,32 +88,42 @@ def draw_nonlinearity(data: NonlinearityData) -> go.Figure:
                 hoverinfo="text",
             )
         )
-    figure.add_vrect(x0=data.low - 0.15, x1=data.high + 0.15, fillcolor=BLUE_GLASS, opacity=0.35, line_width=0)
-    figure.add_vline(x=data.degree, line={"color": BLUE, "width": 1, "dash": "dot"})
+    if data.degree is not None:
+        low, degree, high = data.degree
+        margin = 0.03 * span
+        figure.add_vrect(x0=low - margin, x1=high + margin, fillcolor=BLUE_GLASS, opacity=0.35, line_width=0)
+        figure.add_vline(x=degree, line={"color": BLUE, "width": 1, "dash": "dot"})
     figure.add_hline(y=data.floor, line={"color": FAINT, "width": 1, "dash": "dash"})
     figure.update_layout(
         showlegend=True,
-        xaxis={"title": {"text": "activations left"}, "dtick": _tick(data)},
+        xaxis={"title": {"text": data.axis}, "dtick": max(1, span // 10)},
         yaxis={"title": {"text": "accuracy on validation (%)"}},
     )
     return figure
 
 
-def _tick(data: NonlinearityData) -> int:
-    """Whole numbers, some ten of them."""
-    counts = [n for series in data.series for n in series.n_activations]
-    return max(1, (max(counts, default=1) - min(counts, default=0)) // 10)
+def _all_series(result: Nonlinearity, unfolded: int, position: Callable[[FoldedPoint], int]) -> tuple[DepthSeries, ...]:
+    points = sorted((point for point in result.points if point.scores), key=position)
+    before = [(unfolded, each.accuracy, (f"seed {each.seed}",)) for each in result.unfolded]
+    after = [(position(p), p.scores["accuracy"], _notes(p)) for p in points]
+    fresh = [(position(p), p.scores["scratch_accuracy"], _notes(p)) for p in points if "scratch_accuracy" in p.scores]
+    series = [_series("unfolded", before), _series("folded and fine-tuned", after)]
+    return (*series, _series("same architecture from scratch", fresh)) if fresh else tuple(series)
 
 
-def _series(name: str, networks: list[tuple[int, Score, tuple[str, ...]]]) -> DepthSeries:
+def _floor(result: Nonlinearity) -> float:
+    return fmean(each.accuracy.value for each in result.unfolded) - result.degree.tolerance_pt
+
+
+def _series(name: str, networks: Sequence[tuple[int, Score, tuple[str, ...]]]) -> DepthSeries:
     return DepthSeries(
         name,
         tuple(n for n, _, _ in networks),
         tuple(score.value for _, score, _ in networks),
         tuple(0.0 if score.high is None else score.high - score.value for _, score, _ in networks),
-        tuple((name, f"{word_score(score, 1)} %", f"{n} activations", *notes) for n, score, notes in networks),
+        tuple((name, f"{word_score(score, 1)} %", *notes) for _, score, notes in networks),
     )
 
 
 def _notes(point: FoldedPoint) -> tuple[str, ...]:
-    return f"{point.depth} layers deep", f"λ {point.strength:g}, seed {point.seed}"
+    return f"{point.n_activations} activations, {point.depth} layers deep", f"λ {point.strength:g}, seed {point.seed}"

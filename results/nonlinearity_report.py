@@ -9,7 +9,7 @@ import plotly.offline
 
 from ..evaluators.nonlinearity import Nonlinearity
 from .markup import as_html, definitions, element, table
-from .nonlinearity_figure import draw_nonlinearity, nonlinearity_data
+from .nonlinearity_figure import activations_data, depth_data, draw_nonlinearity
 from .nonlinearity_summary import HEADINGS, budget_line, confidence, headline, rows, survivors
 from .report import embed, read_resource
 
@@ -42,7 +42,8 @@ def _render(result: Nonlinearity) -> str:
         task=as_html(result.task),
         headline=as_html(headline(result)),
         facts=definitions(facts),
-        figure=embed(draw_nonlinearity(nonlinearity_data(result)), "nonlinearity-figure"),
+        activations_figure=embed(draw_nonlinearity(activations_data(result)), "activations-figure"),
+        depth_figure=embed(draw_nonlinearity(depth_data(result)), "depth-figure"),
         table=table(HEADINGS, rows(result), "numbers"),
         survivors=table(("activation", "stayed in"), survivors(result), "numbers"),
         left_alone=table(("activation", "reason"), left_alone) if left_alone else element("p", "Every one could go."),

@@ -8,7 +8,6 @@ from statistics import fmean
 from ..evaluators.evaluator import Score
 from ..evaluators.folded_point import FoldedPoint
 from ..evaluators.nonlinearity import Nonlinearity
-from .wording import word_score
 
 HEADINGS = ("λ", "seed", "activations", "depth", "before %", "after %", "drop pt", "test %", "test drop", "scratch %")
 """Before and after the second fine-tune."""
@@ -19,7 +18,7 @@ def headline(result: Nonlinearity) -> str:
     degree, n_all = result.degree, result.foldable.n_all
     start = f"effective degree of non-linearity {degree.n_activations} of {n_all} activations"
     found = result.at_degree()
-    if not found:
+    if not found or all(each == n_all for each in degree.by_seed.values()):
         return f"{start}: no folded network stays within {degree.tolerance_pt:g} pt of {_mean_unfolded(result)}"
     accuracy = fmean(point.scores["accuracy"].value for point in found)
     return f"{start}: {accuracy:.1f} % against {_mean_unfolded(result)}"
@@ -79,12 +78,17 @@ def _row(point: FoldedPoint) -> tuple[str, ...]:
         str(point.n_activations),
         str(point.depth),
         f"{scores['linear_accuracy'].value:.1f}",
-        word_score(scores["accuracy"], 1),
+        _with_half_width(scores["accuracy"]),
         f"{scores['accuracy_drop'].value:.2f}",
         f"{scores['test_accuracy'].value:.1f}",
         f"{scores['test_drop'].value:.2f}",
         _maybe(scores.get("scratch_accuracy")),
     )
+
+
+def _with_half_width(score: Score) -> str:
+    half = 0.0 if score.high is None else score.high - score.value
+    return f"{score.value:.1f} ± {half:.1f}"
 
 
 def _maybe(score: Score | None) -> str:

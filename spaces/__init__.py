@@ -5,6 +5,7 @@ from .configuration import Configuration
 from .linearise import set_linearity
 from .network import Layer, Network, trace
 from .options import DEFAULT_OPTIONS, CompressionOptions, observe
+from .quantized_weight import QuantizedWeight
 from .simulate import simulate
 from .site import Choice, LeftAlone, Site
 from .space import SearchSpace, find_space
@@ -18,6 +19,7 @@ __all__ = [
     "Layer",
     "LeftAlone",
     "Network",
+    "QuantizedWeight",
     "SearchSpace",
     "Site",
     "find_space",

@@ -4,9 +4,22 @@ from .checkpoint import Checkpoint
 from .device import training_device
 from .distillation import Distance, ensemble_logits, predict, soft_target_loss
 from .finetune import Augment, Loss, OnStep, Teacher, Trained, finetune
+from .hints import FeatureHints
 from .hooks import Hook, Run
+from .masks import (
+    KeepMasked,
+    Masks,
+    apply_masks,
+    masks_by_density,
+    masks_by_threshold,
+    overall_density,
+    prune_iteratively,
+)
 from .quantization_aware import QuantizationAware
 from .recipe import TrainingRecipe
+from .reconstruction import Reconstructed, reconstruct
+from .rounding import round_layers, set_weights
+from .second_order import layer_hessians, prune_layers
 from .segments import OnlySegment, changed_layers
 from .snapshots import Snapshots, ensemble_outputs, snapshot_networks
 from .split import Batch, Split
@@ -16,22 +29,36 @@ __all__ = [
     "Batch",
     "Checkpoint",
     "Distance",
+    "FeatureHints",
     "Hook",
+    "KeepMasked",
     "Loss",
+    "Masks",
     "OnStep",
     "OnlySegment",
     "QuantizationAware",
+    "Reconstructed",
     "Run",
     "Snapshots",
     "Split",
     "Teacher",
     "Trained",
     "TrainingRecipe",
+    "apply_masks",
     "changed_layers",
     "ensemble_logits",
     "ensemble_outputs",
     "finetune",
+    "layer_hessians",
+    "masks_by_density",
+    "masks_by_threshold",
+    "overall_density",
     "predict",
+    "prune_iteratively",
+    "prune_layers",
+    "reconstruct",
+    "round_layers",
+    "set_weights",
     "snapshot_networks",
     "soft_target_loss",
     "training_device",

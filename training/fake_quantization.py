@@ -85,13 +85,15 @@ class WeightRounding(nn.Module):
 class ValueRounding(nn.Module):
     """Rounds the values of one tensor: affine, unsigned, one step; the first batch in training sets the range.
 
-    The range begins at the first batch's ends, clipped for the least squared error where it is learned. Learned, the
-    step is a parameter and the zero point stays; calibrated, the ends follow those of each batch. In 1 bit values that
-    may be negative become ± the step.
+    The range begins at the first batch's ends. Learned, and in fewer than 8 bits, it is clipped to the share of them
+    that has the least squared error. From then on a learned step is a parameter, and the zero point stays; a calibrated
+    range keeps its share of the ends, which follow those of each batch. In 1 bit values that may be negative become ±
+    the step.
     """
 
     zero: Tensor
     least: Tensor
+    share: Tensor
     ends: Tensor
     is_started: Tensor
     is_sign: Tensor
@@ -111,6 +113,7 @@ class ValueRounding(nn.Module):
         self.step = nn.Parameter(torch.ones(()), requires_grad=learns_range)
         for name in ("zero", "least"):
             self.register_buffer(name, torch.zeros(()))
+        self.register_buffer("share", torch.ones(()))
         self.register_buffer("ends", torch.zeros(2))
         for name in ("is_started", "is_sign"):
             self.register_buffer(name, torch.tensor(False))
@@ -159,14 +162,14 @@ class ValueRounding(nn.Module):
         self.is_started.fill_(True)
 
     def _set_range(self, values: Tensor) -> None:
-        """The step and the zero point of the ends; learned ones begin where the squared error is least."""
+        """The step and the zero point of the ends, and, from the first batch, the share of them that is kept."""
         step = (self.ends[1] - self.ends[0]).clamp_min(1e-6) / self._n_steps
         self.zero.copy_((-self.ends[0] / step).round().clamp(0, self._n_steps))
-        if self._learns:
+        if not self.is_started and (self._learns or self.bits < 8):
             drawn = torch.randint(values.numel(), (_MAX_SAMPLES,), generator=torch.Generator().manual_seed(0))
             sample = values.flatten()[drawn.to(values.device)]
             steps = step * SHARES.to(values.device)[:, None]  # (shares, 1)
             lowest, highest = -float(self.zero), self._n_steps - float(self.zero)
             error = (sample / steps).round_().clamp_(lowest, highest).mul_(steps).sub_(sample).square_().sum(1)
-            step = steps[int(error.argmin()), 0]
-        self.step.copy_(step)
+            self.share.copy_(SHARES[int(error.argmin())])
+        self.step.copy_(step * self.share)

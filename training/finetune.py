@@ -236,7 +236,7 @@ def _state(run: Run, hooks: Sequence[Hook], generator: torch.Generator, losses: 
         "optimiser": run.optimiser.state_dict(),
         "hooks": [hook.state() for hook in hooks],
         "random": (torch.get_rng_state(), generator.get_state()),
-        "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
+        "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         "losses": losses,
     }
 

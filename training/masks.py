@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 from torch.utils.hooks import RemovableHandle
 
 from ..hardware_profiles.errors import TrainingError
@@ -25,6 +26,8 @@ Retrain: TypeAlias = Callable[[nn.Module, Hook], object]
 
 class KeepMasked(Hook):
     """Holds masked weights at exactly zero: their gradients are zero, and what momentum moves is set back.
+
+    Together with training in few bits it is the weight to be rounded that is held: zero stays zero in 2 bits or more.
 
     Attributes:
         masks: By layer.
@@ -43,10 +46,11 @@ class KeepMasked(Hook):
         """
         apply_masks(run.module, self.masks)
         for name, layer in matrix_layers(run.module, self.masks).items():
-            removed = ~self.masks[name].to(layer.weight.device)
-            self._held[name] = layer.weight, removed
+            weight = _parameter(layer)
+            removed = ~self.masks[name].to(weight.device)
+            self._held[name] = weight, removed
             # Without gradients, so that they neither enter the norm that gradients are clipped to nor gather momentum.
-            self._handles.append(layer.weight.register_hook(_zeroing(removed)))  # type: ignore[no-untyped-call]
+            self._handles.append(weight.register_hook(_zeroing(removed)))  # type: ignore[no-untyped-call]
 
     def after_step(self, run: Run) -> None:
         """Sets them to zero again, whatever the optimiser did.
@@ -54,9 +58,10 @@ class KeepMasked(Hook):
         Raises:
             TrainingError: Another hook took a masked layer out of the network.
         """
+        layers = dict(run.module.named_modules())
         with torch.no_grad():
             for name, (weight, removed) in self._held.items():
-                if _weight(run.module, name) is not weight:
+                if name not in layers or _parameter(layers[name]) is not weight:
                     raise TrainingError(
                         f"a masked layer must stay as it is while it is trained, but {name!r} was replaced: "
                         "leave out its mask, or what merges it"
@@ -78,14 +83,14 @@ def apply_masks(module: nn.Module, masks: Masks) -> None:
         TrainingError: A mask is for no layer, or of another shape than its weight.
     """
     for name, layer in matrix_layers(module, masks).items():
-        mask = masks[name]
-        if mask.shape != layer.weight.shape:
+        mask, weight = masks[name], _parameter(layer)
+        if mask.shape != weight.shape:
             raise TrainingError(
-                f"a mask must have the shape of its weight {tuple(layer.weight.shape)}, got {tuple(mask.shape)} "
+                f"a mask must have the shape of its weight {tuple(weight.shape)}, got {tuple(mask.shape)} "
                 f"for {name!r}: make it of this network"
             )
         with torch.no_grad():
-            layer.weight.masked_fill_(~mask.bool().to(layer.weight.device), 0.0)
+            weight.masked_fill_(~mask.bool().to(weight.device), 0.0)
 
 
 def masks_by_threshold(module: nn.Module, quality: float | Mapping[str, float], within: Masks | None = None) -> Masks:
@@ -195,15 +200,15 @@ def _by_layer(module: nn.Module, value: float | Mapping[str, float]) -> dict[str
 
 def _weight_and_mask(module: nn.Module, name: str, within: Masks | None) -> tuple[Tensor, Tensor]:
     """The detached weight of a layer, and its mask so far."""
-    weight = _weight(module, name).detach()
+    weight = _parameter(module.get_submodule(name)).detach()
     before = within.get(name) if within is not None else None
     return weight, torch.ones_like(weight, dtype=torch.bool) if before is None else before.to(weight.device)
 
 
-def _weight(module: nn.Module, name: str) -> Tensor:
-    try:
-        weight = module.get_submodule(name).weight
-    except AttributeError:  # the layer is gone
-        return torch.empty(0)
+def _parameter(layer: nn.Module) -> Tensor:
+    """The weight that is trained: behind a rounding, the one that is rounded."""
+    if parametrize.is_parametrized(layer, "weight"):
+        layer = layer.get_submodule("parametrizations.weight")
+    weight = layer.original if isinstance(layer, parametrize.ParametrizationList) else layer.weight
     assert isinstance(weight, Tensor)
     return weight

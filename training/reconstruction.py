@@ -138,11 +138,19 @@ def _solve(layer: MatrixLayer, inputs: Tensor, targets: Tensor, damping: float) 
     mean = moment.diagonal(dim1=1, dim2=2).mean(1)
     held = moment + torch.diag_embed((damping * mean)[:, None].expand(moment.shape[:2]))
     # What is solved for is the change: damping then holds it to zero where the inputs say nothing.
-    change = torch.linalg.lstsq(held, rows.mT @ (wanted - rows @ before), driver="gelsd").solution
+    change = _solution(held, rows.mT @ (wanted - rows @ before))
     _set_parameters(layer, before + change)
     total = wanted.square().sum().clamp_min(torch.finfo(torch.float64).tiny)
     errors = [float((wanted - rows @ solution).square().sum() / total) for solution in (before, before + change)]
     return errors[0], errors[1]
+
+
+def _solution(system: Tensor, right: Tensor) -> Tensor:
+    """Of symmetric systems, (groups, in, in) and (groups, in, out); of the shortest where they have many."""
+    factor, info = torch.linalg.cholesky_ex(system)
+    if bool(info.any()):
+        return torch.linalg.lstsq(system, right, driver="gelsd").solution
+    return torch.cholesky_solve(right, factor)
 
 
 def _parameters(layer: MatrixLayer, groups: int) -> Tensor:

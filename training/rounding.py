@@ -15,7 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from ..hardware_profiles.errors import TrainingError, unknown_name
-from ..spaces.ranges import least_error_scales
+from ..spaces.quantized_weight import QuantizedWeight, levels
+from ..spaces.ranges import CLIPPED_SHARES, least_error_scales
+from .fake_quantization import SHARES
 from .layer_rows import matrix_layers, weight_rows
 from .second_order import damped, output_error, sweep
 
@@ -33,25 +35,6 @@ DEFAULT_METHOD = "adaround"
 
 Method: TypeAlias = Callable[["Grid", Tensor, Tensor], Tensor]
 """(grid, weight (out, in), damped Hessian (in, in)) → integers (out, in) as floats."""
-
-
-@dataclass(frozen=True, slots=True)
-class RoundedWeight:
-    """A weight in integers: `weight = codes · scale`.
-
-    Attributes:
-        codes: Shape of the weight, int8, in -2^(bits-1) .. 2^(bits-1)-1.
-        scale: Per output channel, shape (out,).
-        bits: 2 to 8.
-    """
-
-    codes: Tensor
-    scale: Tensor
-    bits: int
-
-    def restored(self) -> Tensor:
-        """The weight in float, in its shape."""
-        return self.codes * self.scale.reshape(-1, *[1] * (self.codes.dim() - 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +61,19 @@ def rounding_methods() -> tuple[str, ...]:
 
 def round_layers(
     module: nn.Module, hessians: Mapping[str, Tensor], bits: int | Mapping[str, int], method: str = DEFAULT_METHOD
-) -> dict[str, RoundedWeight]:
+) -> dict[str, QuantizedWeight]:
     """Rounds the weights of layers, each for the least error of its outputs; the network is not touched.
 
     Args:
         module: A network whose BatchNorm is folded, or nobody would deploy these weights.
         hessians: By layer, from `second_order.layer_hessians` of this network.
-        bits: 2 to 8, one for all these layers or by layer.
+        bits: 8, 4 or 2, one for all these layers or by layer.
         method: `adaround` decides up or down by gradient; `greedy` settles column after column, the later ones making
             up for the earlier, in a fraction of the time; `nearest` is plain rounding.
 
     Raises:
-        TrainingError: The method or a layer is unknown, bits are not from 2 to 8, or a layer has no Hessian.
+        TrainingError: The method or a layer is unknown, bits are 1, or a layer has no Hessian.
+        SpaceError: Bits are none that weights are stored in.
     """
     widths = dict(bits) if isinstance(bits, Mapping) else dict.fromkeys(hessians, bits)
     missing = [name for name in widths if name not in hessians]
@@ -102,41 +86,42 @@ def round_layers(
             for weight, hessian in zip(weight_rows(layer), hessians[name], strict=True)
         ]
         codes = torch.cat([group.codes for group in groups]).reshape(layer.weight.shape)
-        rounded[name] = RoundedWeight(codes, torch.cat([group.scale for group in groups]), widths[name])
+        rounded[name] = QuantizedWeight(codes, torch.cat([group.scale for group in groups]), widths[name])
     return rounded
 
 
-def round_matrix(weight: Tensor, hessian: Tensor, bits: int, method: str = DEFAULT_METHOD) -> RoundedWeight:
+def round_matrix(weight: Tensor, hessian: Tensor, bits: int, method: str = DEFAULT_METHOD) -> QuantizedWeight:
     """Rounds a matrix; no row has a larger output error than plain rounding at the same scale gives it.
 
     Args:
         weight: Shape (out, in).
         hessian: `2 X Xᵀ`, shape (in, in).
-        bits: 2 to 8.
+        bits: 8, 4 or 2.
         method: See `round_layers`.
 
     Raises:
-        TrainingError: The method is unknown, or bits are not from 2 to 8.
+        TrainingError: The method is unknown, or bits are 1.
+        SpaceError: Bits are none that weights are stored in.
     """
     if method not in _METHODS:
         raise TrainingError(unknown_name("rounding method", method, _METHODS))
-    if not 2 <= bits <= 8:
-        raise TrainingError(f"bits must be from 2 to 8, got {bits}: one bit is binarisation, which needs training")
-    half = 1 << (bits - 1)
-    scale = least_error_scales(weight.float(), highest=half - 1, lowest=-half)
-    weight, grid = weight.double(), Grid(scale.double()[:, None], -half, half - 1)
+    if bits == 1:
+        raise TrainingError("rounding needs at least 2 bits, got 1: train the network in 1 bit instead")
+    low, high = levels(bits)
+    scale = least_error_scales(weight.float(), high, low, CLIPPED_SHARES if bits == 8 else SHARES)
+    weight, grid = weight.double(), Grid(scale.double()[:, None], low, high)
     nearest = grid.nearest(weight)
     found = _polished(_METHODS[method](grid, weight, damped(hessian)), grid, weight, hessian.double())
     errors = [output_error(integers * grid.scale - weight, hessian) for integers in (nearest, found)]
     best = torch.where((errors[1] < errors[0])[:, None], found, nearest) if method != "nearest" else nearest
-    return RoundedWeight(best.to(torch.int8), scale, bits)
+    return QuantizedWeight(best.to(torch.int8).cpu(), scale.cpu(), bits)
 
 
-def set_weights(module: nn.Module, rounded: Mapping[str, RoundedWeight]) -> None:
+def set_weights(module: nn.Module, rounded: Mapping[str, QuantizedWeight]) -> None:
     """Gives a network, in place, the values that its rounded weights stand for."""
     with torch.no_grad():
         for name, layer in matrix_layers(module, rounded).items():
-            layer.weight.copy_(rounded[name].restored())
+            layer.weight.copy_(rounded[name].decode())
 
 
 def rectified_sigmoid(logits: Tensor) -> Tensor:

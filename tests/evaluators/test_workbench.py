@@ -12,10 +12,10 @@ import torch
 
 from parefront.evaluators import CostTables, Workbench
 from parefront.evaluators import workbench as module
-from parefront.evaluators.deploy import Parity
+from parefront.evaluators.deploy import MAX_INT8_ERROR, Parity
 from parefront.hardware_profiles import ExecutedPrecision, ExportError, HardwareProfile
 from parefront.hardware_profiles.errors import DeviceLostError
-from parefront.spaces import Configuration, finish, prepare, reestimate_batch_norm
+from parefront.spaces import Configuration, Finished, finish, prepare, reestimate_batch_norm
 from parefront.spaces.linearise import set_linearity
 from parefront.tasks import Task, load_task
 from parefront.training import Split
@@ -101,6 +101,29 @@ def test_a_final_member_is_verified_and_tested(bench: Workbench) -> None:
     assert weights["stem.weight"].shape == (16, 1, 3, 3)
 
 
+def test_a_network_trained_with_rounding_has_its_ranges_in_the_file(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans, given = [], []
+
+    def kept(*arguments: Any) -> Finished:
+        finished = finish(*arguments)
+        given.append(arguments[-1])
+        plans.append(finished.plan)
+        return finished
+
+    monkeypatch.setattr(module, "finish", kept)
+    recipe = dataclasses.replace(bench.task.full_recipe, quantization_share=0.5)
+    found = bench.full(all_int8(bench), "aware", recipe)
+    assert found.is_verified is True, found.reason
+    assert (found.details["planned_int8"], found.details["executed_int8"]) == (5, 5)
+    assert found.scores["parity_error"].value <= MAX_INT8_ERROR
+    assert found.scores["accuracy"].value == pytest.approx(hits(found.artefact, bench.data.validation))
+    # The input, what four layers hand on, and the sum of the block.
+    assert len(given[-1]) == 6
+    assert all(plans[-1].tensors[name] == trained for name, trained in given[-1].items())
+
+
 def test_one_that_fails_parity_is_not_verified(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "check_parity", lambda finished, session, inputs: Parity(0.3, 0.1))
     found = bench.baseline("parity")
@@ -155,7 +178,7 @@ def test_the_same_seed_gives_the_same_network(bench: Workbench) -> None:
 
 
 def test_calibrated_is_the_accuracy_without_training(bench: Workbench) -> None:
-    configuration = bench.space.canonical({"prune/stem": 8, "fold/hidden": "on"})
+    configuration = bench.space.canonical({"prune/stem": 8, "fold/block.conv1": "on"})
     structure = bench.structure(configuration, "calibrated")
     found = bench.calibrated(configuration, structure)
     assert "train" not in found.seconds
@@ -173,6 +196,22 @@ def test_calibrated_is_the_accuracy_without_training(bench: Workbench) -> None:
     assert found.scores["accuracy"].value == pytest.approx(accuracy)
     assert hits(found.artefact, validation) == pytest.approx(accuracy)
     assert found.scores["accuracy_drop"].value > 0
+
+
+def test_a_child_may_start_from_an_ended_trial(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    parent, child = (bench.space.canonical({"prune/hidden": width}) for width in (16, 8))
+    structure = bench.structure(child, "child")
+    plain = bench.short(child, structure, [parent])
+    assert "inherited" not in plain.details  # off by default
+    monkeypatch.setattr(bench, "_has_inheritance", True)
+    first = bench.short(parent, bench.structure(parent, "parent"))
+    assert "inherited" not in first.details
+    found = bench.short(child, structure, [parent])
+    assert found.details["inherited"] == {"from": parent.key, "share": 1.0}
+    again = bench.short(child, structure, [parent])
+    assert found.samples is not None
+    assert again.samples is not None
+    assert (found.samples == again.samples).all()
 
 
 def test_a_failing_export_names_its_cause(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,7 +134,7 @@ def test_the_rungs_of_a_run_are_filled_and_compared(
     assert manifest is not None
     compared = [(each["lower"], each["higher"], each["n_candidates"]) for each in manifest["rungs"]]
     assert compared == [("calibrated", "short", 3), ("calibrated", "full", 1), ("short", "full", 1)]
-    with pytest.raises(SearchError, match="first fidelity of candidates .* was calibrated, now short"):
+    with pytest.raises(SearchError, match=r"first fidelity of candidates .* was calibrated, now short"):
         search(directory, n_trials=6, n_final=1)
 
 

@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from torch.nn import functional
 from parefront.hardware_profiles.errors import TrainingError
 from parefront.spaces import prepare, trace
 from parefront.spaces.configuration import Configuration
-from parefront.training import Checkpoint, Split, TrainingRecipe, finetune
+from parefront.training import Checkpoint, OnStep, Snapshots, Split, TrainingRecipe, finetune
 
 RECIPE = TrainingRecipe(n_samples=160, learning_rate=0.1, batch_size=16)
 
@@ -82,3 +83,45 @@ def test_a_damaged_file_is_one_line(tmp_path: Path) -> None:
 def test_it_is_written_after_its_time(tmp_path: Path) -> None:
     assert not Checkpoint(tmp_path / "x", "key", every_s=60.0).is_due()
     assert Checkpoint(tmp_path / "x", "key", every_s=0.0).is_due()
+
+
+def killed_at(step: int) -> OnStep:
+    def kill(done: int, total: int) -> None:
+        if done == step:
+            raise KilledError
+
+    return kill
+
+
+def test_frozen_layers_stay_frozen(points: Split, tmp_path: Path) -> None:
+    recipe = dataclasses.replace(RECIPE, freezeout="cubic", linearisation=0.2)
+    whole, killed, again = network(), network(), network()
+    finetune(whole, points, recipe, functional.cross_entropy, seed=3)
+    first, second = Checkpoint(tmp_path / "x", "key", every_s=0.0), Checkpoint(tmp_path / "x", "key")
+    with pytest.raises(KilledError):  # behind the merge and the first layer's time
+        finetune(killed, points, recipe, functional.cross_entropy, seed=3, on_step=killed_at(8), checkpoint=first)
+    finetune(again, points, recipe, functional.cross_entropy, seed=3, checkpoint=second)
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name]), name
+
+
+def test_what_hooks_hold_is_there_again(points: Split, tmp_path: Path) -> None:
+    recipe = dataclasses.replace(RECIPE, schedule="snapshots", n_cycles=5, linearisation=0.0)
+    whole, again = Snapshots(), Snapshots()
+    finetune(network(), points, recipe, functional.cross_entropy, seed=3, hooks=[whole])
+    first, second = Checkpoint(tmp_path / "x", "key", every_s=0.0), Checkpoint(tmp_path / "x", "key")
+    with pytest.raises(KilledError):
+        finetune(
+            network(),
+            points,
+            recipe,
+            functional.cross_entropy,
+            seed=3,
+            hooks=[Snapshots()],
+            on_step=killed_at(8),
+            checkpoint=first,
+        )
+    finetune(network(), points, recipe, functional.cross_entropy, seed=3, hooks=[again], checkpoint=second)
+    assert len(again.states) == 5
+    for a, b in zip(whole.states, again.states, strict=True):
+        assert all(torch.equal(value, b[name]) for name, value in a.items())

@@ -79,8 +79,9 @@ def test_only_learned_steps_below_eight_bits_are_parameters(weight: Tensor) -> N
 
 def test_the_first_batch_sets_a_calibrated_range() -> None:
     rounding = ValueRounding(2, learns_range=False)
-    # Ends -1 and 2 in three steps of 1: zero point 1.
-    assert rounding(torch.tensor([[-1.0, 2.0, 0.6, 0.4]])).tolist() == [[-1.0, 2.0, 1.0, 0.0]]
+    # Ends -1 and 2 in three steps of 1, which lose nothing: zero point 1.
+    assert rounding(torch.tensor([[-1.0, 2.0, 1.0, 0.0]])).tolist() == [[-1.0, 2.0, 1.0, 0.0]]
+    assert rounding.eval()(torch.tensor([[-5.0, 2.4, 0.6, 0.4]])).tolist() == [[-1.0, 2.0, 1.0, 0.0]]
     found = rounding.quantization()
     assert found is not None
     assert (found.bits, found.scale, found.zero_point, found.is_signed) == (2, (1.0,), (1,), False)
@@ -93,6 +94,16 @@ def test_zero_is_always_a_value() -> None:
     assert found is not None
     assert found.zero_point == (0,)
     assert found.scale[0] == pytest.approx(5.1 / 255)
+
+
+def test_a_calibrated_range_of_few_bits_keeps_its_clipped_share() -> None:
+    rounding = ValueRounding(2, learns_range=False)
+    values = torch.full((1, 1000), 1.0)
+    values[0, 0] = 30.0
+    rounding(values)  # see below: a tenth of the range
+    assert rounding.step.item() == pytest.approx(1.0, rel=1e-5)
+    rounding(torch.full((1, 4), 60.0))
+    assert rounding.step.item() == pytest.approx((0.9 * 30 + 0.1 * 60) / 3 / 10, rel=1e-5)
 
 
 def test_a_calibrated_range_follows_the_batches() -> None:
@@ -134,7 +145,8 @@ def test_a_learned_step_stays_positive_and_within_what_values_may_be() -> None:
 
 def test_one_bit_of_values_that_are_never_negative() -> None:
     rounding = ValueRounding(1, learns_range=False)
-    assert rounding(torch.tensor([[0.0, 2.0, 1.2, 0.8]])).tolist() == [[0.0, 2.0, 2.0, 0.0]]
+    assert rounding(torch.tensor([[0.0, 2.0, 2.0, 0.0]])).tolist() == [[0.0, 2.0, 2.0, 0.0]]
+    assert rounding.eval()(torch.tensor([[0.8, 1.2, 9.0]])).tolist() == [[0.0, 2.0, 2.0]]
 
 
 def test_one_bit_of_values_that_may_be_negative_is_their_sign() -> None:

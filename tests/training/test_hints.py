@@ -171,7 +171,7 @@ def test_a_student_layer_that_is_no_longer_called_ends_the_training(images: Spli
     class Replaces(Hook):
         def before_step(self, run: Run) -> None:
             if run.step == 1:
-                run.module[1] = nn.Tanh()  # type: ignore[operator]
+                run.module[1] = nn.Tanh()
 
     hints = FeatureHints(network(2), {"1": "1"}, images.inputs[:2])
     with pytest.raises(TrainingError, match="the student calls '1' not, or no longer"):

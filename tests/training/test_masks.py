@@ -1,4 +1,6 @@
+import copy
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from parefront.hardware_profiles.errors import TrainingError
-from parefront.training import Hook, Run, Split, TrainingRecipe, finetune
+from parefront.training import Checkpoint, Hook, OnStep, QuantizationAware, Run, Split, TrainingRecipe, finetune
 from parefront.training.masks import (
     KeepMasked,
     apply_masks,
@@ -104,6 +106,44 @@ def test_masked_gradients_do_not_enter_the_clipped_norm() -> None:
     model(torch.tensor([[3.0, 1000.0]])).sum().backward()
     assert model[0].weight.grad is not None
     assert model[0].weight.grad.tolist() == [[3.0, 1000.0]]
+
+
+def test_weights_that_are_rounded_meanwhile_stay_zero(model: nn.Sequential, points: Split) -> None:
+    masks = half(model)
+    rounding = QuantizationAware({"0": 4})
+    last_quarter = recipe(8, quantization_share=0.25)
+    finetune(model, points, last_quarter, functional.cross_entropy, seed=0, hooks=[rounding, KeepMasked(masks)])
+    assert float(model[0].weight.detach()[~masks["0"]].abs().sum()) == 0.0
+    assert float(rounding.weights["0"].decode()[~masks["0"]].abs().sum()) == 0.0
+    assert float(rounding.weights["0"].decode().abs().sum()) > 0.0
+
+
+def test_a_killed_training_goes_on_to_the_same_masked_weights(
+    model: nn.Sequential, points: Split, tmp_path: Path
+) -> None:
+    masks, copied = half(model), copy.deepcopy(model)
+    finetune(model, points, recipe(6), functional.cross_entropy, seed=0, hooks=[KeepMasked(masks)])
+
+    def kill(step: int, total: int) -> None:
+        if step == 4:
+            raise KeyboardInterrupt
+
+    def train(on_step: OnStep | None) -> None:
+        finetune(
+            copied,
+            points,
+            recipe(6),
+            functional.cross_entropy,
+            seed=0,
+            hooks=[KeepMasked(masks)],
+            on_step=on_step,
+            checkpoint=Checkpoint(tmp_path / "state.pt", "key", every_s=0.0),
+        )
+
+    with pytest.raises(KeyboardInterrupt):
+        train(kill)
+    train(None)
+    assert torch.equal(copied[0].weight, model[0].weight)
 
 
 def test_a_layer_that_another_hook_replaces_ends_the_training(model: nn.Sequential, points: Split) -> None:

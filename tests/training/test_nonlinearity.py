@@ -77,7 +77,7 @@ def test_at_its_start_nothing_changes(precision: str) -> None:
 
 
 def test_one_step_by_hand() -> None:
-    # The penalty 2 |1 - α²| alone: its gradient at .5 is -2 * 2 * .5, so a rate of .1 moves α to .7. At 0 there is none.
+    # The penalty 2 |1 - α²| alone: its gradient at .5 is -2 * 2 * .5, so a rate of .1 moves α to .7. At 0 it is 0.
     module = learned(0.5, 0.0)
     trained = finetune(module, points(), recipe(1), nothing, seed=0, hooks=[LinearityPenalty(2.0)])
     alphas = [each.alpha.item() for each in learned_activations(module).values()]
@@ -106,7 +106,7 @@ def test_the_task_decides_which_activation_goes() -> None:
         fitting = recipe(400, batch_size=64, n_samples=64 * 400, learning_rate=0.05, momentum=0.9)
         finetune(module, Split(inputs, targets), fitting, functional.mse_loss, seed=0)
         learn_linearity(module, ["1"])
-        finetune(module, Split(inputs, targets), fitting, functional.mse_loss, seed=0, hooks=[LinearityPenalty(0.02)])
+        finetune(module, Split(inputs, targets), fitting, functional.mse_loss, seed=0, hooks=[LinearityPenalty(0.1)])
         found[name] = settle_linearity(module)["1"]
     assert found["straight"] >= 0.9
     assert found["bent"] < 0.5
