@@ -58,7 +58,7 @@ def measure_freezeout(bench: Bench, effort: Effort, journal: Journal) -> Figures
 
 
 def measure_segment(bench: Bench, effort: Effort, journal: Journal) -> Figures:
-    """A local change of a trained parent: everything trained, only the changed segment, or nothing but BatchNorm's."""
+    """A local change of a trained parent: everything trained, or only the changed segment."""
     figures: Figures = {}
     for method in ("everything", "segment"):
         found = [

@@ -45,10 +45,12 @@ def print_nonlinearity(result: Nonlinearity) -> None:
         if line:
             console.print(line, markup=False)
     left_out = _WIDE_ONLY if console.width < NARROW else frozenset()
+    if not result.settings.has_scratch:
+        left_out |= {"scratch %"}
     console.print(_table(result, left_out))
-    never = [name for name, share in survivors(result) if share.startswith("0 of ")]
-    if never:
-        console.print(f"Never needed: {word_names(never)}", markup=False)
+    gone = [name for name, share in survivors(result) if share.startswith("0 of ")]
+    if gone:
+        console.print(f"Gone in every network: {word_names(gone)}", markup=False)
     stay = [each.name for each in result.foldable.left_alone]
     if stay:
         console.print(f"Could not go: {word_names(stay)}", markup=False)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import fx, nn
+from torch import Tensor, fx, nn
 
 from ..spaces import Configuration, Network, SearchSpace, prepare
 from ..tasks import Task, digest
@@ -21,9 +21,13 @@ from ..training import (
     TrainingRecipe,
     finetune,
     predict,
+    reconstruct,
     training_device,
 )
 from .inheritance import Relatives, inherit, nearest
+
+N_RECONSTRUCTION = 128
+"""Training samples that low-rank layers are fitted on before a fine-tune."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,14 @@ class CandidateTraining:
     """Trains the candidates of one task, all in the same way."""
 
     def __init__(
-        self, task: Task, baseline: nn.Module, network: Network, space: SearchSpace, folder: Path, seed: int
+        self,
+        task: Task,
+        baseline: nn.Module,
+        network: Network,
+        space: SearchSpace,
+        calibration: Tensor,
+        folder: Path,
+        seed: int,
     ) -> None:
         """Nothing is read, written or trained yet.
 
@@ -56,11 +67,12 @@ class CandidateTraining:
             baseline: The uncompressed network, which teaches.
             network: The same, traced.
             space: What may be chosen in it.
+            calibration: Training inputs that low-rank layers are fitted on, shape (n, ...).
             folder: Of checkpoints and of trained weights.
             seed: Of all trainings.
         """
         self._task, self._baseline, self._network, self._space = task, baseline, network, space
-        self._folder, self._seed = folder, seed
+        self._calibration, self._folder, self._seed = calibration[:N_RECONSTRUCTION], folder, seed
         self._relatives = Relatives(folder / "relatives")
         self._teacher: Teacher | None = None
         self._weights: str | None = None
@@ -74,6 +86,9 @@ class CandidateTraining:
                 starts from the uncompressed network.
         """
         module = prepare(self._network, configuration)
+        ranked = [site.removeprefix("rank/") for site in configuration if site.startswith("rank/")]
+        if ranked:
+            module = reconstruct(module, self._network.module, ranked, self._calibration).module
         parent = nearest(self._space, configuration, self._relatives.eligible(ended))
         if parent is None:
             return Start(module, configuration)

@@ -132,7 +132,9 @@ class Workbench:
         self.space.check_not_empty()
         self.setup_s = watch.seconds["setup"]
         self._has_inheritance = has_inheritance
-        self._training = CandidateTraining(task, self._baseline, self.network, self.space, artefacts, seed)
+        self._training = CandidateTraining(
+            task, self._baseline, self.network, self.space, self._calibration, artefacts, seed
+        )
         self._unscored: tuple[tuple[Configuration, TrainingRecipe], Finished, Stopwatch] | None = None
         self._reference_samples: NDArray[np.float64] | None = None
         self._reference_test_samples: NDArray[np.float64] | None = None

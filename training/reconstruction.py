@@ -149,8 +149,10 @@ def _solution(system: Tensor, right: Tensor) -> Tensor:
     """Of symmetric systems, (groups, in, in) and (groups, in, out); of the shortest where they have many."""
     factor, info = torch.linalg.cholesky_ex(system)
     if bool(info.any()):
-        return torch.linalg.lstsq(system, right, driver="gelsd").solution
-    return torch.cholesky_solve(right, factor)
+        shortest: Tensor = torch.linalg.lstsq(system, right, driver="gelsd").solution
+        return shortest
+    solved: Tensor = torch.cholesky_solve(right, factor)
+    return solved
 
 
 def _parameters(layer: MatrixLayer, groups: int) -> Tensor:

@@ -21,7 +21,9 @@ def data(tiny_task: Task) -> TaskData:
 
 
 def training(task: Task, network: Network, space: SearchSpace, folder: Path, seed: int = 0) -> CandidateTraining:
-    return CandidateTraining(task, task.build_network().eval(), network, space, folder, seed)
+    return CandidateTraining(
+        task, task.build_network().eval(), network, space, task.load_data().train.inputs, folder, seed
+    )
 
 
 def weights(module: torch.nn.Module) -> torch.Tensor:
@@ -93,3 +95,18 @@ def test_a_killed_training_goes_on(
     assert steps == [6, 7, 8]
     assert torch.equal(weights(start.module), weights(expected.module))
     assert list((tmp_path / "killed").iterdir()) == []
+
+
+def test_low_rank_layers_are_fitted_before_the_training(
+    tiny_task: Task, tiny_network: Network, tiny_space: SearchSpace, data: TaskData, tmp_path: Path
+) -> None:
+    site = next(site for site in tiny_space.sites if site.technique == "rank" and len(site.choices) > 1)
+    configuration = Configuration.of({site.name: site.choices[-1]})
+    inputs = data.train.inputs[:128]
+    original = tiny_network.module.eval()(inputs)
+
+    def error(candidate: torch.nn.Module) -> float:
+        return float((candidate.eval()(inputs) - original).square().mean())
+
+    fitted = training(tiny_task, tiny_network, tiny_space, tmp_path).start(configuration).module
+    assert error(fitted) < error(prepare(tiny_network, configuration))

@@ -26,8 +26,8 @@ def sweep(task: Task, root: Path, seen: list[tuple[str, int, int]] | None = None
 
 @pytest.fixture(scope="module")
 def patient_task(tiny_task: Task) -> Task:
-    """Long enough for α to move: 32 steps."""
-    return dataclasses.replace(tiny_task, full_recipe=TrainingRecipe(n_samples=2_048, learning_rate=0.05))
+    """Long enough for α to move: 16 steps."""
+    return dataclasses.replace(tiny_task, full_recipe=TrainingRecipe(n_samples=1_024, learning_rate=0.05))
 
 
 @pytest.fixture(scope="module")
