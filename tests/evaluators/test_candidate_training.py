@@ -103,10 +103,11 @@ def test_low_rank_layers_are_fitted_before_the_training(
     site = next(site for site in tiny_space.sites if site.technique == "rank" and len(site.choices) > 1)
     configuration = Configuration.of({site.name: site.choices[-1]})
     inputs = data.train.inputs[:128]
-    original = tiny_network.module.eval()(inputs)
+    original = tiny_network.module.eval()(inputs).detach()
 
     def error(candidate: torch.nn.Module) -> float:
-        return float((candidate.eval()(inputs) - original).square().mean())
+        with torch.no_grad():
+            return float((candidate.eval()(inputs) - original).square().mean())
 
     fitted = training(tiny_task, tiny_network, tiny_space, tmp_path).start(configuration).module
     assert error(fitted) < error(prepare(tiny_network, configuration))
