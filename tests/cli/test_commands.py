@@ -69,7 +69,7 @@ def test_flags_may_stand_in_a_file(run: Command, tmp_path: Path) -> None:
     (tmp_path / "search.yaml").write_text(f"task: {TINY_TASK}\nhardware: nowhere.yaml\ntrials: 3\n")
     assert "got 'nowhere.yaml'" in error_line(run("search", "--config", "search.yaml"))
     (tmp_path / "wrong.yaml").write_text("trails: 3\n")
-    message = "wrong.yaml: unknown flag 'trails': known flags are trials, "
+    message = "wrong.yaml: unknown flag 'trails': the closest of 13 are trials, "
     assert message in error_line(run("search", "digits", "--config", "wrong.yaml"))
     (tmp_path / "show.yaml").write_text("profile: cpu-ort-1t\n")
     assert "name: cpu-ort-1t" in run("hardware", "show", "--config", "show.yaml").output

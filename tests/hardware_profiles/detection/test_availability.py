@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from parefront.hardware_profiles import Capabilities, HardwareProfile, Host, ProfileError, RuntimeSettings, Target
-from parefront.hardware_profiles import availability as module
+from parefront.hardware_profiles.detection import availability as module
 from parefront.hardware_profiles.detection.availability import find_runtime, find_runtimes, missing_here
 from parefront.hardware_profiles.measuring.cores import available_cores
 from parefront.hardware_profiles.runtimes import runtime_names

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from parefront.hardware_profiles import MeasurementError, artefact
+from parefront.hardware_profiles import MeasurementError
+from parefront.hardware_profiles.transport import artefact
 from parefront.hardware_profiles.transport.artefact import Artefact, ArtefactFile, artefact_name
 
 WriteNetwork = Callable[..., Path]

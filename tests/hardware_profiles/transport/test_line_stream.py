@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from parefront.hardware_profiles import line_stream
+from parefront.hardware_profiles.transport import line_stream
 from parefront.hardware_profiles.transport.line_stream import ConnectionLostError, LineStream, NoAnswerError
 from parefront.hardware_profiles.transport.messages import MessageError
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from parefront.hardware_profiles import listener
+from parefront.hardware_profiles.transport import listener
 from parefront.hardware_profiles.transport.connection import split_address
 
 HELLO = b'{"protocol": 2, "type": "hello"}\n'
@@ -36,7 +36,7 @@ def test_every_client_gets_a_process_that_ends_with_it(start_listener: Callable[
 
 def test_it_listens_on_this_machine_only_unless_told_otherwise() -> None:
     code = (
-        "import sys\nfrom parefront.hardware_profiles import listener\n"
+        "import sys\nfrom parefront.hardware_profiles.transport import listener\n"
         "def stop(server, command):\n print(server.getsockname()[0]); sys.exit(0)\n"
         "listener._serve = stop\nlistener.listen(sys.argv[1], 1)"
     )

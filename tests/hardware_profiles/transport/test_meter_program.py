@@ -30,7 +30,7 @@ def test_help_says_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_it_is_installed_as_a_program() -> None:
-    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text(encoding="utf-8"))
     module, function = project["project"]["scripts"]["parefront-meter"].split(":")
     assert (module, function) == (main.__module__, "main")
 

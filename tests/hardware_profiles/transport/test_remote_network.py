@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from parefront.hardware_profiles import connection, remote_transport
 from parefront.hardware_profiles.errors import DeviceLostError
+from parefront.hardware_profiles.transport import connection, remote_transport
 from parefront.hardware_profiles.transport.remote_transport import SocketTransport
 
 NUMBER = os.getpid() % 65536  # Several runs at the same time stay apart.
@@ -23,7 +23,7 @@ OUR_ADDRESS, THEIR_ADDRESS = (f"198.18.{NUMBER // 64 % 256}.{NUMBER % 64 * 4 + h
 # A test need not wait as long for the kernel to give up as a search does.
 QUICK = {"TCP_KEEPIDLE": 1, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 2, "TCP_USER_TIMEOUT": 1500}
 PROGRAM = (
-    "import sys; from parefront.hardware_profiles import connection, meter_program; "
+    "import sys; from parefront.hardware_profiles.transport import connection, meter_program; "
     f"connection._TCP_OPTIONS.update({QUICK}); sys.exit(meter_program.main(sys.argv[1:]))"
 )
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from parefront.hardware_profiles import MeasurementError, line_stream
+from parefront.hardware_profiles import MeasurementError
+from parefront.hardware_profiles.transport import line_stream
 from parefront.hardware_profiles.transport.line_stream import LineStream
 from parefront.hardware_profiles.transport.serving import serve
 
