@@ -6,13 +6,14 @@ BENCH_FLAGS ?=
 PYTHON ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench zoo clean
+.PHONY: help demo test check bench zoo recovery clean
 
 help:
 	@echo 'make demo    search the embedded task, print the front, write an HTML report (runs/demo)'
 	@echo 'make test    check the code, then run every test'
 	@echo 'make check   formatting, lint, types and the order of the floors only'
 	@echo 'make bench   run the benchmarks in full; BENCH_FLAGS=--quick for a reduced run'
+	@echo 'make recovery  what wins accuracy back, by three seeds (hours; goes on where it was stopped)'
 	@echo 'make zoo     every torchvision model through every technique (an hour); writes docs/coverage.md'
 	@echo 'make clean   remove caches and build outputs; the environment and runs/ stay'
 	@echo
@@ -28,7 +29,10 @@ check: $(VENV)/.installed-dev
 	$(BIN)/python scripts/check
 
 bench: $(VENV)/.installed-peers
-	@set -e; for name in main_job techniques meter screening; do echo "== $$name"; $(BIN)/python -m benchmarks.$$name $(BENCH_FLAGS); done
+	@set -e; for name in main_job techniques meter screening trainer_overhead; do echo "== $$name"; $(BIN)/python -m benchmarks.$$name $(BENCH_FLAGS); done
+
+recovery: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks.recovery $(BENCH_FLAGS)
 
 zoo: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.zoo --jobs 2
