@@ -25,7 +25,7 @@ def print_front(run: Run) -> None:
         table.add_column(heading, justify="right", no_wrap=True)
     if has_test:
         table.add_column("test drop", justify="right", no_wrap=True)
-    table.add_column("note", no_wrap=True)
+    table.add_column("note", min_width=8)  # the only column that may wrap: figures are read whole or not at all
     for row in rows:
         cells = [
             str(row.number),
