@@ -87,8 +87,7 @@ class _Values:
     def _is_float_maximum(self, node: fx.Node) -> bool:
         """Whether the node is a pooled maximum that alone reads what was made in float.
 
-        Runtimes are slow at it in integers unless an integer layer leaves them in its own layout: 4-8 ms instead of .2
-        behind resnet18's first layer.
+        Runtimes are slow at it in integers unless an integer layer leaves them in a layout of its own.
         """
         read = node.all_input_nodes[0]
         if not is_maximum(self._module, node) or len(read.users) > 1 or is_moving(self._module, read):
