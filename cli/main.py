@@ -42,6 +42,15 @@ Ranges = Annotated[
 BiasCorrection = Annotated[
     bool, typer.Option("--bias-correction", help="Let biases make up for what rounding adds on average.")
 ]
+Hardwares = Annotated[
+    list[str],
+    typer.Option(
+        "--hardware",
+        metavar="HW",
+        help="A profile's name, or a YAML file. Repeatable: the first is the main one, every candidate is measured on "
+        "all, and only what all execute is offered.",
+    ),
+]
 WithCp = Annotated[bool, typer.Option("--cp", help="Offer CP among the ranks; it tends to destabilise training.")]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="The directory of a run (--out of the search).")]
 
@@ -71,7 +80,7 @@ def _program(
 @app.command()
 def search(
     task: TaskName,
-    hardware: Hardware = "cpu-ort-1t",
+    hardware: Hardwares = ["cpu-ort-1t"],  # noqa: B006  # what Typer shows as the default; nothing changes it
     trials: Annotated[int, typer.Option(min=0, help="Candidates to evaluate; failed and closed ones count.")] = 60,
     finals: Annotated[int, typer.Option(min=0, help="Members of the front that get the full fine-tune.")] = 8,
     out: Annotated[
@@ -102,11 +111,13 @@ def search(
     from .progress import open_display
 
     options = CompressionOptions(importance, ranges, bias_correction, with_cp)
-    loaded_task, profile = load_task(task), load_profile(hardware)
+    loaded_task = load_task(task)
+    profile, *others = (load_profile(each) for each in hardware)
     settings = SearchSettings(trials, finals, seed, sampler, options, shorts, promotion)
     directory = RunDirectory(out or Path("runs") / loaded_task.name)
     try:
-        with open_display(f"{loaded_task.name} on {profile.name}") as display:
+        names = " and ".join(each.name for each in (profile, *others))
+        with open_display(f"{loaded_task.name} on {names}") as display:
             run_search(
                 loaded_task,
                 profile,
@@ -114,6 +125,7 @@ def search(
                 directory,
                 on_status=display.on_status,
                 progress=display.on_progress,
+                others=others,
             )
     except KeyboardInterrupt:
         typer.echo("Stopped. Every ended trial is kept; the same command goes on from here.", err=True)

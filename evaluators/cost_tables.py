@@ -6,39 +6,95 @@ profile is added, so they grow more exact where the search looks.
 
 from __future__ import annotations
 
-import statistics
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from ..hardware_profiles.runtimes import OperatorTime
-from ..spaces import Choice, SearchSpace
+from ..spaces import Choice, Configuration, SearchSpace
 from ..spaces.factorize import is_part_of
 from ..spaces.site import Site
+from .graph_bytes import GraphBytes, Terms
 from .layer_forms import Form, LayerForms
+from .operator_profile import times_by_layer
 from .operator_times import OperatorTimes
 from .surroundings import Surroundings
 
-MIN_OPERATOR_US = 0.3
-MAX_PROFILER_US = 3.0
-"""What a runtime's profiler may add to one operator; what it takes longer beyond that is the machine's clock rate."""
+MAX_REMEMBERED = 200_000
+"""Layers under some choices that are remembered, so that memory stays bounded in a long search."""
+
+_Key = tuple[Choice | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A layer in front of the one that follows it, with all that no observation changes."""
+
+    form: Form
+    following: Form | None
+    weight_bytes: float
+    macs: int
+    n_weights: int
+    around: Terms
+    graph: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkCost:
+    """What a compressed network costs: latency and size are predictions, MACs and weights exact.
+
+    Attributes:
+        latency_ms: Per run.
+        size_bytes: Of the exported file.
+        macs: Multiply-accumulates per sample.
+        n_weights: Of all convolutions and linear layers.
+    """
+
+    latency_ms: float
+    size_bytes: float
+    macs: int
+    n_weights: int
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCost:
+    """What one layer costs in front of the one that follows it.
+
+    Attributes:
+        microseconds: With what stands around it.
+        operator_us: Of the operators that multiply alone.
+        n_bytes: Of its weights, and of its part of the graph.
+    """
+
+    form: Form
+    following: Form | None
+    microseconds: float
+    operator_us: float
+    n_bytes: float
+    macs: int
+    n_weights: int
 
 
 class CostTables:
     """Predicts latency and size of any configuration of a space from what was measured so far."""
 
     def __init__(self, space: SearchSpace) -> None:
-        self._space = space
         self._forms = LayerForms(space)
         layers = tuple(space.widths)
         self._after = {layer: layers[position + 1 :] for position, layer in enumerate(layers)}
         self._operators = OperatorTimes()
-        self._surroundings = Surroundings(self.forms({}))
-        self._size_extras: list[tuple[int, float]] = []
-        self._graph_bytes = (0.0, 0.0)
+        plain = self._forms.of({})
+        self._surroundings, self._graph = Surroundings(plain), GraphBytes(plain)
+        under = {site.name: self._forms.layers_under(site) for site in space.sites}
+        self._deciding = {layer: tuple(name for name in under if layer in under[name]) for layer in layers}
+        # By a layer and the choices of the sites that decide about it; costs are forgotten with every observation.
+        self._places: dict[_Key, _Place | None] = {}
+        self._costs: dict[_Key, LayerCost | None] = {}
 
     def forms(self, choices: Mapping[str, Choice]) -> list[Form]:
         """The layers of the compressed network, in order."""
-        return self._forms.of(choices)
+        chosen = _as_dict(choices)
+        keys = ((layer, *map(chosen.get, deciding)) for layer, deciding in self._deciding.items())
+        return [place.form for key in keys if (place := self._place(key, chosen)) is not None]
 
     def observe(
         self,
@@ -56,32 +112,55 @@ class CostTables:
             size_bytes: Its artefact's size.
         """
         forms = self.forms(choices)
-        by_layer = _by_layer(operator_times, 1000 * latency_ms)
+        by_layer = times_by_layer(operator_times, 1000 * latency_ms)
         others = sum(by_layer.values())
         for form in forms:
             taken = {name: us for name, us in by_layer.items() if name and is_part_of(name, form.layer)}
             others -= sum(taken.values())
             self._add(form, taken)
         self._surroundings.add(forms, others, 1000 * latency_ms)
-        self._size_extras.append((len(forms), size_bytes - sum(form.weight_bytes for form in forms)))
-        self._graph_bytes = _offset_and_slope(self._size_extras)
+        self._graph.add(forms, size_bytes - sum(form.weight_bytes for form in forms))
+        self._costs.clear()
+
+    def cost(self, choices: Mapping[str, Choice]) -> NetworkCost:
+        """What a configuration costs, all at once."""
+        layers = self.layers(choices)
+        microseconds = self._surroundings.fixed_us + sum([layer.microseconds for layer in layers])
+        n_bytes = self._graph.fixed + sum([layer.n_bytes for layer in layers])
+        macs, n_weights = sum([layer.macs for layer in layers]), sum([layer.n_weights for layer in layers])
+        return NetworkCost(max(0.0, microseconds / 1000), max(0.0, n_bytes), macs, n_weights)
 
     def latency_ms(self, choices: Mapping[str, Choice]) -> float:
         """Predicted latency of a configuration."""
-        layers_ms = sum(self.layer_cost(layer, choices)[0] for layer in self._space.widths)
-        return max(0.0, self._surroundings.fixed_us / 1000 + layers_ms)
+        return self.cost(choices).latency_ms
 
     def size_bytes(self, choices: Mapping[str, Choice]) -> float:
-        """Predicted size of a configuration's artefact: the weights exactly, the graph around them per layer."""
-        return self._graph_bytes[0] + sum(self.layer_cost(layer, choices)[1] for layer in self._space.widths)
+        """Predicted size of a configuration's artefact: the weights exactly, the graph around them by its layers."""
+        return self.cost(choices).size_bytes
+
+    def macs(self, choices: Mapping[str, Choice]) -> int:
+        """MACs of a configuration for one sample, exactly."""
+        return self.cost(choices).macs
+
+    def layers(self, choices: Mapping[str, Choice]) -> list[LayerCost]:
+        """What each layer costs, without those that a fold has taken in."""
+        known, found = self._costs, []
+        chosen = _as_dict(choices).get
+        for layer, deciding in self._deciding.items():
+            key = (layer, *map(chosen, deciding))
+            if key not in known:
+                known[key] = self._priced(key, choices)
+            if (cost := known[key]) is not None:
+                found.append(cost)
+        return found
 
     def layer_cost(self, layer: str, choices: Mapping[str, Choice]) -> tuple[float, float]:
         """Predicted milliseconds and bytes of one layer, nothing where a fold has taken it in."""
-        form = self._forms.form(layer, choices)
-        if form is None:
-            return 0.0, 0.0
-        microseconds = self.operator_us(form) + self._surroundings.microseconds(form, self._following(layer, choices))
-        return microseconds / 1000, form.weight_bytes + self._graph_bytes[1]
+        key = (layer, *map(choices.get, self._deciding[layer]))
+        if key not in self._costs:
+            self._costs[key] = self._priced(key, choices)
+        cost = self._costs[key]
+        return (0.0, 0.0) if cost is None else (cost.microseconds / 1000, cost.n_bytes)
 
     def operator_us(self, form: Form) -> float:
         """Predicted time of the operators that multiply, without what stands around them, in µs."""
@@ -90,6 +169,35 @@ class CostTables:
     def layers_under(self, site: Site) -> tuple[str, ...]:
         """The layers whose cost depends on a site."""
         return self._forms.layers_under(site)
+
+    def _place(self, key: _Key, choices: Mapping[str, Choice]) -> _Place | None:
+        """What the layer that a key begins with is under the choices; None where a fold has taken it in."""
+        if key not in self._places:
+            if len(self._places) >= MAX_REMEMBERED:
+                self._places.clear()
+            self._places[key] = self._found(str(key[0]), choices)
+        return self._places[key]
+
+    def _found(self, layer: str, choices: Mapping[str, Choice]) -> _Place | None:
+        form = self._forms.form(layer, choices)
+        if form is None:
+            return None
+        following = self._following(layer, choices)
+        around, graph = self._surroundings.terms(form, following), self._graph.terms(form, following)
+        return _Place(form, following, form.weight_bytes, form.macs, form.weights, around, graph)
+
+    def _priced(self, key: _Key, choices: Mapping[str, Choice]) -> LayerCost | None:
+        if len(self._costs) >= MAX_REMEMBERED:
+            self._costs.clear()
+        place = self._place(key, choices)
+        if place is None:
+            return None
+        operator_us = self.operator_us(place.form)
+        microseconds = operator_us + self._surroundings.of(place.around)
+        n_bytes = place.weight_bytes + self._graph.of(place.graph)
+        return LayerCost(
+            place.form, place.following, microseconds, operator_us, n_bytes, place.macs, place.n_weights
+        )
 
     def _following(self, layer: str, choices: Mapping[str, Choice]) -> Form | None:
         """The next layer that no fold has taken in."""
@@ -111,28 +219,6 @@ class CostTables:
             self._operators.add(part, taken[part.name])
 
 
-def _by_layer(operator_times: Sequence[OperatorTime], latency_us: float) -> dict[str | None, float]:
-    """Microseconds by layer, None for all others; their sum is the latency.
-
-    A profiler slows every operator by about the same; what else differs is the speed of the machine at that moment.
-    """
-    total, n_operators = sum(time.microseconds for time in operator_times), max(1, len(operator_times))
-    slowdown = min(MAX_PROFILER_US, max(0.0, (total - latency_us) / n_operators))
-    net = [max(MIN_OPERATOR_US, time.microseconds - slowdown) for time in operator_times]
-    speed = latency_us / max(MIN_OPERATOR_US, sum(net))
-    by_layer: dict[str | None, float] = defaultdict(float)
-    for time, microseconds in zip(operator_times, net, strict=True):
-        by_layer[time.layer] += microseconds * speed
-    return by_layer
-
-
-def _offset_and_slope(points: Iterable[tuple[int, float]]) -> tuple[float, float]:
-    """The least-squares line through the points, with neither offset nor slope below zero."""
-    xs, ys = zip(*points, strict=True)
-    mean_x, mean_y = statistics.fmean(xs), statistics.fmean(ys)
-    spread = sum((x - mean_x) ** 2 for x in xs)
-    if spread == 0:
-        return max(0.0, mean_y), 0.0
-    slope = max(0.0, sum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys, strict=True)) / spread)
-    offset = mean_y - slope * mean_x
-    return (offset, slope) if offset >= 0 else (0.0, max(0.0, mean_y / mean_x))
+def _as_dict(choices: Mapping[str, Choice]) -> Mapping[str, Choice]:
+    """The same with a quick `get`: a configuration looks through all of its items."""
+    return dict(choices.items_) if isinstance(choices, Configuration) else choices

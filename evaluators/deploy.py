@@ -39,6 +39,12 @@ class Parity:
         """Whether the exported network may be shown as good."""
         return self.error <= self.limit
 
+    @property
+    def broken(self) -> str:
+        """Why it may not be, in words; empty where it may."""
+        rule = f"the export must agree with torch within {self.limit:g} of their deviation"
+        return "" if self.is_kept else f"{rule}, got {self.error:.3g}"
+
 
 def check_parity(finished: Finished, session: Session, inputs: Tensor) -> Parity:
     """Runs the same inputs through torch, with the plan's rounding, and through the runtime.

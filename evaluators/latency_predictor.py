@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from ..hardware_profiles.runtimes import OperatorTime
 from ..spaces import Choice
-from .cost_tables import CostTables
-from .layer_forms import MERGED, PLAIN, Form
+from .cost_tables import CostTables, NetworkCost
+from .layer_forms import MERGED, PLAIN
 from .ridge import Ridge, Vector
 
 MAX_CORRECTION = 0.5
@@ -23,6 +23,7 @@ early errors come from shapes that nobody has seen yet."""
 N_COMPARED = 30
 """Latest observations by which it is decided whether the correction is used."""
 _N_TERMS = 7
+_FLOAT, _INT8 = 32, 8
 _PENALTY = 3.0
 """As if so many candidates had shown that the tables need no correction."""
 
@@ -47,12 +48,12 @@ class LatencyPredictor:
         self._coefficients: Vector = np.zeros(_N_TERMS)
         self.n_observed = 0
         self._gains: deque[float] = deque(maxlen=N_COMPARED)
+        self._is_correcting = False
 
     @property
     def is_correcting(self) -> bool:
         """Whether predictions are corrected, rather than the tables' own: only while that has clearly paid."""
-        # Without a true gain the sum is about normal around 0, with the root of the sum of squares as its deviation.
-        return sum(self._gains) > 2 * math.hypot(*self._gains)
+        return self._is_correcting
 
     def observe(
         self,
@@ -65,30 +66,45 @@ class LatencyPredictor:
         if self.n_observed:
             row, ratio = self._row(choices), latency_ms / max(self.tables.latency_ms(choices), 1e-9)
             self._gains.append((abs(1 - ratio) - abs(self._factor(row) - ratio)) / ratio)
+            # Without a true gain the sum is about normal around 0, the root of the sum of squares its deviation.
+            self._is_correcting = sum(self._gains) > 2 * math.hypot(*self._gains)
             self._ridge.add(row, _limited(ratio - 1), self.n_observed / (self.n_observed + N_TRUSTED))
             self._coefficients = self._ridge.coefficients()
         self.tables.observe(choices, operator_times, latency_ms, size_bytes)
         self.n_observed += 1
 
+    def cost(self, choices: Mapping[str, Choice]) -> NetworkCost:
+        """What a configuration costs, with the corrected latency."""
+        cost = self.tables.cost(choices)
+        if not self._is_correcting:
+            return cost
+        return replace(cost, latency_ms=cost.latency_ms * self._factor(self._row(choices)))
+
     def latency_ms(self, choices: Mapping[str, Choice]) -> float:
         """Predicted latency of a configuration, in ms."""
-        factor = self._factor(self._row(choices)) if self.is_correcting else 1.0
-        return self.tables.latency_ms(choices) * factor
+        return self.cost(choices).latency_ms
 
     def _factor(self, row: Vector) -> float:
         return 1 + _limited(float(row @ self._coefficients))
 
     def _row(self, choices: Mapping[str, Choice]) -> Vector:
         """What the error of the tables may depend on, shape (terms,)."""
-        forms = self.tables.forms(choices)
-        times = [self.tables.operator_us(form) for form in forms]
-        total = max(1e-9, sum(times))
-        shares = [
-            sum(time for form, time in zip(forms, times, strict=True) if is_kind(form)) / total
-            for is_kind in (_is_int8, _is_narrow, _is_merged, _is_factorised)
-        ]
-        conversions = sum(a.bits != b.bits for a, b in itertools.pairwise(forms))
-        return np.array([1.0, float(any(form.bits != 32 for form in forms)), *shares, conversions / max(1, len(forms))])
+        int8 = narrow = merged = factorised = 0.0
+        total, n_conversions, has_bits = 1e-9, 0, False
+        layers = self.tables.layers(choices)
+        for layer in layers:  # once over the layers: this is done for every candidate that is screened
+            form, following, microseconds = layer.form, layer.following, layer.operator_us
+            total += microseconds
+            if form.bits != _FLOAT:
+                has_bits = True
+                int8, narrow = (int8 + microseconds, narrow) if form.bits == _INT8 else (int8, narrow + microseconds)
+            if form.kind == MERGED:
+                merged += microseconds
+            elif form.kind != PLAIN:
+                factorised += microseconds
+            n_conversions += following is not None and following.bits != form.bits
+        shares = (int8 / total, narrow / total, merged / total, factorised / total)
+        return np.array([1.0, float(has_bits), *shares, n_conversions / max(1, len(layers))])
 
 
 def precision_class(choices: Mapping[str, Choice]) -> str:
@@ -99,19 +115,3 @@ def precision_class(choices: Mapping[str, Choice]) -> str:
 
 def _limited(correction: float) -> float:
     return min(MAX_CORRECTION, max(-MAX_CORRECTION, correction))
-
-
-def _is_int8(form: Form) -> bool:
-    return form.bits == 8
-
-
-def _is_narrow(form: Form) -> bool:
-    return form.bits not in (8, 32)
-
-
-def _is_merged(form: Form) -> bool:
-    return form.kind == MERGED
-
-
-def _is_factorised(form: Form) -> bool:
-    return form.kind not in (PLAIN, MERGED)

@@ -14,8 +14,10 @@ from ..spaces.site import Site
 
 MERGED = "merged"
 PLAIN = "plain"
-_CHANNEL_BYTES: Mapping[Choice, int] = {8: 12, "bf16": 2, "fp16": 2}
-"""A bias, in the type of its layer, and in int8 the scales; 4 bytes in all other forms."""
+_BIAS_BYTES: Mapping[Choice, int] = {8: 12, "bf16": 2, "fp16": 2}
+"""A bias in the type of its layer, and in int8 its scale and its zero point; 4 bytes in all other forms."""
+_SCALE_BYTES: Mapping[Choice, int] = {8: 5}
+"""Per output channel of every operator the scale of its weights, in float, and their zero point, in int8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +88,10 @@ class Form:
 
     @property
     def weight_bytes(self) -> float:
-        """Weights in their bits, and per output channel a bias, and what belongs to its scales."""
-        return self.weights * bits_per_weight(self.bits) / 8 + self.out_channels * _CHANNEL_BYTES.get(self.bits, 4)
+        """Weights in their bits, per output channel a bias, and what belongs to the scales of both."""
+        scales = sum(part.outer for part in self.parts) * _SCALE_BYTES.get(self.bits, 0)
+        biases = self.out_channels * _BIAS_BYTES.get(self.bits, 4)
+        return self.weights * bits_per_weight(self.bits) / 8 + biases + scales
 
 
 class LayerForms:

@@ -2,12 +2,50 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from typing import Any
 
 from ..hardware_profiles.measuring.measurement import Measurement
 from ..hardware_profiles.precision import PrecisionPlan
 from ..hardware_profiles.profile import Limits
+from .evaluator import Score
+
+MEMORY_STEP_BYTES = 64 * 1024
+"""Memory is told in whole steps of this size: within a step two networks do not differ."""
+
+
+def memory_score(measured: Measurement) -> Score | None:
+    """What loading and one inference take at most; None where the device does not tell.
+
+    What an allocator takes for one and the same file differs by 2 to 20 % from load to load (ONNX Runtime, OpenVINO,
+    PyTorch). So the value is the median over a measurement's loads, and its ends are the range of them.
+    """
+    memory, low, high = measured.memory_bytes, measured.memory_low_bytes, measured.memory_high_bytes
+    if memory is None or low is None or high is None:
+        return None
+    # Rounded up, so that a network that fits into memory given back by another does not count as taking none.
+    value, least, most = (
+        MEMORY_STEP_BYTES * max(1, math.ceil(each / MEMORY_STEP_BYTES)) for each in (memory, low, high)
+    )
+    return Score("memory_bytes", float(value), "bytes", is_higher_better=False, low=float(least), high=float(most))
+
+
+def energy_score(measured: Measurement) -> Score | None:
+    """Energy of one inference, what the processor takes idling included; None where the device does not tell."""
+    energy, low, high = measured.energy_mj, measured.energy_low_mj, measured.energy_high_mj
+    # A counter that did not move says that the bursts are too short for it, not that inference is free.
+    if energy is None or energy <= 0:
+        return None
+    is_known = low is not None and high is not None and math.isfinite(high - low)
+    return Score(
+        "energy_mj",
+        energy,
+        "mJ",
+        is_higher_better=False,
+        low=low if is_known else None,
+        high=high if is_known else None,
+    )
 
 
 def device_details(plan: PrecisionPlan, misexecuted: Collection[str], measured: Measurement) -> dict[str, Any]:

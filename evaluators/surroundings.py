@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from .graph_bytes import Terms
 from .layer_forms import Form
 from .operator_times import BLOCK
 from .ridge import Ridge
@@ -45,7 +46,7 @@ class Surroundings:
         row = np.zeros(self._n_terms)
         row[0] = 1.0
         for form, following in zip(forms, [*forms[1:], None], strict=True):
-            for position, value in self._terms(form, following):
+            for position, value in self.terms(form, following):
                 row[position] += value
         self._ridge.add(row * self._unit_us / latency_us, others_us / latency_us)
         self._microseconds = None
@@ -57,8 +58,16 @@ class Surroundings:
 
     def microseconds(self, form: Form, following: Form | None) -> float:
         """What one layer adds, in front of the layer that follows it."""
+        return self.of(self.terms(form, following))
+
+    def of(self, terms: Terms) -> float:
+        """The same from a layer's terms, which do not change while the coefficients do."""
         fit = self._fit()
-        return sum(fit[position] * value for position, value in self._terms(form, following))
+        return sum([fit[position] * value for position, value in terms])
+
+    def terms(self, form: Form, following: Form | None) -> Terms:
+        """What applies to a layer in front of the layer that follows it."""
+        return tuple(self._terms(form, following))
 
     def _fit(self) -> list[float]:
         """Microseconds by term."""

@@ -14,9 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import fx
 
-from ..hardware_profiles.measuring.meter import Meter
+from ..hardware_profiles.common_capabilities import common_capabilities
+from ..hardware_profiles.fingerprint import Fingerprint
 from ..hardware_profiles.profile import HardwareProfile
-from ..hardware_profiles.runtimes import Session, executed_precision
+from ..hardware_profiles.runtimes import Session
 from ..spaces import (
     DEFAULT_OPTIONS,
     Choice,
@@ -34,15 +35,15 @@ from ..spaces import (
 from ..spaces.linearise import set_linearity
 from ..tasks import Task, digest, trained_network
 from ..training import Batch, QuantizationAware, Split, TrainingRecipe
-from .accuracy import accuracy_score, drop_score, runtime_outputs, sample_scores
-from .artefacts import Artefacts
 from .candidate_training import CandidateTraining, Start
-from .deploy import check_parity, misexecuted_layers
+from .deploy import Parity, check_parity
+from .device import Device
+from .devices import Devices
 from .evaluation import Evaluation
 from .evaluator import Score
-from .latency import LatencyEvaluator, latency_score, precision_class
+from .latency import LatencyEvaluator, latency_score
 from .macs import macs_score
-from .on_device import broken_limit, device_details
+from .paired_accuracy import PairedAccuracy
 from .size import size_score
 from .stopwatch import Stopwatch
 
@@ -52,7 +53,6 @@ N_CALIBRATION = 256
 """Training samples for calibrating ranges."""
 N_PARITY = 256
 """Validation samples that torch and the runtime are compared on."""
-PROFILE_REPEATS = 20
 
 Progress = Callable[[str, int, int], None]
 """Called with (what is being done, steps done, steps in all)."""
@@ -76,13 +76,16 @@ def draw_calibration(train: Split, seed: int) -> Batch:
 
 
 class Workbench:
-    """Evaluates configurations of one task on one hardware profile.
+    """Evaluates configurations of one task on one hardware profile, or on several at once.
+
+    Of several the first is the main one: accuracy is measured through its file, and its scores have plain names. Every
+    other one adds `latency_ms@NAME` and what else it tells, `size_bytes@NAME` only where its file has another format.
 
     Attributes:
+        profile: The main hardware profile.
+        capabilities: What all profiles execute.
         network: The traced baseline.
-        space: What may be chosen.
-        machine: The fingerprint of what measures.
-        latency: Set by `anchor`.
+        space: What may be chosen on all profiles.
         setup_s: Seconds that loading the data, tracing and finding the space took: no part of training or measuring.
     """
 
@@ -96,6 +99,7 @@ class Workbench:
         options: CompressionOptions = DEFAULT_OPTIONS,
         progress: Progress | None = None,
         has_inheritance: bool = False,
+        others: Sequence[HardwareProfile] = (),
     ) -> None:
         """Loads the data, trains or loads the baseline, traces it and finds the space.
 
@@ -107,18 +111,23 @@ class Workbench:
             options: How the techniques work where there is more than one way.
             progress: Told about the baseline's training.
             has_inheritance: Whether short fine-tunes start from the trained weights of the nearest ended trial.
+            others: Further profiles that every candidate is measured on.
+
+        Raises:
+            ProfileError: The profiles have nothing in common, or a device lacks what its profile asks for.
+            MeasurementError: A device cannot be reached.
         """
         self.task = task
         self.profile = profile
         self.seed = seed
         self._progress = progress
-        self._meter = Meter(profile)
+        self.capabilities = common_capabilities([profile, *others])
         # Before the data are loaded and the baseline is trained: a device that is missing is said at once.
-        self.machine = self._meter.fingerprint()
-        self._artefacts = Artefacts(artefacts, profile)
+        self._devices = Devices([profile, *others], artefacts)
         watch = Stopwatch()
         with watch("setup"):
             self.data = task.load_data()
+        self._accuracy = PairedAccuracy(self.data, task.score)
         self._baseline = trained_network(task, self.data.train, on_step=self._on_step("training the baseline"))
         self.options = options
         drawn = draw_calibration(self.data.train, seed)
@@ -128,7 +137,7 @@ class Workbench:
             self.network = observe(
                 traced, drawn.inputs, self.options, lambda module: task.loss(module(drawn.inputs), drawn.targets)
             )
-            self.space: SearchSpace = find_space(self.network, profile.capabilities, self.options)
+            self.space: SearchSpace = find_space(self.network, self.capabilities, self.options)
         self.space.check_not_empty()
         self.setup_s = watch.seconds["setup"]
         self._has_inheritance = has_inheritance
@@ -136,9 +145,6 @@ class Workbench:
             task, self._baseline, self.network, self.space, self._calibration, artefacts, seed
         )
         self._unscored: tuple[tuple[Configuration, TrainingRecipe], Finished, Stopwatch] | None = None
-        self._reference_samples: NDArray[np.float64] | None = None
-        self._reference_test_samples: NDArray[np.float64] | None = None
-        self.latency: LatencyEvaluator | None = None
 
     def _finish(
         self, module: fx.GraphModule, configuration: Configuration, trained: QuantizationAware | None = None
@@ -146,36 +152,54 @@ class Workbench:
         ranges = trained.values if trained is not None else None
         return finish(module, configuration, self._calibration, self.options, ranges)
 
+    @property
+    def machine(self) -> Fingerprint:
+        """The fingerprint of what measures on the main profile."""
+        return self._devices.main.machine
+
+    @property
+    def machines(self) -> dict[str, Fingerprint]:
+        """The fingerprints of all that measure, by the profile's name, the main one first."""
+        return {device.profile.name: device.machine for device in self._devices}
+
+    @property
+    def latency(self) -> LatencyEvaluator | None:
+        """The main profile's; set by `anchor`."""
+        return self._devices.main.latency
+
     def close(self) -> None:
-        """Ends the measuring process."""
-        self._meter.close()
+        """Ends the measuring processes."""
+        self._devices.close()
 
     def anchor(self, known_ms: Mapping[str, float] | None = None) -> dict[str, float]:
         """Exports the uncompressed network in each precision class and anchors their times, in ms.
 
         Args:
-            known_ms: Anchored times of an earlier session, taken instead of measuring.
+            known_ms: What this gave in an earlier session, taken instead of measuring.
+
+        Returns:
+            By precision class, those of profiles beside the main one as `fp32@NAME`.
         """
         references = {}
-        for bits in self.profile.capabilities.weight_bits:
+        for bits in self.capabilities.weight_bits:
             offered = (site for site in self.space.sites if site.technique == "bits" and bits in site.choices)
             name = CLASS_OF_BITS[bits]
             configuration = self.space.canonical({site.name: bits for site in offered})
-            references[name] = self._artefacts.path(f"reference-{name}")
-            self._export(self._finish(prepare(self.network, configuration), configuration), references[name])
-        self.latency = LatencyEvaluator(self._meter, references, known_ms)
-        return self.latency.anchors_ms
+            references[name] = f"reference-{name}"
+            finished = self._finish(prepare(self.network, configuration), configuration)
+            self._devices.export(finished, self.network.example_inputs, references[name])
+        return self._devices.anchor(references, known_ms)
 
     def set_reference(self, samples: NDArray[np.float64], test_samples: NDArray[np.float64]) -> None:
         """Sets the baseline's score per sample that drops are paired with, on validation and on test."""
-        self._reference_samples, self._reference_test_samples = samples, test_samples
+        self._accuracy.set_reference(samples, test_samples)
 
     def with_drops(self, evaluation: Evaluation) -> Evaluation:
         """A final evaluation made before the reference was set, with its drops."""
         assert evaluation.samples is not None
         assert evaluation.test_samples is not None
-        accuracy, test = self._accuracy_scores(evaluation.samples), self._test_scores(evaluation.test_samples)
-        return replace(evaluation, scores={**evaluation.scores, **accuracy, **test})
+        drops = {**self._accuracy.on_validation(evaluation.samples), **self._accuracy.on_test(evaluation.test_samples)}
+        return replace(evaluation, scores={**evaluation.scores, **drops})
 
     def key(self) -> str:
         """SHA-256 over the network, the data and the recipes: what a run's results depend on beside the profile."""
@@ -197,7 +221,9 @@ class Workbench:
         watch = Stopwatch()
         with watch("prepare"), one_thread():
             finished = self._finish(prepare(self.network, configuration), configuration)
-        return self._score_structure(finished, name, watch, is_final=False)
+        evaluation = self._score_structure(finished, name, watch, is_final=False)
+        self._devices.keep_main_file(name)
+        return evaluation
 
     def short(
         self, configuration: Configuration, structure: Evaluation, ended: Sequence[Configuration] = ()
@@ -243,11 +269,15 @@ class Workbench:
         """A structure's evaluation with the accuracy on validation, through the exported file in the runtime."""
         session = self._exported_session(finished, structure.artefact, watch)
         with watch("evaluate"):
-            samples = self._samples(session, self.data.validation)
-        scores = {**structure.scores, **self._accuracy_scores(samples)}
-        seconds = _added(structure.seconds, watch.seconds)
-        return Evaluation(
-            scores, seconds, structure.artefact, structure.operator_times, details=structure.details, samples=samples
+            samples = self._accuracy.samples(session, self.data.validation)
+        scores = {**structure.scores, **self._accuracy.on_validation(samples)}
+        return replace(
+            structure,
+            scores=scores,
+            seconds=_added(structure.seconds, watch.seconds),
+            reason="",
+            broken_limit="",
+            samples=samples,
         )
 
     def full(self, configuration: Configuration, name: str, recipe: TrainingRecipe | None = None) -> Evaluation:
@@ -270,61 +300,49 @@ class Workbench:
         return self._score_final(finished, name, watch)
 
     def score_artefact(self, path: Path, precision: str, *, is_final: bool) -> dict[str, Score]:
-        """Scores of a file of any origin by the same measures: latency, size, accuracy and drops on both splits."""
+        """Scores of a file of any origin on the main profile: latency, size, accuracy and drops on both splits."""
         assert self.latency is not None, "anchor() comes first"
-        session = self._artefacts.open(path)
+        session = self._devices.main.artefacts.open(path)
         measured = self.latency.measure(path, precision, is_final=is_final)
         return {
             **{score.name: score for score in (latency_score(measured), size_score(path))},
-            **self._accuracy_scores(self._samples(session, self.data.validation)),
-            **self._test_scores(self._samples(session, self.data.test)),
+            **self._accuracy.on_validation(self._accuracy.samples(session, self.data.validation)),
+            **self._accuracy.on_test(self._accuracy.samples(session, self.data.test)),
         }
 
     def _score_final(self, finished: Finished, name: str, watch: Stopwatch) -> Evaluation:
         structure = self._score_structure(finished, name, watch, is_final=True)
         with watch("evaluate"):
-            session = self._artefacts.open(structure.artefact)
-            samples = self._samples(session, self.data.validation)
-            test_samples = self._samples(session, self.data.test)
-            parity = check_parity(finished, session, self.data.validation.inputs[:N_PARITY])
+            session = self._devices.main.artefacts.open(structure.artefact)
+            samples = self._accuracy.samples(session, self.data.validation)
+            test_samples = self._accuracy.samples(session, self.data.test)
+            parities = self._parities(finished, name, session)
         torch.save(finished.module.state_dict(), structure.artefact.with_suffix(".pt"))
-        scores = {**structure.scores, **self._accuracy_scores(samples), **self._test_scores(test_samples)}
-        scores["parity_error"] = Score("parity_error", parity.error, "", is_higher_better=False)
-        kept = f"the export must agree with torch within {parity.limit:g} of their deviation, got {parity.error:.3g}"
-        reason = structure.reason or ("" if parity.is_kept else kept)
-        return Evaluation(
-            scores,
-            watch.seconds,
-            structure.artefact,
-            structure.operator_times,
-            is_verified=not reason,
-            reason=reason,
-            details=structure.details,
-            samples=samples,
-            test_samples=test_samples,
+        scores = {**structure.scores, **self._accuracy.on_validation(samples), **self._accuracy.on_test(test_samples)}
+        for device, parity in parities.items():
+            label = self._devices.label("parity_error", device)
+            scores[label] = Score(label, parity.error, "", is_higher_better=False)
+        reason = structure.reason or self._devices.joined({each: p.broken for each, p in parities.items()})
+        return replace(
+            structure, scores=scores, is_verified=not reason, reason=reason, samples=samples, test_samples=test_samples
         )
 
+    def _parities(self, finished: Finished, name: str, session: Session) -> dict[Device, Parity]:
+        """Compares torch with every device's runtime; `session` is the main one's."""
+        inputs = self.data.validation.inputs[:N_PARITY]
+        found = {self._devices.main: check_parity(finished, session, inputs)}
+        for device in self._devices:
+            if device not in found:
+                found[device] = check_parity(finished, device.artefacts.open(device.artefacts.path(name)), inputs)
+        return found
+
     def _score_structure(self, finished: Finished, name: str, watch: Stopwatch, *, is_final: bool) -> Evaluation:
-        assert self.latency is not None, "anchor() comes first"
-        path = self._artefacts.path(name)
         with watch("export"), one_thread():
-            self._export(finished, path)
+            self._devices.export(finished, self.network.example_inputs, name)
             macs = macs_score(finished.module, self.network.example_inputs)
         with watch("measure"):
-            times = self._meter.profile_operators(path, PROFILE_REPEATS)
-            measured = self.latency.measure(path, precision_class(finished.plan), is_final=is_final)
-        missing = misexecuted_layers(finished, executed_precision(times))
-        reason = f"{len(missing)} layers did not execute as planned: {', '.join(missing)}" if missing else ""
-        size = size_score(path)
-        return Evaluation(
-            {score.name: score for score in (latency_score(measured), size, macs)},
-            watch.seconds,
-            path,
-            times,
-            reason=reason,
-            broken_limit=broken_limit(self.profile.limits, size.value, measured),
-            details=device_details(finished.plan, missing, measured),
-        )
+            evaluation = self._devices.read(finished, name, is_final=is_final)
+        return replace(evaluation, scores={**evaluation.scores, macs.name: macs}, seconds=watch.seconds)
 
     def _train(self, configuration: Configuration, recipe: TrainingRecipe, watch: Stopwatch) -> Finished:
         """Trains a candidate from what it has of the uncompressed network."""
@@ -339,29 +357,10 @@ class Workbench:
             return self._finish(start.module, start.configuration, rounding)
 
     def _exported_session(self, finished: Finished, path: Path, watch: Stopwatch) -> Session:
+        artefacts = self._devices.main.artefacts
         with watch("export"), one_thread():
-            self._export(finished, path)
-            return self._artefacts.open(path)
-
-    def _export(self, finished: Finished, path: Path) -> None:
-        self._artefacts.export(finished, self.network.example_inputs, path)
-
-    def _samples(self, session: Session, split: Split) -> NDArray[np.float64]:
-        return sample_scores(runtime_outputs(session, split), split, self.task.score)
-
-    def _accuracy_scores(self, samples: NDArray[np.float64]) -> dict[str, Score]:
-        origins = self.data.validation.origins
-        scores = {"accuracy": accuracy_score("accuracy", samples, origins)}
-        if self._reference_samples is not None:
-            scores["accuracy_drop"] = drop_score("accuracy_drop", samples, self._reference_samples, origins)
-        return scores
-
-    def _test_scores(self, samples: NDArray[np.float64]) -> dict[str, Score]:
-        origins = self.data.test.origins
-        scores = {"test_accuracy": accuracy_score("test_accuracy", samples, origins)}
-        if self._reference_test_samples is not None:
-            scores["test_drop"] = drop_score("test_drop", samples, self._reference_test_samples, origins)
-        return scores
+            artefacts.export(finished, self.network.example_inputs, path)
+            return artefacts.open(path)
 
     def _on_step(self, what: str) -> Callable[[int, int], None] | None:
         progress = self._progress

@@ -6,6 +6,7 @@ import `parefront.hardware_profiles.export.qdq` for that.
 
 from __future__ import annotations
 
+from .common_capabilities import common_capabilities
 from .errors import (
     ExportError,
     MeasurementError,
@@ -81,6 +82,7 @@ __all__ = [
     "check_host",
     "check_machine",
     "check_runtime",
+    "common_capabilities",
     "compare",
     "executed_precision",
     "fingerprint",

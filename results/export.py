@@ -15,7 +15,7 @@ import numpy as np
 from ..hardware_profiles.errors import ProfileError
 from ..hardware_profiles.runtimes import check_runtime, get_runtime
 from ..hardware_profiles.runtimes.runtime import copy_external_data
-from ..search.front import objectives
+from ..search.objectives import DEFAULT_OBJECTIVES, Objectives
 from ..search.trial import Trial
 from .load import ResultsError, Run
 from .wording import word_bytes
@@ -85,9 +85,9 @@ def choose(run: Run, pick: str) -> Trial:
     return min(within, key=lambda trial: trial.value("latency_ms"))
 
 
-def knee(members: Sequence[Trial], baseline: Trial) -> Trial:
+def knee(members: Sequence[Trial], baseline: Trial, objectives: Objectives = DEFAULT_OBJECTIVES) -> Trial:
     """The member nearest to the ideal corner of the normalised objectives: past it, gains cost more than they bring."""
-    points = np.array([objectives(trial, baseline) for trial in members])
+    points = np.array([objectives.point(trial, baseline) for trial in members])
     spread = np.maximum(points.max(0) - points.min(0), 1e-12)
     distances = np.linalg.norm((points - points.min(0)) / spread, axis=1)
     return members[int(distances.argmin())]

@@ -9,7 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from ..evaluators.evaluator import Score
-from ..search.front import MAX_DROP
+from ..search.objectives import MAX_DROP
 from .figure_style import BLUE, BLUE_GLASS, CLEAR, FAINT, INK, VERMILLION, VERMILLION_GLASS, hover, message, new_figure
 from .front_data import FrontData, FrontPoint
 from .summary import HEADLINE_DROP

@@ -9,7 +9,7 @@ from string import Template
 import plotly.graph_objects as go
 import plotly.offline
 
-from ..search.front import MAX_DROP, MAX_RATIO
+from ..search.objectives import MAX_DROP, MAX_RATIO
 from . import report_sections as sections
 from .figures import decisions_data, draw_decisions, draw_front, draw_hypervolume, front_data, hypervolume_data
 from .load import Run

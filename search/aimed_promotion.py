@@ -8,6 +8,7 @@ from statistics import NormalDist
 
 from ..spaces.fold import n_folded
 from .front import front
+from .goals import DEFAULT_GOALS, Goals
 from .pareto import non_dominated
 from .promotion import KEPT_TECHNIQUES, holds, promoted
 from .trial import Fidelity, State, Trial
@@ -23,15 +24,15 @@ PREDICTION_ERROR = 0.5
 """Standard deviation of the predicted drop in percentage points, about that of a validation accuracy."""
 
 
-def next_aimed_promotion(trials: Sequence[Trial]) -> Trial | None:
+def next_aimed_promotion(trials: Sequence[Trial], goals: Goals = DEFAULT_GOALS) -> Trial | None:
     """The short trial to promote next, or None when the front is used up.
 
     Aims at a drop after the full fine-tune, and takes the candidate that promises most: the chance that it stays within
     the drop, predicted from the short one by what the full one won back so far, times the logarithm of how much faster
-    it is than the fastest member that did.
+    (smaller, where the search is not for latency) it is than the best member that did.
     """
     taken = promoted(trials, Fidelity.FULL)
-    candidates = [t for t in _pool(trials) if t not in taken]
+    candidates = [t for t in _pool(trials, goals) if t not in taken]
     if not candidates:
         return None
     for technique in KEPT_TECHNIQUES:
@@ -39,24 +40,36 @@ def next_aimed_promotion(trials: Sequence[Trial]) -> Trial | None:
         if len(taken) >= 2 and holding and not any(holds(t, technique) for t in taken):
             return min(holding, key=lambda t: t.value("accuracy_drop"))
     predict = _predictor(trials)
-    target = TARGET_DROPS[len(taken) % len(TARGET_DROPS)]
+    targets, cost = _targets(goals), goals.objectives.main_cost.score
+    target = targets[len(taken) % len(targets)]
     finals = [t for t in trials if t.fidelity is Fidelity.FULL and t.state is State.COMPLETE]
-    within = [t.value("latency_ms") for t in finals if t.value("accuracy_drop") <= target]
-    best_ms = min(within, default=trials[0].value("latency_ms"))
+    within = [t.value(cost) for t in finals if t.value("accuracy_drop") <= target and goals.allow(t)]
+    best = min(within, default=trials[0].value(cost))
 
     def expected_gain(trial: Trial) -> float:
         chance = NormalDist(predict(trial), PREDICTION_ERROR).cdf(target)
-        return chance * max(0.0, math.log(best_ms / trial.value("latency_ms")))
+        return chance * max(0.0, math.log(best / trial.value(cost)))
 
     return max(candidates, key=lambda trial: (expected_gain(trial), -predict(trial)))
 
 
-def _pool(trials: Sequence[Trial]) -> list[Trial]:
-    """The short front, and the front in accuracy and latency among what holds a fold or a rank."""
-    pool = {t.number: t for t in front(trials, Fidelity.SHORT)}
+def _targets(goals: Goals) -> Sequence[float]:
+    """The drops that are worth aiming at: the limit where there is one, and what is asked for within it."""
+    if goals.max_drop is None:
+        return TARGET_DROPS
+    return [
+        target if target < goals.max_drop and position % 2 else goals.max_drop
+        for position, target in enumerate(TARGET_DROPS)
+    ]
+
+
+def _pool(trials: Sequence[Trial], goals: Goals) -> list[Trial]:
+    """The short front, and the front in accuracy and main cost among what holds a fold or a rank."""
+    cost = goals.objectives.main_cost.score
+    pool = {t.number: t for t in front(trials, Fidelity.SHORT, goals)}
     for technique in KEPT_TECHNIQUES:
-        holding = [t for t in _complete_short(trials) if holds(t, technique)]
-        points = [(t.value("accuracy_drop"), t.value("latency_ms")) for t in holding]
+        holding = [t for t in _complete_short(trials) if holds(t, technique) and goals.allow(t)]
+        points = [(t.value("accuracy_drop"), t.value(cost)) for t in holding]
         pool |= {holding[i].number: holding[i] for i in non_dominated(points)}
     return [t for t in pool.values() if len(t.configuration) > 0]
 

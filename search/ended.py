@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..evaluators import Evaluation
+from ..evaluators.evaluator import at_profile
 from ..hardware_profiles.runtimes import OperatorTime
-from .proposer import Proposal
+from .proposal import Proposal
 from .screening import PREDICTED
 from .trial import Fidelity, State, Trial
 
-_OF_THE_PROPOSAL = ("operators", "sampler", PREDICTED)
+_OPERATORS = "operators"
+_OPERATORS_AT = at_profile(_OPERATORS, "")
+_OF_THE_PROPOSAL = (_OPERATORS, "sampler", PREDICTED)
 
 
 def as_trial(
@@ -38,8 +42,10 @@ def as_trial(
     )
     if outcome is None:
         return trial
-    operators = [[t.layer, t.operator, t.precision, round(t.microseconds, 2)] for t in outcome.operator_times]
-    details: dict[str, Any] = {**proposal.details, **outcome.details, "operators": operators}
+    profiles = {_OPERATORS: outcome.operator_times}
+    profiles |= {at_profile(_OPERATORS, name): times for name, times in outcome.operator_times_at.items()}
+    operators = {name: _as_rows(times) for name, times in profiles.items()}
+    details: dict[str, Any] = {**proposal.details, **outcome.details, **operators}
     return replace(
         trial,
         scores=outcome.scores,
@@ -48,6 +54,21 @@ def as_trial(
         is_verified=outcome.is_verified,
         details=details,
     )
+
+
+def operator_times(trial: Trial, profile: str | None = None) -> tuple[OperatorTime, ...]:
+    """The runtime's own time per operator, as a trial recorded it; empty where it did not.
+
+    Args:
+        trial: An ended one.
+        profile: Name of a hardware profile beside the main one; None for the main one.
+    """
+    name = _OPERATORS if profile is None else at_profile(_OPERATORS, profile)
+    return tuple(OperatorTime(*row) for row in trial.details.get(name, ()))
+
+
+def _as_rows(times: Sequence[OperatorTime]) -> list[list[Any]]:
+    return [[time.layer, time.operator, time.precision, round(time.microseconds, 2)] for time in times]
 
 
 def describe(trial: Trial) -> str:
@@ -69,7 +90,18 @@ def structure_of(trial: Trial, artefacts: Path) -> Evaluation:
         artefacts: The run's artefact directory.
     """
     assert trial.artefact is not None, "a complete trial has a file"
-    operators = tuple(OperatorTime(*row) for row in trial.details.get("operators", ()))
-    facts = {name: fact for name, fact in trial.details.items() if name not in _OF_THE_PROPOSAL}
+    others = [name.removeprefix(_OPERATORS_AT) for name in trial.details if name.startswith(_OPERATORS_AT)]
+    facts = {
+        name: fact
+        for name, fact in trial.details.items()
+        if name not in _OF_THE_PROPOSAL and not name.startswith(_OPERATORS_AT)
+    }
     scores = {name: score for name, score in trial.scores.items() if name not in ("accuracy", "accuracy_drop")}
-    return Evaluation(scores, {}, artefacts / trial.artefact, operators, details=facts)
+    return Evaluation(
+        scores,
+        {},
+        artefacts / trial.artefact,
+        operator_times(trial),
+        details=facts,
+        operator_times_at={name: operator_times(trial, name) for name in others},
+    )

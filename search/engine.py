@@ -12,9 +12,10 @@ from .aimed_promotion import next_aimed_promotion
 from .ended import as_trial, structure_of
 from .executor import Executor, Failure, Job, Stage
 from .front import complete, front
+from .goals import DEFAULT_GOALS, Goals
 from .pareto import dominates
 from .promotion import next_promotion, promoted
-from .proposer import Proposal, Proposer
+from .proposal import Proposal, Proposer
 from .record import Record
 from .rungs import AIMED, Rungs
 from .status import FINAL_MEMBERS, SEARCH, OnStatus, Reporter
@@ -38,9 +39,16 @@ class _Work:
 class Engine:
     """Runs one search to its end, or as far as it is let; every ended trial is in the record before the next starts."""
 
-    def __init__(self, executor: Executor, proposer: Proposer, record: Record, on_status: OnStatus) -> None:
-        self._executor, self._proposer, self._record = executor, proposer, record
-        self._reporter = Reporter(on_status)
+    def __init__(
+        self,
+        executor: Executor,
+        proposer: Proposer,
+        record: Record,
+        on_status: OnStatus,
+        goals: Goals = DEFAULT_GOALS,
+    ) -> None:
+        self._executor, self._proposer, self._record, self._goals = executor, proposer, record, goals
+        self._reporter = Reporter(on_status, goals)
         self._is_exhausted = False
 
     def run(self, rungs: Rungs) -> None:
@@ -106,7 +114,7 @@ class Engine:
         if len(taken) >= n_due:
             return None
         calibrated = complete(self._record.trials, Fidelity.CALIBRATED)
-        return next_promotion(calibrated, taken, n_before, n_due - n_before)
+        return next_promotion(calibrated, taken, n_before, n_due - n_before, self._goals)
 
     def _advance(self, job: Job, outcome: Evaluation | Failure, work: Mapping[int, _Work]) -> Trial | None:
         """Takes a result; gives the trial it ended, or None where the next stage was submitted."""
@@ -118,7 +126,10 @@ class Engine:
                 return self._add(item, State.FAILED, outcome, reason=outcome.reason)
             if outcome.broken_limit:
                 return self._add(item, State.DOMINATED, outcome, reason=outcome.broken_limit)
-            closed_by = self._dominating(outcome)
+            lows = {name: score.value if score.low is None else score.low for name, score in outcome.scores.items()}
+            if broken := self._goals.broken_by(lows):
+                return self._add(item, State.DOMINATED, outcome, reason=broken)
+            closed_by = self._dominating(lows)
             if closed_by is not None:
                 reason = f"not faster, smaller or possibly more accurate than #{closed_by.number}"
                 return self._add(item, State.DOMINATED, outcome, reason=reason)
@@ -147,9 +158,9 @@ class Engine:
 
     def _next_final(self, rungs: Rungs) -> Trial | None:
         if rungs.rule == AIMED:
-            return next_aimed_promotion(self._record.trials)
+            return next_aimed_promotion(self._record.trials, self._goals)
         taken = promoted(self._record.trials, Fidelity.FULL)
-        return next_promotion(complete(self._record.trials, Fidelity.SHORT), taken, 0, rungs.n_full)
+        return next_promotion(complete(self._record.trials, Fidelity.SHORT), taken, 0, rungs.n_full, self._goals)
 
     def _submit(self, ticket: int, stage: Stage, item: _Work) -> None:
         artefact = f"trial-{ticket}"
@@ -161,16 +172,18 @@ class Engine:
         self._record.add(trial)
         return trial
 
-    def _dominating(self, structure: Evaluation) -> Trial | None:
-        """The front member that this candidate could not beat even with the best accuracy seen plus its interval."""
+    def _dominating(self, lows: Mapping[str, float]) -> Trial | None:
+        """The front member that this candidate could not beat even with the best accuracy seen plus its interval.
+
+        Args:
+            lows: The candidate's structural scores at the lower ends of their intervals.
+        """
         ended = complete(self._record.trials, Fidelity.SHORT)
         hoped = min((trial.scores["accuracy_drop"].low or 0.0 for trial in ended), default=0.0)
-        latency = structure.scores["latency_ms"]
-        low = latency.value if latency.low is None else latency.low
-        candidate = (hoped, low, structure.scores["size_bytes"].value)
-        for member in front(self._record.trials, Fidelity.SHORT):
-            held = (member.value("accuracy_drop"), member.value("latency_ms"), member.value("size_bytes"))
-            if dominates(held, candidate):
+        names = [axis.score for axis in self._goals.objectives]
+        candidate = tuple({**lows, "accuracy_drop": hoped}[name] for name in names)
+        for member in front(self._record.trials, Fidelity.SHORT, self._goals):
+            if dominates(tuple(member.value(name) for name in names), candidate):
                 return member
         return None
 

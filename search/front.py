@@ -7,40 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..hardware_profiles.measuring.measurement import TIE
-from .pareto import Point, hypervolume
+from .goals import DEFAULT_GOALS, Goals
+from .pareto import hypervolume
 from .trial import Fidelity, State, Trial
-
-MAX_DROP = 5.0
-"""Percentage points of accuracy below the baseline at which a candidate is worth nothing."""
-MAX_RATIO = 64.0
-"""Speed-up and size ratio that fill the hypervolume's box."""
-
-
-def objectives(trial: Trial, baseline: Trial) -> Point:
-    """A complete trial as a point, see `point`."""
-    return point(
-        trial.value("accuracy_drop"),
-        trial.value("latency_ms") / baseline.value("latency_ms"),
-        trial.value("size_bytes") / baseline.value("size_bytes"),
-    )
-
-
-def point(drop: float, latency_ratio: float, size_ratio: float) -> Point:
-    """(accuracy drop, log latency ratio, log size ratio), all minimised, the box from `REFERENCE` to (0, -1, -1).
-
-    Ratios in logarithms, so that halving a small network counts as much as halving a large one.
-
-    Args:
-        drop: Percentage points.
-        latency_ratio: Over the baseline's.
-        size_ratio: Over the baseline's.
-    """
-    scale = math.log(MAX_RATIO)
-    return drop / MAX_DROP, math.log(latency_ratio) / scale, math.log(size_ratio) / scale
-
-
-REFERENCE: Point = (1.0, 0.0, 0.0)
-"""The worst corner: five points lost, as slow and as large as the baseline."""
 
 
 def complete(trials: Iterable[Trial], fidelity: Fidelity) -> list[Trial]:
@@ -48,20 +17,24 @@ def complete(trials: Iterable[Trial], fidelity: Fidelity) -> list[Trial]:
     return [t for t in trials if t.state is State.COMPLETE and t.fidelity is fidelity and t.is_verified is not False]
 
 
-def front(trials: Sequence[Trial], fidelity: Fidelity) -> list[Trial]:
-    """The complete trials of one fidelity that no other makes superfluous, fastest last; see `ranked`."""
-    layers = ranked(complete(trials, fidelity))
-    return sorted(layers[0], key=lambda trial: -trial.value("latency_ms")) if layers else []
+def front(trials: Sequence[Trial], fidelity: Fidelity, goals: Goals = DEFAULT_GOALS) -> list[Trial]:
+    """The complete trials of one fidelity that keep all limits and that no other makes superfluous; see `ranked`.
+
+    Returns:
+        In falling order of the main cost: with latency among the objectives, fastest last.
+    """
+    layers = ranked([t for t in complete(trials, fidelity) if goals.allow(t)], goals)
+    return sorted(layers[0], key=lambda trial: -trial.value(goals.objectives.main_cost.score)) if layers else []
 
 
-def ranked(trials: Sequence[Trial]) -> list[list[Trial]]:
+def ranked(trials: Sequence[Trial], goals: Goals = DEFAULT_GOALS) -> list[list[Trial]]:
     """Complete trials by non-dominated rank: the front, then the front of the others, and so on.
 
-    A trial is left to a later rank where a member of this one is as accurate, as small and as fast. Latencies that
-    differ by less than the combined half-widths of their intervals, or by less than a tie, count as equal. As accuracy
-    and size are compared exactly and only members put others off, no chain of ties can put off what is really faster.
+    A trial is left to a later rank where a member of this one is as good in every objective. Measured scores that
+    differ by less than the combined half-widths of their intervals, or by less than a tie, count as equal. As the
+    others are compared exactly and only members put others off, no chain of ties can put off what is really better.
     """
-    left = sorted(map(_standing, trials), key=lambda each: (each.drop, each.size, each.log_ms, each.trial.number))
+    left = sorted((_standing(trial, goals) for trial in trials), key=lambda each: (each.exact, each.logs, each.number))
     layers = []
     while left:
         members: list[_Standing] = []
@@ -75,30 +48,46 @@ def ranked(trials: Sequence[Trial]) -> list[list[Trial]]:
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
-    """What ranks a trial; the half-width is that of the logarithm of the latency."""
+    """What ranks a trial.
+
+    Attributes:
+        exact: The objectives that are compared as they are.
+        logs: The logarithms of the measured ones.
+        half_widths: Of the intervals of these.
+    """
 
     trial: Trial
-    drop: float
-    size: float
-    log_ms: float
-    half_width: float
+    number: int
+    exact: tuple[float, ...]
+    logs: tuple[float, ...]
+    half_widths: tuple[float, ...]
 
 
-def _standing(trial: Trial) -> _Standing:
-    latency = trial.scores["latency_ms"]
-    low, high = latency.low, latency.high
-    half_width = 0.0
-    if low is not None and high is not None:
-        half_width = math.log(high / low) / 2 if low > 0 and math.isfinite(high) else math.inf
+def _standing(trial: Trial, goals: Goals) -> _Standing:
+    measured = [trial.scores[axis.score] for axis in goals.objectives if axis.quantity.is_measured]
     return _Standing(
-        trial, trial.value("accuracy_drop"), trial.value("size_bytes"), math.log(latency.value), half_width
+        trial,
+        trial.number,
+        tuple(trial.value(axis.score) for axis in goals.objectives if not axis.quantity.is_measured),
+        tuple(math.log(score.value) for score in measured),
+        tuple(_half_width(score.low, score.high) for score in measured),
     )
 
 
+def _half_width(low: float | None, high: float | None) -> float:
+    """Of the interval of a score's logarithm."""
+    if low is None or high is None:
+        return 0.0
+    return math.log(high / low) / 2 if low > 0 and math.isfinite(high) else math.inf
+
+
 def _is_as_good(a: _Standing, b: _Standing) -> bool:
+    if any(x > y for x, y in zip(a.exact, b.exact, strict=True)):
+        return False
+    widths = zip(a.half_widths, b.half_widths, strict=True)
     # An interval wider than a tie must not be what puts others off: then the medians decide.
-    tolerance = max(TIE, math.hypot(a.half_width, b.half_width)) if a.half_width <= TIE else 0.0
-    return a.drop <= b.drop and a.size <= b.size and a.log_ms - b.log_ms <= tolerance
+    tolerances = [max(TIE, math.hypot(own, other)) if own <= TIE else 0.0 for own, other in widths]
+    return all(x - y <= tolerance for x, y, tolerance in zip(a.logs, b.logs, tolerances, strict=True))
 
 
 def reported_fidelity(trials: Iterable[Trial]) -> Fidelity:
@@ -109,15 +98,17 @@ def reported_fidelity(trials: Iterable[Trial]) -> Fidelity:
     return Fidelity.FULL if has_final else Fidelity.SHORT
 
 
-def front_hypervolume(trials: Sequence[Trial], fidelity: Fidelity) -> float:
-    """Share of the box (five points, 64x faster, 64x smaller) that the front dominates, between 0 and 1."""
-    points = [objectives(trial, trials[0]) for trial in complete(trials, fidelity)]
-    # The box reaches from the reference down to (0, -1, -1): a point better than that counts as on its face.
-    clipped = [tuple(max(lowest, x) for lowest, x in zip((0.0, -1.0, -1.0), point, strict=True)) for point in points]
-    return hypervolume(clipped, REFERENCE)
+def front_hypervolume(trials: Sequence[Trial], fidelity: Fidelity, goals: Goals = DEFAULT_GOALS) -> float:
+    """Share of the objectives' box that the trials within all limits dominate, between 0 and 1."""
+    objectives = goals.objectives
+    held = [trial for trial in complete(trials, fidelity) if goals.allow(trial)]
+    points = [objectives.clipped(objectives.point(trial, trials[0])) for trial in held]
+    return hypervolume(points, objectives.reference)
 
 
-def best_within(trials: Sequence[Trial], fidelity: Fidelity, max_drop: float) -> Trial | None:
-    """The fastest member of a fidelity's front that loses at most `max_drop` points; None if there is none."""
-    eligible = [t for t in front(trials, fidelity) if t.value("accuracy_drop") <= max_drop]
-    return min(eligible, key=lambda trial: trial.value("latency_ms"), default=None)
+def best_within(
+    trials: Sequence[Trial], fidelity: Fidelity, max_drop: float, goals: Goals = DEFAULT_GOALS
+) -> Trial | None:
+    """The front's member with the least main cost among those that lose at most `max_drop` points; None without one."""
+    eligible = [t for t in front(trials, fidelity, goals) if t.value("accuracy_drop") <= max_drop]
+    return min(eligible, key=lambda trial: trial.value(goals.objectives.main_cost.score), default=None)

@@ -1,15 +1,16 @@
-"""Small changes around a good configuration."""
+"""Small changes around good configurations."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 
 from ..spaces import Choice, Configuration, SearchSpace, Site
 
 MAX_CHANGED_SITES = 4
 
 
-def mutate(space: SearchSpace, parent: Configuration, rng: random.Random) -> Configuration:
+def mutate(space: SearchSpace, parent: Mapping[str, Choice], rng: random.Random) -> Configuration:
     """Moves one to four sites by one or two steps along their choices."""
     choices = dict(parent)
     for site in rng.sample(space.sites, min(len(space.sites), rng.randint(1, MAX_CHANGED_SITES))):
@@ -17,7 +18,19 @@ def mutate(space: SearchSpace, parent: Configuration, rng: random.Random) -> Con
     return space.canonical(choices)
 
 
-def shift_group(space: SearchSpace, parent: Configuration, rng: random.Random) -> Configuration:
+def exchange(space: SearchSpace, parent: Mapping[str, Choice], rng: random.Random) -> Configuration:
+    """Gives one site back what it lost, by a step or wholly, and takes from one or two others instead."""
+    choices = dict(parent)
+    eased = rng.choice(sorted(parent))
+    site = space.site(eased)
+    choices[eased] = site.neutral if rng.random() < 0.3 else _step(site, choices[eased], -1)
+    for other in rng.sample(space.sites, min(len(space.sites), rng.randint(1, 2))):
+        if other.name != eased:
+            choices[other.name] = _step(other, choices.get(other.name, other.neutral), 1)
+    return space.canonical(choices)
+
+
+def shift_group(space: SearchSpace, parent: Mapping[str, Choice], rng: random.Random) -> Configuration:
     """Moves all sites of one technique, or those of one part of the network, by one step the same way."""
     technique = rng.choice(sorted({site.technique for site in space.sites}))
     sites = [site for site in space.sites if site.technique == technique]
@@ -29,16 +42,23 @@ def shift_group(space: SearchSpace, parent: Configuration, rng: random.Random) -
     return space.canonical(choices)
 
 
-def cross(space: SearchSpace, a: Configuration, b: Configuration, rng: random.Random) -> Configuration:
-    """The first layers as in one parent, the last as in the other."""
-    cut = rng.random()
+def cross(space: SearchSpace, a: Mapping[str, Choice], b: Mapping[str, Choice], rng: random.Random) -> Configuration:
+    """The first layers as in one parent, the last as in the other; or one technique as in one, the rest as in the other."""
+    techniques = sorted({site.technique for site in space.sites})
+    cut, swapped = rng.random(), rng.choice(techniques) if rng.random() < 0.3 else None
     choices: dict[str, Choice] = {}
-    for technique in {site.technique for site in space.sites}:
+    for technique in techniques:
         sites = [site for site in space.sites if site.technique == technique]
         for position, site in enumerate(sites):
-            source = a if position < cut * len(sites) else b
+            is_first = technique != swapped if swapped is not None else position < cut * len(sites)
+            source = a if is_first else b
             choices[site.name] = source.get(site.name, site.neutral)
     return space.canonical(choices)
+
+
+def random_configuration(space: SearchSpace, rng: random.Random) -> Configuration:
+    """Every site anywhere among its choices."""
+    return space.canonical({site.name: rng.choice(site.choices) for site in space.sites})
 
 
 def _step(site: Site, choice: Choice, distance: int) -> Choice:

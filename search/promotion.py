@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .front import point, ranked
+from .front import ranked
+from .goals import DEFAULT_GOALS, Goals
 from .pareto import Point, hypervolume_gain
 from .trial import Fidelity, Trial
 
@@ -17,7 +18,9 @@ MARGIN = 0.1
 """Of the range of an objective, by which the reference point lies beyond the worst: so that an extreme counts too."""
 
 
-def next_promotion(trials: Sequence[Trial], taken: Sequence[Trial], n_before: int, n_places: int) -> Trial | None:
+def next_promotion(
+    trials: Sequence[Trial], taken: Sequence[Trial], n_before: int, n_places: int, goals: Goals = DEFAULT_GOALS
+) -> Trial | None:
     """The trial to promote next; None where all are taken.
 
     The first place of a round always goes by rank and contribution, the last ones to a fold and to a rank choice where
@@ -28,8 +31,9 @@ def next_promotion(trials: Sequence[Trial], taken: Sequence[Trial], n_before: in
         taken: Those promoted, or about to be, in that order.
         n_before: How many of `taken` belong to earlier rounds.
         n_places: Promotions of this round in all.
+        goals: What the search is for.
     """
-    compressed = [t for t in trials if len(t.configuration) > 0]
+    compressed = [t for t in trials if len(t.configuration) > 0 and goals.allow(t)]
     candidates = [t for t in compressed if t not in taken]
     if not candidates:
         return None
@@ -43,15 +47,16 @@ def next_promotion(trials: Sequence[Trial], taken: Sequence[Trial], n_before: in
         if missing and n_places - len(this_round) <= len(missing):
             technique = min(missing, key=lambda each: sum(holds(t, each) for t in taken))
             return min((t for t in candidates if holds(t, technique)), key=lambda t: t.value("accuracy_drop"))
-    return next(t for t in by_promise(compressed) if t not in taken)
+    return next(t for t in by_promise(compressed, goals) if t not in taken)
 
 
-def by_promise(trials: Sequence[Trial]) -> list[Trial]:
+def by_promise(trials: Sequence[Trial], goals: Goals = DEFAULT_GOALS) -> list[Trial]:
     """Complete trials in the order of promotion: by rank, within a rank by what each adds to the hypervolume."""
-    points = {t.number: _point(t) for t in trials}
+    # Any trial serves as the baseline: it shifts the logarithms and changes no contribution's order.
+    points = {t.number: goals.objectives.point(t, trials[0]) for t in trials}
     reference = _reference(list(points.values()))
     order: list[Trial] = []
-    for layer in ranked(trials):
+    for layer in ranked(trials, goals):
         contribution = {
             t.number: hypervolume_gain(points[t.number], [points[o.number] for o in layer if o is not t], reference)
             for t in layer
@@ -69,11 +74,6 @@ def promoted(trials: Sequence[Trial], fidelity: Fidelity) -> list[Trial]:
 def holds(trial: Trial, technique: str) -> bool:
     """Whether a trial's configuration chooses anything of a technique."""
     return any(site.startswith(f"{technique}/") for site in trial.configuration)
-
-
-def _point(trial: Trial) -> Point:
-    # Ratios to 1 ms and 1 byte: the unit shifts the logarithms and changes no contribution's order.
-    return point(trial.value("accuracy_drop"), trial.value("latency_ms"), trial.value("size_bytes"))
 
 
 def _reference(points: Sequence[Point]) -> Point:

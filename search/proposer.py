@@ -1,168 +1,167 @@
-"""Proposes configurations: ask and tell, without side effects, the same for the same seed and results."""
+"""Proposes configurations: ask and tell, without side effects, the same for the same seed and results.
+
+First uniform configurations and what the tables hold best at a few drops, in several directions; then whatever
+promises the greatest gain in hypervolume among small changes of the front and new solutions of the tables, which
+learn from every trial.
+"""
 
 from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from collections.abc import Sequence
+from dataclasses import replace
 
 from ..evaluators.cost_tables import CostTables
-from ..evaluators.latency_predictor import LatencyPredictor
 from ..evaluators.sensitivity import Damages
-from ..hardware_profiles.runtimes import OperatorTime
 from ..spaces import Configuration, SearchSpace
-from .damage_model import DamageModel
-from .front import REFERENCE, complete, front, objectives, point
-from .moves import cross, mutate, shift_group
-from .pareto import Point, hypervolume_gain
+from .candidates import Candidate, CandidatePool
+from .costs import CostModel
+from .expected_gain import ExpectedGain
+from .front import complete, front
+from .goals import DEFAULT_GOALS, Goals
+from .moves import mutate, random_configuration
+from .objectives import MAX_DROP
+from .proposal import PARENTS, Proposal, Proposer
 from .screening import PREDICTED
-from .seeds import DIRECTIONS, Direction, LagrangeSweep, uniform_ladder
+from .seeds import Direction, LagrangeSweep, directions, uniform_ladder
+from .surrogate import DropSurrogate
 from .trial import Fidelity, Trial
 
-SWEEP_DROPS = (2.5, 5.0)
-"""Percentage points that the sweeps aim at, beyond what the fine-tune's own offset costs."""
+__all__ = ["Proposal", "Proposer", "TableProposer"]
+
+SWEEP_SHARES = (0.5, 1.0, 0.2)
+"""Drops that the first sweeps aim at, as shares of the largest that counts."""
 N_LADDER = 8
-N_CANDIDATES = 96
-"""Moves screened per proposal."""
+N_DIRECTIONS = 3
 MAX_TRIES = 100
 """Draws before a space counts as exhausted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """A configuration to evaluate.
-
-    Attributes:
-        configuration: Canonical, never one that was told or proposed before.
-        origin: Why: `uniform prune 50 %`, `sweep …`, `mutation of #12`.
-        details: What the proposer wants back with the trial.
-    """
-
-    configuration: Configuration
-    origin: str
-    details: Mapping[str, Any] = field(default_factory=dict)
-
-
-class Proposer(Protocol):
-    """Where configurations come from."""
-
-    def ask(self, n: int) -> list[Proposal]:
-        """Up to n new proposals; fewer or none when the space is exhausted."""
-        ...
-
-    def tell(self, trial: Trial) -> None:
-        """An ended trial, whichever way it ended."""
-        ...
-
-
 class TableProposer:
-    """Uniform ladder, then sweeps over the cost tables, then local moves around the front screened by predictions."""
+    """Uniform ladder, sweeps over the tables, then whatever promises most around the front."""
 
-    def __init__(self, space: SearchSpace, tables: CostTables, damages: Damages, seed: int) -> None:
-        self._space, self._tables, self._seed = space, tables, seed
-        self._predictor = LatencyPredictor(tables)
-        self._model = DamageModel(space, damages)
-        self._ladder = list(uniform_ladder(space))[:N_LADDER]
+    def __init__(
+        self, space: SearchSpace, tables: CostTables, damages: Damages, seed: int, goals: Goals = DEFAULT_GOALS
+    ) -> None:
+        """Begins a search.
+
+        Args:
+            space: What may be chosen.
+            tables: Cost tables of the main profile, empty or from earlier measurements; they go on learning.
+            damages: What every choice destroys, see `site_damages`.
+            seed: Of everything random.
+            goals: What is searched for.
+        """
+        self._space, self._seed, self._goals = space, seed, goals
+        self._max_drop = next((axis.max_drop for axis in goals.objectives if axis.is_accuracy), MAX_DROP)
+        self._costs = CostModel(space, tables, goals)
+        self._surrogate = DropSurrogate(space, damages, self._max_drop)
+        self._directions = directions(self._costs, goals)
+        self._ladder = list(itertools.islice(uniform_ladder(space), N_LADDER))
+        self._pool = CandidatePool(space, self._costs, self._surrogate, self._directions)
         self._trials: list[Trial] = []
-        self._pending: dict[Configuration, str] = {}
+        self._known: set[Configuration] = set()
+        self._pending: dict[Configuration, Proposal] = {}
+        self._n_fitted = 0
 
     def ask(self, n: int) -> list[Proposal]:
         """See `Proposer`; what was proposed and not told yet counts as known."""
         self._fit()
         proposals: list[Proposal] = []
         while len(proposals) < n:
-            known = {trial.configuration for trial in self._trials} | set(self._pending)
-            proposal = self._next(known, random.Random(f"{self._seed}:{len(known)}"))
-            if proposal is None:
+            rng = random.Random(f"{self._seed}:{len(self._known)}")
+            found = self._seeds(rng) or self._promising(n - len(proposals), rng) or self._random(rng)
+            if not found:
                 break
-            self._pending[proposal.configuration] = proposal.origin
-            proposals.append(self._with_prediction(proposal))
+            for proposal in found:
+                self._pending[proposal.configuration] = proposal
+                self._known.add(proposal.configuration)
+                proposals.append(self._with_prediction(proposal))
         return proposals
 
     def tell(self, trial: Trial) -> None:
         """See `Proposer`."""
         self._pending.pop(trial.configuration, None)
+        self._known.add(trial.configuration)
         self._trials.append(trial)
-        times = [OperatorTime(*row) for row in trial.details.get("operators", ())]
-        if trial.parent is None and times and "latency_ms" in trial.scores:  # a promotion measures nothing anew
-            self._predictor.observe(trial.configuration, times, trial.value("latency_ms"), trial.value("size_bytes"))
+        self._costs.observe(trial)
 
     def _with_prediction(self, proposal: Proposal) -> Proposal:
         """Notes the latency that is expected now, so that the record shows how far predictions can be trusted."""
-        if not self._predictor.n_observed:
+        if not self._costs.main.n_observed:
             return proposal
-        predicted_ms = round(self._predictor.latency_ms(proposal.configuration), 6)
+        predicted_ms = round(self._costs.main.latency_ms(proposal.configuration), 6)
         return replace(proposal, details={**proposal.details, PREDICTED: predicted_ms})
 
-    def _fit(self) -> None:
-        observed = [t for t in complete(self._trials, Fidelity.SHORT) if len(t.configuration) > 0]
-        self._model.fit([t.configuration for t in observed], [t.value("accuracy_drop") for t in observed])
+    def _observed(self) -> list[Trial]:
+        return [t for t in complete(self._trials, Fidelity.SHORT) if t.configuration]
 
-    def _next(self, known: set[Configuration], rng: random.Random) -> Proposal | None:
+    def _fit(self) -> None:
+        observed = self._observed()
+        if len(observed) != self._n_fitted:
+            self._n_fitted = len(observed)
+            rows = self._surrogate.rows([t.configuration for t in observed])
+            self._surrogate.fit(rows, [t.value("accuracy_drop") for t in observed])
+
+    def _seeds(self, rng: random.Random) -> list[Proposal]:
+        """The next step of the ladder, or the next sweep; nothing when all were made."""
         for configuration, origin in self._ladder:
-            if configuration not in known:
-                return Proposal(configuration, origin)
-        origins = [trial.origin for trial in self._trials] + list(self._pending.values())
-        for target, direction in itertools.product(SWEEP_DROPS, DIRECTIONS):
+            if configuration not in self._known:
+                return [Proposal(configuration, origin)]
+        origins = {t.origin for t in self._trials} | {proposal.origin for proposal in self._pending.values()}
+        for share, direction in itertools.product(SWEEP_SHARES, self._directions[:N_DIRECTIONS]):
+            target = self._target(share)
             origin = f"sweep for {direction.name} at {target:g} pt"
             if origin not in origins:
-                return self._sweep(target, direction, origin, known, rng)
-        return self._move(known, rng)
+                return self._sweep(target, direction, origin, rng)
+        return []
 
-    def _sweep(
-        self, target: float, direction: Direction, origin: str, known: set[Configuration], rng: random.Random
-    ) -> Proposal | None:
-        sweep = LagrangeSweep(self._space, self._tables, self._model.site_drops())
-        configuration = sweep.at_drop(target + self._model.offset, direction, self._model.drop)
+    def _target(self, share: float) -> float:
+        limit = self._goals.limits_at(Fidelity.SHORT)
+        most = min([self._max_drop, *(each.limit for each in limit if not each.is_structural)])
+        return round(share * most, 3)
+
+    def _sweep(self, target: float, direction: Direction, origin: str, rng: random.Random) -> list[Proposal]:
+        sweep = LagrangeSweep(self._space, self._costs, self._surrogate.site_drops())
+        configuration = sweep.at_drop(target, direction, lambda choices: float(self._surrogate.drops([choices])[0]))
         for _ in range(MAX_TRIES):
-            if configuration not in known:
-                return Proposal(configuration, origin)
+            if configuration not in self._known:
+                return [Proposal(configuration, origin)]
             configuration = mutate(self._space, configuration, rng)
-        return None
+        return []
 
-    def _move(self, known: set[Configuration], rng: random.Random) -> Proposal | None:
-        """The move around the front that promises the greatest gain in hypervolume."""
-        members = [t for t in front(self._trials, Fidelity.SHORT) if len(t.configuration) > 0]
-        if not members:
-            return self._random(known, rng)
-        baseline = self._trials[0]
-        points = [objectives(trial, baseline) for trial in members]
-        best: tuple[float, Proposal] | None = None
-        for _ in range(N_CANDIDATES):
-            parent = rng.choice(members)
-            configuration, how = self._change(parent, members, rng)
-            if configuration in known:
-                continue
-            gain = hypervolume_gain(self._predict(configuration, parent, baseline), points, REFERENCE)
-            if best is None or gain > best[0]:
-                best = gain, Proposal(configuration, f"{how} of #{parent.number}")
-        return best[1] if best else self._random(known, rng)
+    def _promising(self, n: int, rng: random.Random) -> list[Proposal]:
+        """Up to n candidates that together promise the greatest gain in hypervolume."""
+        if not self._trials or not self._costs.main.n_observed:
+            return []
+        members = [t for t in front(self._trials, Fidelity.SHORT, self._goals) if t.configuration]
+        members = members or self._nearest_to_limits()
+        candidates = self._pool.draw(members, self._known, n, rng)
+        if not candidates:
+            return []
+        points = [self._goals.objectives.point(t, self._trials[0]) for t in members]
+        gain = ExpectedGain(self._goals, self._trials[0], self._costs, self._surrogate)
+        chosen = gain.choose(candidates, points, list(self._pending), n, rng)
+        return [Proposal(each.configuration, each.origin, _parents(each)) for each in chosen]
 
-    def _change(self, parent: Trial, members: list[Trial], rng: random.Random) -> tuple[Configuration, str]:
-        draw = rng.random()
-        if draw < 0.5:
-            return mutate(self._space, parent.configuration, rng), "mutation"
-        if draw < 0.75:
-            return shift_group(self._space, parent.configuration, rng), "shift"
-        return cross(self._space, parent.configuration, rng.choice(members).configuration, rng), "crossover"
+    def _nearest_to_limits(self) -> list[Trial]:
+        """Where nothing keeps all limits yet: the trials that are nearest to it."""
+        limits = self._goals.limits_at(Fidelity.SHORT)
 
-    def _predict(self, configuration: Configuration, parent: Trial, baseline: Trial) -> Point:
-        """Objectives by prediction, all relative to what was observed of the parent."""
-        drop = parent.value("accuracy_drop") + self._model.drop(configuration) - self._model.drop(parent.configuration)
-        latency_ratio = self._predictor.latency_ms(configuration) / self._predictor.latency_ms(parent.configuration)
-        size_ratio = self._tables.size_bytes(configuration) / self._tables.size_bytes(parent.configuration)
-        return point(
-            drop,
-            parent.value("latency_ms") * latency_ratio / baseline.value("latency_ms"),
-            parent.value("size_bytes") * size_ratio / baseline.value("size_bytes"),
-        )
+        def violation(trial: Trial) -> float:
+            beyond = (max(0.0, trial.value(each.score) - each.limit) / max(each.limit, 1e-9) for each in limits)
+            return sum(beyond)
 
-    def _random(self, known: set[Configuration], rng: random.Random) -> Proposal | None:
+        return sorted(self._observed(), key=lambda trial: (violation(trial), trial.number))[:4]
+
+    def _random(self, rng: random.Random) -> list[Proposal]:
         for _ in range(MAX_TRIES):
-            choices = {site.name: rng.choice(site.choices) for site in self._space.sites}
-            configuration = self._space.canonical(choices)
-            if configuration not in known:
-                return Proposal(configuration, "random")
-        return None
+            configuration = random_configuration(self._space, rng)
+            if configuration not in self._known:
+                return [Proposal(configuration, "random")]
+        return []
+
+
+def _parents(candidate: Candidate) -> dict[str, Sequence[int]]:
+    return {PARENTS: list(candidate.parents)} if candidate.parents else {}

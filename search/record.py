@@ -22,13 +22,12 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from ..hardware_profiles.errors import SearchError
 from ..spaces import SearchSpace
+from .goals import DEFAULT_GOALS, Goals
 from .run_directory import RunDirectory
 from .trial import State, Trial
 
 Direction: TypeAlias = Literal["maximize", "minimize"]
 STUDY = "parefront"
-OBJECTIVES = ("accuracy", "latency_ms", "size_bytes")
-DIRECTIONS: tuple[Direction, ...] = ("maximize", "minimize", "minimize")
 _TRIAL = "parefront:trial"
 
 
@@ -62,13 +61,14 @@ class Record:
         trials: All of them.
     """
 
-    def __init__(self, directory: RunDirectory, space: SearchSpace) -> None:
+    def __init__(self, directory: RunDirectory, space: SearchSpace, goals: Goals = DEFAULT_GOALS) -> None:
         """Opens or begins the study; the caller owns the directory (`owned`)."""
         self.directory = directory
+        self._names = study_values(goals)
         _repair(directory.journal)
         _quiet()
         self._study = optuna.create_study(
-            storage=_storage(directory.journal), study_name=STUDY, directions=DIRECTIONS, load_if_exists=True
+            storage=_storage(directory.journal), study_name=STUDY, directions=directions(goals), load_if_exists=True
         )
         self._distributions: dict[str, BaseDistribution] = {
             site.name: CategoricalDistribution(site.choices) for site in space.sites
@@ -82,13 +82,23 @@ class Record:
         self._study.add_trial(
             create_trial(
                 state=TrialState.COMPLETE if is_complete else TrialState.FAIL,
-                values=[trial.value(name) for name in OBJECTIVES] if is_complete else None,
+                values=[trial.value(name) for name in self._names] if is_complete else None,
                 params={**self._neutral, **trial.configuration},
                 distributions=self._distributions,
                 user_attrs={_TRIAL: trial.to_json()},
             )
         )
         self.trials.append(trial)
+
+
+def study_values(goals: Goals) -> tuple[str, ...]:
+    """The scores that a study holds as its values: the accuracy itself, which people read more easily than its drop."""
+    return tuple("accuracy" if axis.is_accuracy else axis.score for axis in goals.objectives)
+
+
+def directions(goals: Goals) -> tuple[Direction, ...]:
+    """Of the study's values."""
+    return tuple("maximize" if axis.is_accuracy else "minimize" for axis in goals.objectives)
 
 
 def read_trials(journal: Path) -> list[Trial]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import bisect
+import functools
+import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..evaluators.cost_tables import CostTables
 from ..spaces import Choice, Configuration, SearchSpace, Site
+from .costs import CostModel
+from .goals import Goals
 
 LADDER = (
     # (pruned share, folds on, rank level 0..1 or None); all in int8
@@ -80,27 +84,61 @@ class Direction:
     """What a sweep trades accuracy for.
 
     Attributes:
-        latency: Weight of latency, as a share of the baseline's.
-        size: Weight of size, likewise.
+        name: For people: `latency`, `latency and size`.
+        weights: Of each of the cost model's scores, as shares of the baseline's; they sum to 1.
     """
 
     name: str
-    latency: float
-    size: float
+    weights: tuple[float, ...]
 
 
-DIRECTIONS = (Direction("latency", 1.0, 0.0), Direction("latency and size", 0.6, 0.4), Direction("size", 0.1, 0.9))
+PAIR_SHARES = (0.6, 0.85, 0.3)
+"""How two costs are mixed, from the first mix tried to the last."""
+CORNER = 0.9
+"""Weight of the one cost that a corner is for, where there are others: a free reduction of these is taken along."""
+
+
+def directions(costs: CostModel, goals: Goals) -> list[Direction]:
+    """Trade-offs between the objectives that cost: the first alone, mixtures of pairs, the others, all together."""
+    names = {axis.score: axis.name for axis in goals.objectives if not axis.is_accuracy}
+    scores = [score for score in costs.scores if score in names]
+
+    def mixture(shares: Mapping[str, float], name: str) -> Direction:
+        return Direction(name, tuple(shares.get(score, 0.0) for score in costs.scores))
+
+    first, *others = scores
+    found = [mixture({first: 1.0}, names[first])]
+    for share, (a, b) in itertools.product(PAIR_SHARES, itertools.combinations(scores, 2)):
+        found.append(mixture({a: share, b: 1 - share}, f"{names[a]} and {names[b]} {share:.0%}"))
+    rest = (1 - CORNER) / max(1, len(others))
+    for corner in others:
+        shares = {score: CORNER if score == corner else rest for score in scores}
+        found.insert(2, mixture(shares, names[corner]))
+    if len(scores) > 2:
+        found.insert(1, mixture(dict.fromkeys(scores, 1 / len(scores)), "all costs"))
+    return found
 
 
 class LagrangeSweep:
-    """For a trade-off, the configuration that the tables hold best: least damage plus multiplier times cost."""
+    """For a trade-off, the configuration that the tables hold best: least damage plus multiplier times cost.
 
-    def __init__(
-        self, space: SearchSpace, tables: CostTables, site_drops: Mapping[str, Mapping[Choice, float]]
-    ) -> None:
-        self._space, self._tables, self._drops = space, tables, site_drops
-        self._scale = (tables.latency_ms({}), tables.size_bytes({}))
-        self._layers = {site.name: tables.layers_under(site) for site in space.sites}
+    Coordinate descent over the sites; folds that overlap are chosen together, exactly, by dynamic programming over the
+    order of the layers (weighted interval scheduling).
+    """
+
+    def __init__(self, space: SearchSpace, costs: CostModel, site_drops: Mapping[str, Mapping[Choice, float]]) -> None:
+        """Takes the tables as they are now.
+
+        Args:
+            space: What may be chosen.
+            costs: Of layers.
+            site_drops: Points lost by each choice of each site alone.
+        """
+        self._space, self._costs, self._drops = space, costs, site_drops
+        self._layers = {site.name: costs.layers_under(site.name) for site in space.sites}
+        self._order = {layer: position for position, layer in enumerate(space.widths)}
+        self._folds = [_FoldCluster(sites, self._order) for sites in _overlapping(space)]
+        self._single = [site for site in space.sites if not any(site in cluster.sites for cluster in self._folds)]
 
     def at_drop(
         self, target: float, direction: Direction, drop: Callable[[Mapping[str, Choice]], float]
@@ -123,25 +161,81 @@ class LagrangeSweep:
                 high = middle
         return self._space.canonical(best)
 
-    def solve(self, multiplier: float, direction: Direction, start: Mapping[str, Choice]) -> dict[str, Choice]:
-        """Coordinate descent over the sites until nothing improves; only a site's own layers are looked at."""
+    def solve(
+        self, multiplier: float, direction: Direction, start: Mapping[str, Choice], passes: int = PASSES
+    ) -> dict[str, Choice]:
+        """Improves one site after the other until nothing improves; only a site's own layers are looked at.
+
+        Args:
+            multiplier: Points of accuracy that the whole baseline's cost is worth.
+            direction: Which cost.
+            start: Where to begin; neutral where a site is missing.
+            passes: At most, over all sites.
+        """
         choices = dict(start)
-        for _ in range(PASSES):
+        for _ in range(passes):
             before = dict(choices)
-            for site in self._space.sites:
+            for site in self._single:
                 costs = []
                 for choice in site.choices:
                     choices[site.name] = choice
                     costs.append(self._drops[site.name][choice] + multiplier * self._cost(site, choices, direction))
                 choices[site.name] = site.choices[costs.index(min(costs))]
+            for cluster in self._folds:
+                choices |= cluster.best(functools.partial(self._gain, choices, multiplier, direction))
             if choices == before:
                 break
         return choices
 
+    def _gain(
+        self, choices: Mapping[str, Choice], multiplier: float, direction: Direction, site: Site, choice: Choice
+    ) -> float:
+        """What a fold alone among its cluster gives beside no fold at all: negative where it pays."""
+        cluster = next(cluster for cluster in self._folds if site in cluster.sites)
+        off = {**choices, **{other.name: other.neutral for other in cluster.sites}}
+        change = self._cost(site, {**off, site.name: choice}, direction) - self._cost(site, off, direction)
+        return self._drops[site.name][choice] + multiplier * change
+
     def _cost(self, site: Site, choices: Mapping[str, Choice], direction: Direction) -> float:
         """What the layers under a site cost, as a share of the baseline."""
-        latency = size = 0.0
-        for layer in self._layers[site.name]:
-            layer_ms, layer_bytes = self._tables.layer_cost(layer, choices)
-            latency, size = latency + layer_ms, size + layer_bytes
-        return direction.latency * latency / self._scale[0] + direction.size * size / self._scale[1]
+        return sum(self._costs.shares(layer, choices, direction.weights) for layer in self._layers[site.name])
+
+
+class _FoldCluster:
+    """Folds that share layers, so that not all of them can be."""
+
+    def __init__(self, sites: Sequence[Site], order: Mapping[str, int]) -> None:
+        self.sites = tuple(sites)
+        spans = [
+            (site, choice, [order[layer] for layer in site.touched(choice)])
+            for site in sites
+            for choice in site.choices
+            if choice != site.neutral
+        ]
+        self._spans = sorted(
+            ((max(places), min(places), site, choice) for site, choice, places in spans), key=lambda each: each[:2]
+        )
+
+    def best(self, gain: Callable[[Site, Choice], float]) -> dict[str, Choice]:
+        """The folds that together gain most (most negative) without sharing a layer; all others neutral."""
+        # best_until[i]: the least sum with the first i spans, by where they end.
+        sums: list[tuple[float, dict[str, Choice]]] = [(0.0, {})]
+        ends = [end for end, *_ in self._spans]
+        for position, (_, start, site, choice) in enumerate(self._spans):
+            before = bisect.bisect_left(ends, start, 0, position)
+            value, taken = sums[before]
+            with_it = value + gain(site, choice), {**taken, site.name: choice}
+            sums.append(min(sums[position], with_it, key=lambda each: each[0]))
+        return {**{site.name: site.neutral for site in self.sites}, **sums[-1][1]}
+
+
+def _overlapping(space: SearchSpace) -> list[list[Site]]:
+    """The fold sites in groups that share layers, and each that has more than one span."""
+    clusters: list[tuple[set[str], list[Site]]] = []
+    for site in space.sites:
+        if site.technique == "fold":
+            met = [cluster for cluster in clusters if not cluster[0].isdisjoint(site.layers)]
+            clusters = [cluster for cluster in clusters if cluster not in met]
+            layers = set(site.layers).union(*(cluster[0] for cluster in met))
+            clusters.append((layers, [*(each for cluster in met for each in cluster[1]), site]))
+    return [sites for _, sites in clusters if len(sites) > 1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,19 @@ import numpy as np
 
 from ..evaluators import CostTables, Evaluation, Workbench
 from ..evaluators.sensitivity import site_damages
-from ..hardware_profiles import HardwareProfile, check_host
+from ..hardware_profiles import HardwareProfile, check_host, common_capabilities
 from ..hardware_profiles.errors import SearchError, unknown_name
+from ..hardware_profiles.fingerprint import Fingerprint
 from ..spaces import DEFAULT_OPTIONS, CompressionOptions, Configuration
 from ..tasks import Task
 from .ended import as_trial
 from .engine import Engine
 from .executor import InProcessExecutor
-from .front import REFERENCE
+from .goals import DEFAULT_GOALS, Goals
 from .optuna_proposer import SAMPLERS, OptunaProposer
 from .patient_executor import PatientExecutor
-from .proposer import Proposal, Proposer, TableProposer
+from .proposal import Proposal, Proposer
+from .proposer import TableProposer
 from .record import Record, owned
 from .run_directory import RunDirectory
 from .rung_correlation import rung_correlations
@@ -53,6 +55,7 @@ class SearchSettings:
         options: How the techniques work where there is more than one way.
         n_short: Candidates that get the short fine-tune, chosen by what they reach untrained; None where all do.
         promotion: Who gets the full fine-tune, see `Rungs`.
+        goals: What is traded off, within which limits.
     """
 
     n_trials: int
@@ -62,6 +65,7 @@ class SearchSettings:
     options: CompressionOptions = DEFAULT_OPTIONS
     n_short: int | None = None
     promotion: str = AIMED
+    goals: Goals = DEFAULT_GOALS
 
     def __post_init__(self) -> None:
         for name in ("n_trials", "n_final"):
@@ -86,8 +90,18 @@ def run_search(
     *,
     on_status: OnStatus,
     progress: Progress | None = None,
+    others: Sequence[HardwareProfile] = (),
 ) -> list[Trial]:
     """Runs or resumes a search; every ended trial is on disk, so that it may be killed at any moment.
+
+    Args:
+        task: What is compressed.
+        profile: The main hardware profile: accuracy is measured through its file.
+        settings: What is asked.
+        directory: Where everything is kept.
+        on_status: Told about every ended trial.
+        progress: Told about steps of training.
+        others: Further profiles that every candidate is measured on.
 
     Returns:
         All trials of the run.
@@ -96,16 +110,25 @@ def run_search(
         ParefrontError: Anything that a person can mend; nothing was lost.
     """
     started = time.perf_counter()
-    check_host(profile)
+    profiles = (profile, *others)
+    common_capabilities(profiles)  # checks that they go together
+    for each in profiles:
+        check_host(each)
     with owned(directory):
         workbench = Workbench(
-            task, profile, directory.artefacts, seed=settings.seed, options=settings.options, progress=progress
+            task,
+            profile,
+            directory.artefacts,
+            seed=settings.seed,
+            options=settings.options,
+            progress=progress,
+            others=others,
         )
         executor = PatientExecutor(InProcessExecutor(workbench))
         try:
-            facts = _facts(workbench, profile, settings)
+            facts = _facts(workbench, profiles, settings)
             earlier = _check_same(directory, facts)
-            record = Record(directory, workbench.space)
+            record = Record(directory, workbench.space, settings.goals)
             baseline = _baseline_trials(workbench, record, directory)
             manifest = {**facts, "status": "running", "seconds": earlier}
             # Before the first trial, so that no trial is ever without what it belongs to.
@@ -116,7 +139,8 @@ def run_search(
             # What is neither training nor measuring counts as our overhead, here as later.
             baseline_s = time.perf_counter() - started - workbench.setup_s
             try:
-                Engine(executor, _proposer(workbench, settings), record, on_status).run(settings.rungs)
+                engine = Engine(executor, _proposer(workbench, settings), record, on_status, settings.goals)
+                engine.run(settings.rungs)
                 manifest["status"] = "finished"
             finally:
                 if manifest["status"] == "running":
@@ -138,15 +162,15 @@ def overhead_fraction(seconds: dict[str, float]) -> float:
     return seconds.get("overhead", 0.0) / max(1e-9, seconds.get("total", 0.0))
 
 
-def _facts(workbench: Workbench, profile: HardwareProfile, settings: SearchSettings) -> dict[str, Any]:
-    machine = workbench.machine
+def _facts(workbench: Workbench, profiles: Sequence[HardwareProfile], settings: SearchSettings) -> dict[str, Any]:
+    main, *others = (_profile_facts(profile, workbench.machines[profile.name]) for profile in profiles)
     return {
+        **main,
+        "profiles": [main, *others],
+        **{_OTHER + name: ", ".join(facts[name] for facts in others) or NONE for name in _IDENTITY},
         "version": importlib.metadata.version("parefront"),
         "task": workbench.task.name,
         "task_key": workbench.key(),
-        "hardware": profile.name,
-        "profile": profile.model_dump(mode="json"),
-        "profile_key": profile.content_key(),
         "seed": settings.seed,
         "sampler": settings.sampler,
         "options": asdict(settings.options),
@@ -155,9 +179,7 @@ def _facts(workbench: Workbench, profile: HardwareProfile, settings: SearchSetti
         "n_short": settings.n_short,
         "promotion": settings.promotion,
         "lowest_fidelity": settings.rungs.lowest.value,
-        "fingerprint": asdict(machine),
-        "fingerprint_key": machine.key,
-        "reference": list(REFERENCE),
+        "goals": settings.goals.to_json(),
         "space": {
             "sites": [
                 {"name": site.name, "layers": site.layers, "choices": site.choices, "spans": site.spans}
@@ -177,6 +199,20 @@ def _facts(workbench: Workbench, profile: HardwareProfile, settings: SearchSetti
     }
 
 
+def _profile_facts(profile: HardwareProfile, machine: Fingerprint) -> dict[str, Any]:
+    """What is measured on, and by what."""
+    return {
+        "hardware": profile.name,
+        "profile": profile.model_dump(mode="json"),
+        "profile_key": profile.content_key(),
+        "fingerprint": asdict(machine),
+        "fingerprint_key": machine.key,
+    }
+
+
+NONE = "none"
+_OTHER = "other_"
+_IDENTITY = ("hardware", "profile_key", "fingerprint_key")
 _SAME = {
     "version": "parefront version",
     "task": "task",
@@ -184,9 +220,13 @@ _SAME = {
     "hardware": "hardware profile",
     "profile_key": "settings of the hardware profile",
     "fingerprint_key": "machine",
+    "other_hardware": "other hardware profiles",
+    "other_profile_key": "settings of the other hardware profiles",
+    "other_fingerprint_key": "other machines",
     "seed": "seed",
     "sampler": "sampler",
     "options": "options of the techniques",
+    "goals": "objectives or constraints",
     "lowest_fidelity": "first fidelity of candidates",
 }
 
@@ -197,8 +237,8 @@ def _check_same(directory: RunDirectory, facts: dict[str, Any]) -> dict[str, flo
     if existing is None:
         return {}
     for name, what in _SAME.items():
-        if existing.get(name) != facts[name]:
-            was, now = str(existing.get(name))[:16], str(facts[name])[:16]
+        if existing.get(name, NONE) != facts[name]:
+            was, now = str(existing.get(name, NONE))[:16], str(facts[name])[:16]
             raise SearchError(
                 f"a run goes on only as it began, but the {what} of {directory.root} was {was}, now {now}: "
                 "choose another --out"
@@ -209,9 +249,9 @@ def _check_same(directory: RunDirectory, facts: dict[str, Any]) -> dict[str, flo
 
 def _proposer(workbench: Workbench, settings: SearchSettings) -> Proposer:
     if settings.sampler != OWN_SAMPLER:
-        return OptunaProposer(workbench.space, settings.sampler, settings.seed)
+        return OptunaProposer(workbench.space, settings.sampler, settings.seed, settings.goals)
     damages = site_damages(workbench.network, workbench.space)
-    return TableProposer(workbench.space, CostTables(workbench.space), damages, settings.seed)
+    return TableProposer(workbench.space, CostTables(workbench.space), damages, settings.seed, settings.goals)
 
 
 def _baseline_trials(workbench: Workbench, record: Record, directory: RunDirectory) -> list[Trial]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from .ended import describe
 from .front import best_within, front, front_hypervolume
+from .goals import Goals
 from .trial import Fidelity, Trial
 
 SEARCH, FINAL_MEMBERS = "search", "final members"
@@ -24,7 +25,8 @@ class Status:
         n_total: Trials of this phase.
         n_front: Members of the front at the fidelity of the phase.
         hypervolume: Share of the box, 0 to 1.
-        best_speedup: Of the fastest trial within one point; None if there is none.
+        best_speedup: Of the fastest trial within one point (the smallest, where the search is not for latency); None if
+            there is none.
         eta_s: Seconds left, both phases; None before anything was timed.
         last: One line about the trial that ended last.
     """
@@ -45,8 +47,8 @@ OnStatus = Callable[[Status], None]
 class Reporter:
     """Tells the display about every ended trial."""
 
-    def __init__(self, on_status: OnStatus) -> None:
-        self._on_status = on_status
+    def __init__(self, on_status: OnStatus, goals: Goals) -> None:
+        self._on_status, self._goals = on_status, goals
         self._seconds = {SEARCH: 0.0, FINAL_MEMBERS: 0.0}
         self._n_timed = {SEARCH: 0, FINAL_MEMBERS: 0}
 
@@ -58,15 +60,16 @@ class Reporter:
         """Tells that the last of `trials` ended; the arguments are those of `Status`."""
         self._n_timed[phase] += 1
         fidelity = Fidelity.SHORT if phase == SEARCH else Fidelity.FULL
-        best = best_within(trials, fidelity, 1.0)
-        speedup = trials[0].value("latency_ms") / best.value("latency_ms") if best is not None else None
+        best = best_within(trials, fidelity, 1.0, self._goals)
+        cost = self._goals.objectives.main_cost.score
+        speedup = trials[0].value(cost) / best.value(cost) if best is not None else None
         self._on_status(
             Status(
                 phase,
                 n_done,
                 n_total,
-                len(front(trials, fidelity)),
-                front_hypervolume(trials, fidelity),
+                len(front(trials, fidelity, self._goals)),
+                front_hypervolume(trials, fidelity, self._goals),
                 speedup,
                 self._eta_s(phase, n_total - n_done, n_final),
                 describe(trials[-1]),

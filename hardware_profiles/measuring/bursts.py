@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Sequence
 
 from ..profile import HardwareProfile, MeterProtocol
+from ..transport.messages import Message
 from ..transport.transport import Transport
 
 LEASE_TIMEOUT_S = 600.0
@@ -17,7 +18,6 @@ class Bursts:
 
     Attributes:
         cores: The leased cores.
-        memory_bytes: What loading each network and its first inference took; None where the system does not tell.
         is_realtime: Whether all bursts so far ran before ordinary programs.
     """
 
@@ -38,11 +38,10 @@ class Bursts:
         self._transport, self._profile, self._names, self._protocol = transport, profile, list(names), protocol
         self._wall_s = self._foreign_s = self._steal_s = 0.0
         self._joules: list[list[float]] = [[] for _ in names]
+        self._memory_bytes: list[list[int]] = [[] for _ in names]
         self.is_realtime = True
         self._n_loads = 0
-        answer = self._begin(is_fresh=False)
-        self.cores: tuple[int, ...] = tuple(answer["cores"])
-        self.memory_bytes: tuple[int | None, ...] = tuple(answer["memory_bytes"])
+        self.cores: tuple[int, ...] = tuple(self._begin(is_fresh=False)["cores"])
 
     def reload(self) -> None:
         """Loads all networks again, in the opposite order.
@@ -95,27 +94,34 @@ class Bursts:
         """Fraction of it that a hypervisor took for other machines."""
         return self._share(self._steal_s)
 
-    def joules(self, position: int) -> float | None:
-        """Mean energy per inference of a network, in J; None where the host does not tell."""
-        spent = self._joules[position]
-        return statistics.fmean(spent) if spent else None
+    def joules(self, position: int) -> tuple[float, ...]:
+        """Energy per inference of a network, in J, by burst; empty where the host does not tell."""
+        return tuple(self._joules[position])
+
+    def memory_bytes(self, position: int) -> tuple[int, ...]:
+        """What loading a network and its first inference took, by load; empty where the system does not tell."""
+        return tuple(self._memory_bytes[position])
 
     def _share(self, seconds: float) -> float:
         return min(1.0, max(0.0, seconds / self._wall_s)) if self._wall_s else 0.0
 
-    def _begin(self, *, is_fresh: bool) -> dict[str, list[int]]:
-        names = self._names[::-1] if self._n_loads % 2 else self._names
+    def _begin(self, *, is_fresh: bool) -> Message:
+        step = -1 if self._n_loads % 2 else 1
         self._n_loads += 1
-        return self._transport.request(
+        answer = self._transport.request(
             {
                 "type": "begin",
                 "runtime": self._profile.runtime.name,
                 "threads": self._profile.runtime.threads,
                 "batch_size": self._profile.workload.batch_size,
-                "paths": names,
+                "paths": self._names[::step],
                 "warmup_ms": self._protocol.warmup_ms,
                 "is_fresh": is_fresh,
                 "lease_timeout_s": LEASE_TIMEOUT_S,
                 "timeout_s": LEASE_TIMEOUT_S + REQUEST_TIMEOUT_S,
             }
         )
+        for seen, taken in zip(self._memory_bytes, answer["memory_bytes"][::step], strict=True):
+            if taken is not None:
+                seen.append(taken)
+        return answer

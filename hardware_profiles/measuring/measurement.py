@@ -32,9 +32,14 @@ class Measurement:
         reference_drift: The reference's time during this measurement over its anchored time, minus 1.
         batch_size: Samples per inference.
         memory_bytes: What loading the network and its first inference added to the memory of the measuring process, at
-            most; None where the system does not tell.
-        energy_mj: Mean energy per inference of all processor packages, idle power included, in mJ; None where the host
-            does not tell.
+            most: the median over its loads; None where the system does not tell.
+        energy_mj: Energy per inference of all processor packages, idle power included, in mJ: the centre over the
+            bursts; None where the host does not tell.
+        memory_low_bytes: The least of the loads. What an allocator takes for one file differs by 2 to 20 % from load to
+            load, and a measurement has too few of them for an interval: this is the range that was seen.
+        memory_high_bytes: The most of them.
+        energy_low_mj: Lower bound of the energy's 95 % interval, in mJ.
+        energy_high_mj: Upper bound, in mJ.
     """
 
     latency_ms: float
@@ -52,6 +57,10 @@ class Measurement:
     batch_size: int = 1
     memory_bytes: int | None = None
     energy_mj: float | None = None
+    memory_low_bytes: int | None = None
+    memory_high_bytes: int | None = None
+    energy_low_mj: float | None = None
+    energy_high_mj: float | None = None
 
     @property
     def samples_per_s(self) -> float:

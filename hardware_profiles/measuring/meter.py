@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import math
+import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -134,7 +136,8 @@ class Meter:
         attempt, n_requeues = self._undisturbed([path, reference_path], protocol)
         low, high = signed_rank_interval(attempt.logs, _CONFIDENCE)
         is_quiet = attempt.disturbance <= protocol.max_foreign_cpu
-        joules = attempt.bursts.joules(0)
+        memory_bytes, memory_low_bytes, memory_high_bytes = _median_and_range(attempt.bursts.memory_bytes(0))
+        energy_mj, energy_low_mj, energy_high_mj = _centre_and_interval([1e3 * j for j in attempt.bursts.joules(0)])
         return Measurement(
             latency_ms=reference_ms * math.exp(centre(attempt.logs)),
             low_ms=reference_ms * math.exp(low),
@@ -149,8 +152,12 @@ class Meter:
             reference_ms=reference_ms,
             reference_drift=math.exp(centre(attempt.last_logs)) / reference_ms - 1.0,
             batch_size=self._profile.workload.batch_size,
-            memory_bytes=attempt.bursts.memory_bytes[0],
-            energy_mj=None if joules is None else 1e3 * joules,
+            memory_bytes=memory_bytes,
+            energy_mj=energy_mj,
+            memory_low_bytes=memory_low_bytes,
+            memory_high_bytes=memory_high_bytes,
+            energy_low_mj=energy_low_mj,
+            energy_high_mj=energy_high_mj,
         )
 
     def profile_operators(self, path: Path, repeats: int) -> tuple[OperatorTime, ...]:
@@ -196,6 +203,14 @@ class Meter:
             has_converged = is_converged(logs, protocol.half_width, protocol.min_pairs, _CONFIDENCE)
         bursts.end()
         return _Attempt(tuple(logs), tuple(last_logs), has_converged, bursts)
+
+
+def _median_and_range(values: Sequence[int]) -> tuple[int | None, int | None, int | None]:
+    return (round(statistics.median(values)), min(values), max(values)) if values else (None, None, None)
+
+
+def _centre_and_interval(values: Sequence[float]) -> tuple[float | None, float | None, float | None]:
+    return (centre(values), *signed_rank_interval(values, _CONFIDENCE)) if values else (None, None, None)
 
 
 def _content_key(path: Path) -> str:

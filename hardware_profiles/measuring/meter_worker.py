@@ -74,6 +74,7 @@ class Worker:
         self._energy = EnergyCounter()
         # Path, version of the file, runtime, threads, batch -> network; the least recently used first.
         self._loaded: OrderedDict[tuple[Any, ...], _Loaded] = OrderedDict()
+        self._warm: set[str] = set()
         self._current: dict[str, _Loaded] = {}
         self._handlers: dict[str, Callable[[Message], Message]] = {
             "begin": self._begin,
@@ -178,6 +179,10 @@ class Worker:
         version = (status.st_mtime_ns, status.st_size, status.st_ino)
         key = (str(path), version, request["runtime"], request["threads"], request["batch_size"])
         if key not in self._loaded:
+            if request["runtime"] not in self._warm:
+                # The first load brings the runtime's libraries with it, tens of megabytes that are no network's own.
+                _open(path, request)
+                self._warm.add(request["runtime"])
             self._loaded[key] = _open(path, request)
         self._loaded.move_to_end(key)
         while len(self._loaded) > _MAX_SESSIONS:

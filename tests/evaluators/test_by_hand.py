@@ -25,7 +25,7 @@ def narrow(bench: Workbench) -> Configuration:
 def test_a_structure_has_no_accuracy(bench: Workbench) -> None:
     found = compress_by_hand(bench, narrow(bench), "structure")
     for evaluation in (found.baseline, found.candidate):
-        assert set(evaluation.scores) == {"latency_ms", "size_bytes", "macs"}
+        assert set(evaluation.scores) - {"memory_bytes", "energy_mj"} == {"latency_ms", "size_bytes", "macs"}
     # 24 of 32 outputs of the hidden layer are gone, and as many inputs of the classifier.
     assert found.baseline.scores["macs"].value - found.candidate.scores["macs"].value == 256 * 24 + 24 * 4
 

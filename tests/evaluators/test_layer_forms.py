@@ -107,9 +107,10 @@ def test_the_bytes_of_a_layer(space: SearchSpace) -> None:
     def weight_bytes(choices: Mapping[str, Choice]) -> list[float]:
         return [form.weight_bytes for form in LayerForms(space).of(choices)]
 
-    # Per weight 4 bytes in fp32 and 1 in int8; per output channel 4 for the bias, and in int8 4 for each of two scales.
+    # Per weight 4 bytes in fp32 and 1 in int8; per output channel 4 for the bias, and in int8 4 for each of two scales
+    # and 5 for their zero points.
     assert weight_bytes({}) == [4 * A_WEIGHTS + 4 * 32, 4 * B_WEIGHTS + 4 * 8]
-    assert weight_bytes({"bits/a": 8}) == [A_WEIGHTS + 12 * 32, 4 * B_WEIGHTS + 4 * 8]
+    assert weight_bytes({"bits/a": 8}) == [A_WEIGHTS + 17 * 32, 4 * B_WEIGHTS + 4 * 8]
 
 
 def neighbours(forms: LayerForms, layer: str, choices: Mapping[str, Choice]) -> tuple[Form | None, Form | None]:

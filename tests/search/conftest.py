@@ -10,7 +10,7 @@ from parefront.evaluators import CostTables, Evaluation
 from parefront.evaluators.evaluator import Score
 from parefront.hardware_profiles.runtimes import OperatorTime
 from parefront.search.ended import as_trial
-from parefront.search.proposer import Proposal
+from parefront.search.proposal import Proposal
 from parefront.search.trial import Fidelity, State, Trial
 from parefront.spaces import Choice, Configuration, SearchSpace, Site
 from parefront.spaces.network import Layer

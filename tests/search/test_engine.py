@@ -12,7 +12,7 @@ from parefront.hardware_profiles import SearchError
 from parefront.search import Fidelity, RunDirectory, State, Trial, front, read_trials
 from parefront.search.engine import Engine
 from parefront.search.executor import Failure, Job, Stage, run_job
-from parefront.search.proposer import Proposal
+from parefront.search.proposal import Proposal
 from parefront.search.record import Record
 from parefront.search.rungs import Rungs
 from parefront.search.status import Status

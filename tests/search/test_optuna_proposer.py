@@ -6,7 +6,7 @@ import pytest
 
 from parefront.hardware_profiles import SearchError
 from parefront.search.optuna_proposer import SAMPLERS, OptunaProposer
-from parefront.search.proposer import Proposal
+from parefront.search.proposal import Proposal
 from parefront.search.trial import Fidelity, State, Trial
 from parefront.spaces import Configuration, SearchSpace
 

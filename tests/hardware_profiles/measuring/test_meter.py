@@ -95,6 +95,10 @@ def test_latency_is_the_ratio_times_the_anchor(profile: HardwareProfile, files: 
             "batch_size": 1,
             "memory_bytes": 1000 + len(str(files[0])),
             "energy_mj": None,
+            "memory_low_bytes": 1000 + len(str(files[0])),
+            "memory_high_bytes": 1000 + len(str(files[0])),
+            "energy_low_mj": None,
+            "energy_high_mj": None,
         }
     )
     assert transport.is_closed
@@ -168,7 +172,29 @@ def test_energy_is_that_of_the_candidate(profile: HardwareProfile, files: tuple[
     transport = FakeTransport(steady)
     transport.joules = {"candidate": 0.25, "reference": 7.0}
 
-    assert Meter(profile, transport).measure(*files).energy_mj == pytest.approx(250.0)
+    found = Meter(profile, transport).measure(*files)
+    assert (found.energy_low_mj, found.energy_mj, found.energy_high_mj) == pytest.approx((250.0, 250.0, 250.0))
+
+
+def test_memory_is_the_median_of_the_loads_with_their_range(profile: HardwareProfile, files: tuple[Path, Path]) -> None:
+    class Loading(FakeTransport):
+        """The candidate takes 9, 5, then 6 MB, the reference always 100."""
+
+        def request(self, message: dict[str, Any]) -> dict[str, Any]:
+            answer = super().request(message)
+            if message["type"] == "begin":
+                n_loads = sum(request["type"] == "begin" for request in self.requests)
+                taken = {"candidate": (9, 5, 6)[n_loads - 1], "reference": 100}
+                answer["memory_bytes"] = [taken[Path(path).stem] * 10**6 for path in message["paths"]]
+            return answer
+
+    meter = Meter(profile, Loading(lambda name, burst: steady(name, burst) * 1.1 ** (burst % 3)))
+    meter.anchor(files[1], known_ms=2.0)
+
+    found = meter.measure(*files, max_pairs=12)  # 4 pairs per load
+
+    assert found.n_pairs == 12
+    assert (found.memory_low_bytes, found.memory_bytes, found.memory_high_bytes) == (5 * 10**6, 6 * 10**6, 9 * 10**6)
 
 
 def test_time_that_a_hypervisor_took_is_a_disturbance(profile: HardwareProfile, files: tuple[Path, Path]) -> None:

@@ -13,6 +13,7 @@ from parefront.hardware_profiles import PrecisionPlan
 from parefront.hardware_profiles.export.qdq import export_onnx
 from parefront.hardware_profiles.measuring.meter_worker import Worker, _burst, _Loaded
 from parefront.hardware_profiles.transport.messages import PROTOCOL_VERSION, check_answer
+from parefront.hardware_profiles.transport.transport import WorkerProcess
 
 
 class CountingSession:
@@ -79,6 +80,16 @@ def test_a_measurement_from_begin_to_end(network: Path) -> None:
     assert begun["memory_bytes"][0] is None or begun["memory_bytes"][0] >= 0
     assert [len(runs) >= 3 for runs in answer["runs_ms"]] == [True, True]
     assert answer["wall_s"] >= sum(map(sum, answer["runs_ms"])) / 1e3
+
+
+def test_the_memory_of_a_network_is_without_its_runtimes_libraries(network: Path) -> None:
+    """In a process of its own, where nothing was loaded before: ONNX Runtime's libraries alone take 30 MB."""
+    worker = WorkerProcess()
+    begin = {**RUNTIME, "batch_size": 1, "paths": [str(network)], "warmup_ms": 0.0, "is_fresh": False}
+    answer = worker.request({"type": "begin", **begin, "lease_timeout_s": 60.0})
+    worker.close()
+    (taken,) = answer["memory_bytes"]
+    assert taken is None or taken < 10 * 2**20
 
 
 def test_networks_are_kept_unless_they_must_be_fresh(network: Path) -> None:

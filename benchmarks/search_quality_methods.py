@@ -1,0 +1,162 @@
+"""What is compared: our proposer, with right and with useless tables, and the opponents, cold, told and seeded."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+from benchmarks.search_quality_peers import PymooProposer
+from benchmarks.search_quality_runs import Make
+from benchmarks.search_quality_surface import Surface
+from parefront.evaluators.cost_tables import CostTables
+from parefront.evaluators.sensitivity import Damages, site_damages
+from parefront.search.optuna_proposer import OptunaProposer
+from parefront.search.proposer import Proposer, TableProposer
+from parefront.search.seeds import uniform_ladder
+from parefront.spaces import Choice, Configuration, SearchSpace
+
+OURS = "ours"
+MISLED = ("ours-flat-tables", "ours-shuffled-tables")
+MAX_SEEDS = 100
+Choices = Mapping[str, Choice]
+
+
+class WrongTables(CostTables):
+    """Cost tables that look up something else than what they are asked for."""
+
+    def __init__(self, space: SearchSpace, instead: Callable[[Choices], Choices]) -> None:
+        super().__init__(space)
+        self._instead = instead
+
+    def layer_cost(self, layer: str, choices: Choices) -> tuple[float, float]:
+        """As of `CostTables`, of other choices."""
+        return super().layer_cost(layer, self._instead(choices))
+
+
+def ours(surface: Surface, seed: int, *, tables: CostTables | None = None, damages: Damages | None = None) -> Proposer:
+    """parefront's own proposer; the only place here that knows its constructor."""
+    return TableProposer(
+        surface.space,
+        tables or CostTables(surface.space),
+        damages or site_damages(surface.network, surface.space),
+        seed,
+    )
+
+
+def ours_with_flat_tables(surface: Surface, seed: int) -> Proposer:
+    """Every choice costs what the uncompressed layer costs, and destroys as much as any other."""
+    flat = {
+        site.name: {choice: float(choice != site.neutral) for choice in site.choices} for site in surface.space.sites
+    }
+    return ours(surface, seed, tables=WrongTables(surface.space, lambda choices: {}), damages=flat)
+
+
+def ours_with_shuffled_tables(surface: Surface, seed: int) -> Proposer:
+    """Every site's costs are those of its choices in another order, and damages are dealt out anew over all sites."""
+    rng = random.Random(f"shuffle:{seed}")
+    right = site_damages(surface.network, surface.space)
+    orders = {
+        site.name: dict(zip(site.choices, _shuffled(site.choices, rng), strict=True)) for site in surface.space.sites
+    }
+    dealt = iter(_shuffled([damage for each in right.values() for damage in each.values()], rng))
+    damages = {name: {choice: next(dealt) for choice in each} for name, each in right.items()}
+
+    def instead(choices: Choices) -> Choices:
+        return {site.name: orders[site.name][choices.get(site.name, site.neutral)] for site in surface.space.sites}
+
+    return ours(surface, seed, tables=WrongTables(surface.space, instead), damages=damages)
+
+
+def ladder(surface: Surface, seed: int) -> list[Configuration]:
+    """The uniform configurations, which anybody would try first; the same for every seed."""
+    return [configuration for configuration, _ in uniform_ladder(surface.space)]
+
+
+def our_seeds(surface: Surface, seed: int) -> list[Configuration]:
+    """The ladder, and what our own proposer's sweeps over the tables propose on this surface, results and all."""
+    proposer, found = ours(surface, seed), ladder(surface, seed)
+    proposer.tell(surface.baseline)
+    for number in range(1, MAX_SEEDS):
+        proposals = proposer.ask(1)
+        if not proposals or not is_seed(proposals[0].origin):
+            break
+        found.append(proposals[0].configuration)
+        proposer.tell(surface.trial(number, proposals[0]))
+    return list(dict.fromkeys(found))
+
+
+def is_seed(origin: str) -> bool:
+    """Whether one of our proposals comes before any local move."""
+    return origin.startswith(("uniform", "sweep"))
+
+
+def _shuffled(values: Sequence[Choice] | Sequence[float], rng: random.Random) -> list[Choice | float]:
+    return rng.sample(list(values), len(values))
+
+
+Seeding = Callable[[Surface, int], Sequence[Configuration]]
+SEEDINGS: Mapping[str, Seeding] = {"ladder": ladder, "our seeds": our_seeds}
+
+
+def optuna_method(
+    surface: Surface,
+    seed: int,
+    *,
+    sampler: str,
+    is_told: bool,
+    seeding: Seeding | None = None,
+    is_ordered: bool = False,
+) -> Proposer:
+    """One of Optuna's samplers."""
+    return OptunaProposer(
+        surface.space,
+        sampler,
+        seed,
+        surface.spec.goals,
+        seeds=seeding(surface, seed) if seeding else (),
+        is_told_limits=is_told,
+        has_ordered_choices=is_ordered,
+    )
+
+
+def pymoo_method(surface: Surface, seed: int, *, is_told: bool, seeding: Seeding | None = None) -> Proposer:
+    """NSGA-II of pymoo."""
+    seeds = seeding(surface, seed) if seeding else ()
+    return PymooProposer(surface.space, seed, surface.spec.goals, seeds=seeds, is_told_floor=is_told)
+
+
+FAMILIES: Mapping[str, Callable[..., Proposer]] = {
+    "random": partial(optuna_method, sampler="random"),
+    "nsga2": partial(optuna_method, sampler="nsga2"),
+    "nsga3": partial(optuna_method, sampler="nsga3"),
+    "tpe": partial(optuna_method, sampler="tpe"),
+    "tpe-ordered": partial(optuna_method, sampler="tpe", is_ordered=True),
+    "tpe-univariate": partial(optuna_method, sampler="tpe-univariate"),
+    "gp": partial(optuna_method, sampler="gp"),
+    "gp-ordered": partial(optuna_method, sampler="gp", is_ordered=True),
+    "pymoo-nsga2": pymoo_method,
+}
+"""Opponents; `ordered`: a site is an integer instead of a category."""
+
+
+def _methods() -> dict[str, Make]:
+    found: dict[str, Make] = {
+        OURS: ours,
+        MISLED[0]: ours_with_flat_tables,
+        MISLED[1]: ours_with_shuffled_tables,
+    }
+    for name, family in FAMILIES.items():
+        found[f"{name} cold"] = partial(family, is_told=False)
+        if name != "random":
+            found[f"{name} told"] = partial(family, is_told=True)
+        for seeding, seeds in SEEDINGS.items():
+            found[f"{name} + {seeding}"] = partial(family, is_told=True, seeding=seeds)
+    return found
+
+
+METHODS: Mapping[str, Make] = _methods()
+"""`FAMILY cold`, `FAMILY told` (the accuracy floor is a constraint), `FAMILY + ladder` or `+ our seeds` (told, too)."""
+OFF_THE_SHELF = tuple(name for name in METHODS if not name.startswith(OURS) and not name.endswith("our seeds"))
+COLD = tuple(name for name in METHODS if name.endswith(("cold", "told")))
+SEEDED = tuple(name for name in METHODS if "+" in name)

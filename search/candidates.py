@@ -1,0 +1,108 @@
+"""Candidates that a proposer screens: changes of the front's members, and new solutions of the tables."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import deque
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..spaces import Configuration, SearchSpace
+from .costs import CostModel
+from .moves import cross, exchange, mutate, shift_group
+from .seeds import MULTIPLIERS, Direction, LagrangeSweep
+from .surrogate import DropSurrogate
+from .trial import Trial
+
+N_SCREENED = 96
+N_MORE = 64
+"""Moves screened for one proposal, and for each further one of the batch."""
+N_SWEEPS = 4
+"""Solutions of the tables along one direction, found anew for every proposal."""
+N_KEPT_SWEEPS = 48
+"""Latest solutions of the tables that stay candidates."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Something that may be proposed.
+
+    Attributes:
+        configuration: Canonical.
+        origin: How it was made, for people.
+        parents: Numbers of the trials that it was made from.
+        anchor: The trial whose measured costs its own are predicted relative to; None where there is none.
+    """
+
+    configuration: Configuration
+    origin: str
+    parents: tuple[int, ...] = ()
+    anchor: Trial | None = None
+
+
+class CandidatePool:
+    """Makes candidates, without repeats."""
+
+    def __init__(
+        self, space: SearchSpace, costs: CostModel, surrogate: DropSurrogate, directions: Sequence[Direction]
+    ) -> None:
+        self._space, self._costs, self._surrogate = space, costs, surrogate
+        self._directions = directions
+        self._sweeps: deque[Candidate] = deque(maxlen=N_KEPT_SWEEPS)
+
+    def draw(
+        self, members: Sequence[Trial], known: Collection[Configuration], n: int, rng: random.Random
+    ) -> list[Candidate]:
+        """New candidates around the members of the front and from the tables.
+
+        Args:
+            members: Of the front; none is fine.
+            known: Configurations that are not wanted.
+            n: Proposals that are wanted.
+            rng: Source of all randomness.
+        """
+        found: dict[Configuration, Candidate] = {}
+        self._sweeps.extend(self._new_sweeps(members, rng))
+        for candidate in self._sweeps:
+            if candidate.configuration not in known:
+                found.setdefault(candidate.configuration, candidate)
+        for _ in range(N_SCREENED + N_MORE * (n - 1) if members else 0):
+            candidate = self._move(members, rng)
+            if candidate.configuration not in known:
+                found.setdefault(candidate.configuration, candidate)
+        return list(found.values())
+
+    def _new_sweeps(self, members: Sequence[Trial], rng: random.Random) -> list[Candidate]:
+        """Solutions along one direction, with the sites' scales drawn from what is believed of them."""
+        direction = rng.choice(self._directions)
+        noise = np.array([rng.gauss(0.0, 1.0) for _ in self._space.sites])
+        sweep = LagrangeSweep(self._space, self._costs, self._surrogate.site_drops(noise))
+        low, high = math.log(MULTIPLIERS[0]), math.log(MULTIPLIERS[1])
+        choices = dict(rng.choice(members).configuration) if members else {}
+        found = []
+        for multiplier in sorted(rng.uniform(low, high) for _ in range(N_SWEEPS)):
+            choices = sweep.solve(math.exp(multiplier), direction, choices, passes=1)
+            found.append(Candidate(self._space.canonical(choices), f"tables' best for {direction.name}"))
+        return found
+
+    def _move(self, members: Sequence[Trial], rng: random.Random) -> Candidate:
+        parent = rng.choice(members)
+        draw = rng.random()
+        if draw < 0.4:
+            return self._changed(mutate(self._space, parent.configuration, rng), "mutation", parent)
+        if draw < 0.6:
+            return self._changed(exchange(self._space, parent.configuration, rng), "exchange", parent)
+        if draw < 0.8:
+            return self._changed(shift_group(self._space, parent.configuration, rng), "shift", parent)
+        other = rng.choice(members)
+        configuration = cross(self._space, parent.configuration, other.configuration, rng)
+        if other is parent:
+            return self._changed(mutate(self._space, parent.configuration, rng), "mutation", parent)
+        origin = f"crossover of #{parent.number} and #{other.number}"
+        return Candidate(configuration, origin, (parent.number, other.number), parent)
+
+    def _changed(self, configuration: Configuration, how: str, parent: Trial) -> Candidate:
+        return Candidate(configuration, f"{how} of #{parent.number}", (parent.number,), parent)

@@ -1,0 +1,152 @@
+"""Predicts what is known of a candidate before training: latency on each profile, size, MACs, memory, energy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..evaluators.cost_tables import CostTables
+from ..evaluators.latency_predictor import LatencyPredictor
+from ..evaluators.ridge import Ridge
+from ..hardware_profiles.runtimes import OperatorTime
+from ..spaces import Choice, Configuration, SearchSpace
+from .goals import Goals
+from .trial import State, Trial
+
+OPERATORS = "operators"
+"""Detail of a trial: the main profile's operator times; those of another are under `operators@NAME`."""
+_LATENCY, _SIZE, _MACS = "latency_ms", "size_bytes", "macs"
+_PENALTY = 2.0
+"""As if so many candidates had shown that a score without a table goes with latency and size alike."""
+
+
+class CostModel:
+    """Cost tables for each profile that has operator profiles, and for all other scores a fit on latency and size.
+
+    Attributes:
+        scores: The structural scores that it predicts.
+    """
+
+    def __init__(self, space: SearchSpace, tables: CostTables, goals: Goals) -> None:
+        """Begins without a measurement, but for what the tables hold.
+
+        Args:
+            space: What may be chosen.
+            tables: Of the main profile; those of other profiles begin empty.
+            goals: Which scores count.
+        """
+        self._space = space
+        self.scores = tuple(name for name in goals.scores if name != "accuracy_drop")
+        profiles = {name.partition("@")[2] for name in self.scores}
+        self._predictors = {
+            name: LatencyPredictor(tables if not name else CostTables(space)) for name in profiles | {""}
+        }
+        learned = (name for name in self.scores if name.partition("@")[0] not in (_LATENCY, _SIZE, _MACS))
+        self._learned = {name: _Learned() for name in learned}
+        self._baseline: dict[str, float] = {}
+
+    @property
+    def main(self) -> LatencyPredictor:
+        """The main profile's."""
+        return self._predictors[""]
+
+    def observe(self, trial: Trial) -> None:
+        """Adds what was measured of a trial's structure; nothing where that never came about."""
+        if trial.state is State.FAILED or trial.parent is not None or _LATENCY not in trial.scores:
+            return  # a promotion measures nothing anew
+        for name, predictor in self._predictors.items():
+            at = f"@{name}" if name else ""
+            times = [OperatorTime(*row) for row in trial.details.get(f"{OPERATORS}{at}", ())]
+            if times and f"{_LATENCY}{at}" in trial.scores:
+                size = trial.scores.get(f"{_SIZE}{at}", trial.scores[_SIZE])
+                predictor.observe(trial.configuration, times, trial.value(f"{_LATENCY}{at}"), size.value)
+        if not trial.configuration:
+            self._baseline = {name: score.value for name, score in trial.scores.items()}
+        for name, learned in self._learned.items():
+            if name in trial.scores and name in self._baseline:
+                learned.add(self._ratios(trial), trial.value(name) / self._baseline[name])
+
+    def values(self, configuration: Configuration) -> dict[str, float]:
+        """Predicted scores, each in its unit; those of profiles that measured nothing so far are left out."""
+        found: dict[str, float] = {}
+        for name in self.scores:
+            base, _, profile = name.partition("@")
+            predictor = self._predictors[profile]
+            if base == _MACS:
+                found[name] = float(sum(form.macs for form in predictor.tables.forms(configuration)))
+            elif name not in self._learned and predictor.n_observed:
+                is_latency = base == _LATENCY
+                found[name] = (
+                    predictor.latency_ms(configuration) if is_latency else predictor.tables.size_bytes(configuration)
+                )
+        for name, learned in self._learned.items():
+            if name in self._baseline:
+                found[name] = self._baseline[name] * learned.ratio(self._predicted_ratios(configuration))
+        return found
+
+    def shares(self, layer: str, choices: Mapping[str, Choice], weights: Sequence[float]) -> float:
+        """What one layer costs, as a weighted sum of shares of the baseline's costs.
+
+        Args:
+            layer: Of the original network.
+            choices: Of all sites.
+            weights: One for each of `scores`.
+        """
+        total = 0.0
+        for name, weight in zip(self.scores, weights, strict=True):
+            if weight:
+                total += weight * self._share(name, layer, choices)
+        return total
+
+    def layers_under(self, site: str) -> tuple[str, ...]:
+        """The layers whose cost depends on a site, by its name."""
+        return self.main.tables.layers_under(self._space.site(site))
+
+    def _share(self, name: str, layer: str, choices: Mapping[str, Choice]) -> float:
+        base, _, profile = name.partition("@")
+        tables = self._predictors[profile].tables
+        if base == _MACS:
+            return tables.layer_macs(layer, choices) / max(1.0, self._whole(name))
+        ms, size = tables.layer_cost(layer, choices)
+        if base == _LATENCY:
+            return ms / self._whole(name)
+        if base == _SIZE:
+            return size / self._whole(name)
+        latency, bytes_ = self._learned[name].exponents
+        at = f"@{profile}" if profile else ""
+        return latency * ms / self._whole(f"{_LATENCY}{at}") + bytes_ * size / self._whole(f"{_SIZE}{at}")
+
+    def _whole(self, name: str) -> float:
+        """The baseline's, as the tables have it."""
+        base, _, profile = name.partition("@")
+        tables = self._predictors[profile].tables
+        if base == _MACS:
+            return float(sum(form.macs for form in tables.forms({})))
+        return max(1e-12, tables.latency_ms({}) if base == _LATENCY else tables.size_bytes({}))
+
+    def _ratios(self, trial: Trial) -> NDArray[np.float64]:
+        return np.log([trial.value(name) / self._baseline[name] for name in (_LATENCY, _SIZE)])
+
+    def _predicted_ratios(self, configuration: Configuration) -> NDArray[np.float64]:
+        predicted = self.main.latency_ms(configuration), self.main.tables.size_bytes(configuration)
+        return np.log([value / self._baseline[name] for value, name in zip(predicted, (_LATENCY, _SIZE), strict=True)])
+
+
+class _Learned:
+    """The logarithm of a score's ratio to the baseline as a weighted sum of those of latency and size."""
+
+    def __init__(self) -> None:
+        self._ridge = Ridge((_PENALTY, _PENALTY))
+        self.exponents = (0.5, 0.5)
+
+    def add(self, ratios: NDArray[np.float64], ratio: float) -> None:
+        start = np.array([0.5, 0.5])
+        self._ridge.add(ratios, math.log(ratio) - float(start @ ratios), 1.0)
+        latency, size = np.maximum(start + self._ridge.coefficients(), 0.0)
+        self.exponents = (float(latency), float(size))
+
+    def ratio(self, ratios: NDArray[np.float64]) -> float:
+        return math.exp(float(np.dot(self.exponents, ratios)))

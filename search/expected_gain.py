@@ -1,0 +1,115 @@
+"""What candidates can be expected to add to the hypervolume, by the predictions of drop and costs."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..spaces import Configuration
+from .candidates import Candidate
+from .costs import CostModel
+from .gains import GainBoxes, batch_gains
+from .goals import Goals
+from .pareto import Point
+from .surrogate import DropSurrogate
+from .trial import Fidelity, Trial
+
+Array = NDArray[np.float64]
+
+QUANTILES = tuple(NormalDist().inv_cdf((k + 0.5) / 8) for k in range(8))
+"""At equal shares of probability: what expectations over a normal distribution are taken at."""
+COST_ERROR = 0.02
+"""Standard deviation of the logarithm of a predicted cost."""
+EXPLORING = 0.1
+"""Share of the proposals that are chosen as if the predictions of accuracy were three times as unsure."""
+WIDENED = 3.0
+
+
+class ExpectedGain:
+    """Screens candidates."""
+
+    def __init__(self, goals: Goals, baseline: Trial, costs: CostModel, surrogate: DropSurrogate) -> None:
+        self._goals, self._baseline = goals, baseline
+        self._costs, self._surrogate = costs, surrogate
+        self._limits = goals.limits_at(Fidelity.SHORT)
+
+    def choose(
+        self,
+        candidates: Sequence[Candidate],
+        front: Sequence[Point],
+        pending: Sequence[Configuration],
+        n: int,
+        rng: random.Random,
+    ) -> list[Candidate]:
+        """The n candidates that together promise most, beside the front and what is under way.
+
+        Args:
+            candidates: At least one.
+            front: The members' points.
+            pending: Configurations under way: as if they had come out as predicted.
+            n: How many.
+            rng: Says when to explore.
+        """
+        samples, chances = self._sampled(candidates, WIDENED if rng.random() < EXPLORING else 1.0)
+        expected = [tuple(point) for point in self._sampled([Candidate(c, "") for c in pending], 0.0)[0][:, 0]]
+        reference = self._goals.objectives.reference
+        # A candidate that breaks a limit adds nothing: so many of its samples as it is likely to break one do not.
+        for k, chance in enumerate(chances):
+            samples[k, round(chance * samples.shape[1]) :] = reference
+        boxes = GainBoxes([*front, *expected], reference)
+        picked = batch_gains(samples, boxes, n)
+        if picked and picked[0][1] > 0:
+            return [candidates[position] for position, gain in picked if gain > 0]
+        # Nothing is expected to add anything: the least unlikely to, which is what is known least about near the front.
+        means, deviations = self._surrogate.predict(self._surrogate.rows([c.configuration for c in candidates]))
+        order = np.argsort(means - 2 * deviations, kind="stable")
+        return [candidates[int(position)] for position in order[:n]]
+
+    def _sampled(self, candidates: Sequence[Candidate], widening: float) -> tuple[Array, Array]:
+        """Points at the quantiles of the drop, (candidates, quantiles, objectives), and chances to keep all limits."""
+        objectives = self._goals.objectives
+        samples = np.zeros((len(candidates), len(QUANTILES), len(objectives)))
+        if not len(candidates):
+            return samples, np.zeros(0)
+        means, deviations = self._surrogate.predict(self._surrogate.rows([c.configuration for c in candidates]))
+        deviations = deviations * widening
+        drops = self._surrogate.expanded(means[:, None] + deviations[:, None] * np.array(QUANTILES))
+        predicted = [self._predicted(candidate) for candidate in candidates]
+        for axis, objective in enumerate(objectives):
+            if objective.is_accuracy:
+                samples[:, :, axis] = drops / objective.max_drop
+                continue
+            base = self._baseline.value(objective.score)
+            column = [objective.coordinate(max(values[objective.score], 1e-12), base) for values in predicted]
+            samples[:, :, axis] = np.array(column)[:, None]
+        return samples, self._chances(predicted, means, deviations)
+
+    def _predicted(self, candidate: Candidate) -> dict[str, float]:
+        """Structural scores, relative to the measured ones of the candidate's anchor where it has one."""
+        values = self._costs.values(candidate.configuration)
+        anchor = candidate.anchor
+        if anchor is not None:
+            of_anchor = self._costs.values(anchor.configuration)
+            for name, value in values.items():
+                if name in anchor.scores and of_anchor[name] > 0:
+                    values[name] = value * anchor.value(name) / of_anchor[name]
+        return {name: values.get(name, self._baseline.value(name)) for name in self._costs.scores}
+
+    def _chances(self, predicted: Sequence[Mapping[str, float]], means: Array, deviations: Array) -> Array:
+        """How likely each candidate keeps all limits, shape (candidates,)."""
+        normal = NormalDist()
+        chances = np.ones(len(predicted))
+        for limit in self._limits:
+            for k, values in enumerate(predicted):
+                if limit.is_structural:
+                    distance = math.log(limit.limit / max(values[limit.score], 1e-12)) / COST_ERROR
+                else:
+                    compressed = float(self._surrogate.compressed(np.array([limit.limit]))[0])
+                    distance = (compressed - means[k]) / max(deviations[k], 1e-9)
+                chances[k] *= normal.cdf(distance)
+        return chances
