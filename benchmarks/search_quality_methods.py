@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+from benchmarks.search_quality_botorch import BotorchProposer
 from benchmarks.search_quality_peers import PymooProposer
 from benchmarks.search_quality_runs import Make
 from benchmarks.search_quality_surface import Surface
@@ -41,6 +42,7 @@ def ours(surface: Surface, seed: int, *, tables: CostTables | None = None, damag
         tables or CostTables(surface.space),
         damages or site_damages(surface.network, surface.space),
         seed,
+        surface.spec.goals,
     )
 
 
@@ -126,6 +128,12 @@ def pymoo_method(surface: Surface, seed: int, *, is_told: bool, seeding: Seeding
     return PymooProposer(surface.space, seed, surface.spec.goals, seeds=seeds, is_told_floor=is_told)
 
 
+def botorch_method(surface: Surface, seed: int, *, is_told: bool, seeding: Seeding | None = None) -> Proposer:
+    """qLogNEHVI of BoTorch."""
+    seeds = seeding(surface, seed) if seeding else ()
+    return BotorchProposer(surface.space, seed, surface.spec.goals, seeds=seeds, is_told_floor=is_told)
+
+
 FAMILIES: Mapping[str, Callable[..., Proposer]] = {
     "random": partial(optuna_method, sampler="random"),
     "nsga2": partial(optuna_method, sampler="nsga2"),
@@ -136,6 +144,7 @@ FAMILIES: Mapping[str, Callable[..., Proposer]] = {
     "gp": partial(optuna_method, sampler="gp"),
     "gp-ordered": partial(optuna_method, sampler="gp", is_ordered=True),
     "pymoo-nsga2": pymoo_method,
+    "qlognehvi": botorch_method,
 }
 """Opponents; `ordered`: a site is an integer instead of a category."""
 

@@ -6,7 +6,7 @@ import fcntl
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.search_quality_surface import Surface
@@ -45,7 +45,6 @@ class Run:
     stopped: str = ""
     head_start: float = 0.0
     evaluation_s: float = 0.0
-    versions: dict[str, str] = field(default_factory=dict)
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -124,7 +123,7 @@ class Journal:
         for line in self._path.read_text().splitlines() if self._path.exists() else []:
             try:
                 data = json.loads(line)
-            except ValueError:  # half a line, of a process that was killed while it wrote
+            except ValueError:  # an empty line, or half a one
                 continue
             each = Run(**{**data, "points": [tuple(p) if p else None for p in data["points"]]})
             found[each.key] = each
@@ -139,7 +138,8 @@ class Journal:
         """Keeps a run."""
         with self._path.open("a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            file.write(json.dumps(asdict(finished), separators=(",", ":")) + "\n")
+            # The line before may be half a one, of a process that was killed: it must not take this one with it.
+            file.write("\n" + json.dumps(asdict(finished), separators=(",", ":")) + "\n")
 
 
 def _rounded(point: Point) -> Point:

@@ -151,19 +151,29 @@ def _conclude(directory: Path) -> None:
 @app.command()
 def front(
     run: RunPath,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+    shows_why: Annotated[
+        bool, typer.Option("--why", help="Say why each member was proposed, and which decisions matter.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Machine-readable: the rows; with --why an object of rows and importances.")
+    ] = False,
 ) -> None:
     """Print the Pareto front of a run."""
     from .tables import front_records, print_front, print_rungs, print_screening
+    from .why import print_why, why_json
 
     loaded = _load(run)
     if as_json:
-        typer.echo(json.dumps(front_records(loaded), indent=2))
+        records = front_records(loaded)
+        content = {"front": records, "importance": why_json(loaded)} if shows_why else records
+        typer.echo(json.dumps(content, indent=2))
         return
     typer.secho(loaded.summary, bold=True)
     print_front(loaded)
     print_screening(loaded)
     print_rungs(loaded)
+    if shows_why:
+        print_why(loaded)
 
 
 @app.command()

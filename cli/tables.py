@@ -9,6 +9,7 @@ from rich.table import Table
 
 from ..evaluators.evaluator import Score
 from ..results import FrontRow, Run, front_rows
+from ..results.lineage import lineage
 from ..results.wording import word_bytes, word_ratio, word_seconds
 from ..search.rung_correlation import rung_correlations
 from ..search.screening import screening_accuracy
@@ -67,16 +68,22 @@ def print_rungs(run: Run) -> None:
 
 
 def front_records(run: Run) -> list[dict[str, Any]]:
-    """The front as plain data, for `--json`; how the search was screened and how its rungs agreed in every row."""
+    """The front as plain data, for `--json`.
+
+    Each row says under `why` how its trial came about; how the search was screened and how its rungs agreed stands in
+    every row.
+    """
     accuracy = screening_accuracy(run.trials)
     screening = accuracy.to_json() if accuracy else None
     rungs = [each.to_json() for each in rung_correlations(run.trials)]
+    by_number = {trial.number: trial for trial in run.trials}
     return [
         {
             **{
                 name: value.to_json() if isinstance(value, Score) else value
                 for name, value in ((name, getattr(row, name)) for name in FrontRow.__slots__)
             },
+            "why": lineage(by_number[row.number], run.trials, run.sites).to_json(),
             "screening": screening,
             "rungs": rungs,
         }

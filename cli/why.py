@@ -32,7 +32,7 @@ def print_why(run: Run) -> None:
             console.print(Padding(Text(found.changes_text, style="dim"), (0, 0, 0, 4)))
     if run.trials:
         console.print("\nWhich decisions matter", style="bold")
-        found_sites = importances(run.trials, run.sites)
+        found_sites = importances(run.trials, run.sites, run.objectives)
         _print_sites([each for each in found_sites if not each.reason])
         for each in found_sites:
             if each.reason:
@@ -41,7 +41,7 @@ def print_why(run: Run) -> None:
 
 def why_json(run: Run) -> dict[str, Any]:
     """The importances as plain data."""
-    return {each.objective: each.to_json() for each in importances(run.trials, run.sites)}
+    return {each.objective: each.to_json() for each in importances(run.trials, run.sites, run.objectives)}
 
 
 def _print_sites(found: list[ObjectiveImportance]) -> None:

@@ -156,11 +156,13 @@ class CostTables:
 
     def layer_cost(self, layer: str, choices: Mapping[str, Choice]) -> tuple[float, float]:
         """Predicted milliseconds and bytes of one layer, nothing where a fold has taken it in."""
-        key = (layer, *map(choices.get, self._deciding[layer]))
-        if key not in self._costs:
-            self._costs[key] = self._priced(key, choices)
-        cost = self._costs[key]
+        cost = self._layer(layer, choices)
         return (0.0, 0.0) if cost is None else (cost.microseconds / 1000, cost.n_bytes)
+
+    def layer_macs(self, layer: str, choices: Mapping[str, Choice]) -> int:
+        """MACs of one layer for one sample, none where a fold has taken it in."""
+        cost = self._layer(layer, choices)
+        return 0 if cost is None else cost.macs
 
     def operator_us(self, form: Form) -> float:
         """Predicted time of the operators that multiply, without what stands around them, in µs."""
@@ -169,6 +171,12 @@ class CostTables:
     def layers_under(self, site: Site) -> tuple[str, ...]:
         """The layers whose cost depends on a site."""
         return self._forms.layers_under(site)
+
+    def _layer(self, layer: str, choices: Mapping[str, Choice]) -> LayerCost | None:
+        key = (layer, *map(choices.get, self._deciding[layer]))
+        if key not in self._costs:
+            self._costs[key] = self._priced(key, choices)
+        return self._costs[key]
 
     def _place(self, key: _Key, choices: Mapping[str, Choice]) -> _Place | None:
         """What the layer that a key begins with is under the choices; None where a fold has taken it in."""
@@ -195,9 +203,7 @@ class CostTables:
         operator_us = self.operator_us(place.form)
         microseconds = operator_us + self._surroundings.of(place.around)
         n_bytes = place.weight_bytes + self._graph.of(place.graph)
-        return LayerCost(
-            place.form, place.following, microseconds, operator_us, n_bytes, place.macs, place.n_weights
-        )
+        return LayerCost(place.form, place.following, microseconds, operator_us, n_bytes, place.macs, place.n_weights)
 
     def _following(self, layer: str, choices: Mapping[str, Choice]) -> Form | None:
         """The next layer that no fold has taken in."""

@@ -9,8 +9,10 @@ from typing import Any
 from torch import Tensor
 
 from ..hardware_profiles.profile import HardwareProfile
+from ..hardware_profiles.runtimes import Session
 from ..hardware_profiles.runtimes.runtime import external_data
 from ..spaces import Finished
+from .deploy import check_parity
 from .device import Device, Reading
 from .evaluation import Evaluation
 from .evaluator import Score, at_profile
@@ -109,13 +111,36 @@ class Devices:
             {},
             self.main.artefacts.path(name),
             readings[0][1].operator_times,
-            reason=self.joined({device: reading.reason for device, reading in readings}),
-            broken_limit=self.joined({device: reading.broken_limit for device, reading in readings}),
+            reason=self._joined({device: reading.reason for device, reading in readings}),
+            broken_limit=self._joined({device: reading.broken_limit for device, reading in readings}),
             details=details,
             operator_times_at={device.profile.name: reading.operator_times for device, reading in others},
         )
 
-    def joined(self, reasons: Mapping[Device, str]) -> str:
+    def check_parity(
+        self, finished: Finished, name: str, inputs: Tensor, main_session: Session
+    ) -> tuple[dict[str, Score], str]:
+        """Compares torch with what every device's runtime makes of what `export` wrote.
+
+        Args:
+            finished: The network in torch.
+            name: Of its files.
+            inputs: What both are given, shape (n, ...).
+            main_session: The main device's file, loaded.
+
+        Returns:
+            A score `parity_error` for each device, and where one does not agree with torch, the reason in words.
+        """
+        scores, reasons = {}, {}
+        for device in self:
+            artefacts, label = device.artefacts, self.label("parity_error", device)
+            session = main_session if device is self.main else artefacts.open(artefacts.path(name))
+            parity = check_parity(finished, session, inputs)
+            scores[label] = Score(label, parity.error, "", is_higher_better=False)
+            reasons[device] = parity.broken
+        return scores, self._joined(reasons)
+
+    def _joined(self, reasons: Mapping[Device, str]) -> str:
         """What is wrong on each device as one line; with several devices it is said on which."""
         told = {device.profile.name: reason for device, reason in reasons.items() if reason}
         if len(self._devices) == 1:

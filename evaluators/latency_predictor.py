@@ -10,9 +10,10 @@ from dataclasses import replace
 import numpy as np
 
 from ..hardware_profiles.runtimes import OperatorTime
-from ..spaces import Choice
+from ..spaces import Choice, Configuration
 from .cost_tables import CostTables, NetworkCost
 from .layer_forms import MERGED, PLAIN
+from .observation import Observation
 from .ridge import Ridge, Vector
 
 MAX_CORRECTION = 0.5
@@ -22,6 +23,7 @@ N_TRUSTED = 30
 early errors come from shapes that nobody has seen yet."""
 N_COMPARED = 30
 """Latest observations by which it is decided whether the correction is used."""
+_BLOCK = 16
 _N_TERMS = 7
 _FLOAT, _INT8 = 32, 8
 _PENALTY = 3.0
@@ -63,15 +65,35 @@ class LatencyPredictor:
         size_bytes: float,
     ) -> None:
         """Adds one measured candidate to the tables and to the correction; arguments as of `CostTables.observe`."""
-        if self.n_observed:
-            row, ratio = self._row(choices), latency_ms / max(self.tables.latency_ms(choices), 1e-9)
-            self._gains.append((abs(1 - ratio) - abs(self._factor(row) - ratio)) / ratio)
-            # Without a true gain the sum is about normal around 0, the root of the sum of squares its deviation.
-            self._is_correcting = sum(self._gains) > 2 * math.hypot(*self._gains)
-            self._ridge.add(row, _limited(ratio - 1), self.n_observed / (self.n_observed + N_TRUSTED))
-            self._coefficients = self._ridge.coefficients()
-        self.tables.observe(choices, operator_times, latency_ms, size_bytes)
-        self.n_observed += 1
+        self.replay([Observation(Configuration.of(choices), tuple(operator_times), latency_ms, size_bytes)])
+
+    def replay(self, observations: Sequence[Observation]) -> None:
+        """Adds many at once, as those of earlier searches, in little time.
+
+        The tables are asked about a block of candidates before they see any of them: what they get wrong about shapes
+        that they do not know is what the correction learns from.
+        """
+        for start in range(0, len(observations), _BLOCK):
+            block = observations[start : start + _BLOCK]
+            if self.n_observed:
+                judged = [self._judged(each) for each in block]
+                for row, ratio in judged:
+                    self._learn(row, ratio)
+            for each in block:
+                self.tables.observe(each.configuration, each.operator_times, each.latency_ms, each.size_bytes)
+            self.n_observed += len(block)
+
+    def _judged(self, observation: Observation) -> tuple[Vector, float]:
+        """What the tables' error may depend on, and the measured latency over their prediction."""
+        predicted_ms = max(self.tables.latency_ms(observation.configuration), 1e-9)
+        return self._row(observation.configuration), observation.latency_ms / predicted_ms
+
+    def _learn(self, row: Vector, ratio: float) -> None:
+        self._gains.append((abs(1 - ratio) - abs(self._factor(row) - ratio)) / ratio)
+        # Without a true gain the sum is about normal around 0, the root of the sum of squares its deviation.
+        self._is_correcting = sum(self._gains) > 2 * math.hypot(*self._gains)
+        self._ridge.add(row, _limited(ratio - 1), self.n_observed / (self.n_observed + N_TRUSTED))
+        self._coefficients = self._ridge.coefficients()
 
     def cost(self, choices: Mapping[str, Choice]) -> NetworkCost:
         """What a configuration costs, with the corrected latency."""

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import fx
 
 from ..hardware_profiles.common_capabilities import common_capabilities
 from ..hardware_profiles.fingerprint import Fingerprint
@@ -26,24 +22,20 @@ from ..spaces import (
     Finished,
     SearchSpace,
     find_space,
-    finish,
     observe,
-    prepare,
-    reestimate_batch_norm,
     trace,
 )
-from ..spaces.linearise import set_linearity
-from ..tasks import Task, digest, trained_network
-from ..training import Batch, QuantizationAware, Split, TrainingRecipe
-from .candidate_training import CandidateTraining, Start
-from .deploy import Parity, check_parity
-from .device import Device
+from ..tasks import Task, trained_network
+from ..training import Batch, Split, TrainingRecipe
+from .candidate_networks import CandidateNetworks, one_thread
+from .candidate_training import CandidateTraining
 from .devices import Devices
 from .evaluation import Evaluation
 from .evaluator import Score
 from .latency import LatencyEvaluator, latency_score
 from .macs import macs_score
 from .paired_accuracy import PairedAccuracy
+from .results_key import results_key
 from .size import size_score
 from .stopwatch import Stopwatch
 
@@ -56,17 +48,6 @@ N_PARITY = 256
 
 Progress = Callable[[str, int, int], None]
 """Called with (what is being done, steps done, steps in all)."""
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Torch on one thread: for work in many small operations, waking the others costs more than they bring."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def draw_calibration(train: Split, seed: int) -> Batch:
@@ -131,7 +112,6 @@ class Workbench:
         self._baseline = trained_network(task, self.data.train, on_step=self._on_step("training the baseline"))
         self.options = options
         drawn = draw_calibration(self.data.train, seed)
-        self._calibration = drawn.inputs
         with watch("setup"):
             traced = trace(self._baseline, self.data.train.inputs[:2])
             self.network = observe(
@@ -141,16 +121,9 @@ class Workbench:
         self.space.check_not_empty()
         self.setup_s = watch.seconds["setup"]
         self._has_inheritance = has_inheritance
-        self._training = CandidateTraining(
-            task, self._baseline, self.network, self.space, self._calibration, artefacts, seed
-        )
+        training = CandidateTraining(task, self._baseline, self.network, self.space, drawn.inputs, artefacts, seed)
+        self._networks = CandidateNetworks(self.network, training, self.data.train, drawn.inputs, options)
         self._unscored: tuple[tuple[Configuration, TrainingRecipe], Finished, Stopwatch] | None = None
-
-    def _finish(
-        self, module: fx.GraphModule, configuration: Configuration, trained: QuantizationAware | None = None
-    ) -> Finished:
-        ranges = trained.values if trained is not None else None
-        return finish(module, configuration, self._calibration, self.options, ranges)
 
     @property
     def machine(self) -> Fingerprint:
@@ -186,7 +159,7 @@ class Workbench:
             name = CLASS_OF_BITS[bits]
             configuration = self.space.canonical({site.name: bits for site in offered})
             references[name] = f"reference-{name}"
-            finished = self._finish(prepare(self.network, configuration), configuration)
+            finished = self._networks.untrained(configuration, Stopwatch())
             self._devices.export(finished, self.network.example_inputs, references[name])
         return self._devices.anchor(references, known_ms)
 
@@ -203,13 +176,7 @@ class Workbench:
 
     def key(self) -> str:
         """SHA-256 over the network, the data and the recipes: what a run's results depend on beside the profile."""
-        splits = (self.data.train, self.data.validation, self.data.test)
-        facts = {
-            "weights": digest(self._baseline.state_dict()),
-            "data": [digest({"inputs": split.inputs, "targets": split.targets}) for split in splits],
-            "recipes": [recipe.to_json() for recipe in (self.task.short_recipe, self.task.full_recipe)],
-        }
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+        return results_key(self.task, self.data, self._baseline)
 
     def structure(self, configuration: Configuration, name: str) -> Evaluation:
         """Latency, size and MACs without any training: they depend on the structure only.
@@ -219,8 +186,7 @@ class Workbench:
             name: Of the artefact, without a suffix, here and in the others.
         """
         watch = Stopwatch()
-        with watch("prepare"), one_thread():
-            finished = self._finish(prepare(self.network, configuration), configuration)
+        finished = self._networks.untrained(configuration, watch)
         evaluation = self._score_structure(finished, name, watch, is_final=False)
         self._devices.keep_main_file(name)
         return evaluation
@@ -235,20 +201,11 @@ class Workbench:
             structure: What `structure` gave.
             ended: Configurations that had a short fine-tune, of trials in the record, in that order: parents.
         """
+        watch, on_step = Stopwatch(), self._on_step("fine-tuning")
         if not self._has_inheritance:
-            watch = Stopwatch()
-            return self._with_accuracy(self._train(configuration, self.task.short_recipe, watch), structure, watch)
-        return self._inherited(configuration, structure, ended)
-
-    def _inherited(
-        self, configuration: Configuration, structure: Evaluation, ended: Sequence[Configuration]
-    ) -> Evaluation:
-        watch = Stopwatch()
-        with watch("prepare"), one_thread():
-            start = self._training.start(configuration, ended)
-        finished = self._trained(start, self.task.short_recipe, watch)
-        with watch("prepare"):
-            self._training.keep(start, ended)
+            finished = self._networks.trained(configuration, self.task.short_recipe, watch, on_step)
+            return self._with_accuracy(finished, structure, watch)
+        finished, start = self._networks.inherited(configuration, self.task.short_recipe, ended, watch, on_step)
         evaluation = self._with_accuracy(finished, structure, watch)
         if start.parent is None:
             return evaluation
@@ -258,12 +215,7 @@ class Workbench:
     def calibrated(self, configuration: Configuration, structure: Evaluation) -> Evaluation:
         """Accuracy without training: BatchNorm re-estimated, ranges calibrated; the rest from `structure`."""
         watch = Stopwatch()
-        with watch("prepare"), one_thread():
-            module = prepare(self.network, configuration)
-            set_linearity(module, 1.0)  # what is folded is linear when the statistics are taken, as it will be
-            reestimate_batch_norm(module, self._calibration)
-            finished = self._finish(module, configuration)
-        return self._with_accuracy(finished, structure, watch)
+        return self._with_accuracy(self._networks.calibrated(configuration, watch), structure, watch)
 
     def _with_accuracy(self, finished: Finished, structure: Evaluation, watch: Stopwatch) -> Evaluation:
         """A structure's evaluation with the accuracy on validation, through the exported file in the runtime."""
@@ -286,7 +238,7 @@ class Workbench:
         if self._unscored is None or self._unscored[0] != key:
             watch = Stopwatch()
             # Kept until it is scored: the device may go away meanwhile, and nobody wants to train for it twice.
-            self._unscored = key, self._train(*key, watch), watch
+            self._unscored = key, self._networks.trained(*key, watch, self._on_step("fine-tuning")), watch
         _, finished, watch = self._unscored
         evaluation = self._score_final(finished, name, watch)
         self._unscored = None
@@ -295,9 +247,7 @@ class Workbench:
     def baseline(self, name: str) -> Evaluation:
         """The baseline as it came: no training, otherwise like a final member."""
         watch = Stopwatch()
-        with watch("prepare"):
-            finished = self._finish(prepare(self.network, Configuration()), Configuration())
-        return self._score_final(finished, name, watch)
+        return self._score_final(self._networks.untrained(Configuration(), watch), name, watch)
 
     def score_artefact(self, path: Path, precision: str, *, is_final: bool) -> dict[str, Score]:
         """Scores of a file of any origin on the main profile: latency, size, accuracy and drops on both splits."""
@@ -316,25 +266,19 @@ class Workbench:
             session = self._devices.main.artefacts.open(structure.artefact)
             samples = self._accuracy.samples(session, self.data.validation)
             test_samples = self._accuracy.samples(session, self.data.test)
-            parities = self._parities(finished, name, session)
+            inputs = self.data.validation.inputs[:N_PARITY]
+            parity, disagreement = self._devices.check_parity(finished, name, inputs, session)
         torch.save(finished.module.state_dict(), structure.artefact.with_suffix(".pt"))
-        scores = {**structure.scores, **self._accuracy.on_validation(samples), **self._accuracy.on_test(test_samples)}
-        for device, parity in parities.items():
-            label = self._devices.label("parity_error", device)
-            scores[label] = Score(label, parity.error, "", is_higher_better=False)
-        reason = structure.reason or self._devices.joined({each: p.broken for each, p in parities.items()})
+        accuracy = {**self._accuracy.on_validation(samples), **self._accuracy.on_test(test_samples)}
+        reason = structure.reason or disagreement
         return replace(
-            structure, scores=scores, is_verified=not reason, reason=reason, samples=samples, test_samples=test_samples
+            structure,
+            scores={**structure.scores, **accuracy, **parity},
+            is_verified=not reason,
+            reason=reason,
+            samples=samples,
+            test_samples=test_samples,
         )
-
-    def _parities(self, finished: Finished, name: str, session: Session) -> dict[Device, Parity]:
-        """Compares torch with every device's runtime; `session` is the main one's."""
-        inputs = self.data.validation.inputs[:N_PARITY]
-        found = {self._devices.main: check_parity(finished, session, inputs)}
-        for device in self._devices:
-            if device not in found:
-                found[device] = check_parity(finished, device.artefacts.open(device.artefacts.path(name)), inputs)
-        return found
 
     def _score_structure(self, finished: Finished, name: str, watch: Stopwatch, *, is_final: bool) -> Evaluation:
         with watch("export"), one_thread():
@@ -343,18 +287,6 @@ class Workbench:
         with watch("measure"):
             evaluation = self._devices.read(finished, name, is_final=is_final)
         return replace(evaluation, scores={**evaluation.scores, macs.name: macs}, seconds=watch.seconds)
-
-    def _train(self, configuration: Configuration, recipe: TrainingRecipe, watch: Stopwatch) -> Finished:
-        """Trains a candidate from what it has of the uncompressed network."""
-        with watch("prepare"), one_thread():
-            start = self._training.start(configuration)
-        return self._trained(start, recipe, watch)
-
-    def _trained(self, start: Start, recipe: TrainingRecipe, watch: Stopwatch) -> Finished:
-        with watch("train"):
-            rounding = self._training.train(start, self.data.train, recipe, self._on_step("fine-tuning"))
-        with watch("prepare"), one_thread():
-            return self._finish(start.module, start.configuration, rounding)
 
     def _exported_session(self, finished: Finished, path: Path, watch: Stopwatch) -> Session:
         artefacts = self._devices.main.artefacts

@@ -6,6 +6,7 @@ from .decisions_figure import DecisionCell, DecisionsData, decisions_data, draw_
 from .front_data import FrontData, FrontPoint, front_data
 from .front_figure import draw_front
 from .hypervolume_figure import HypervolumeData, HypervolumeSeries, draw_hypervolume, hypervolume_data
+from .importance_figure import ImportanceBar, ImportanceData, draw_importance, importance_data
 
 __all__ = [
     "DecisionCell",
@@ -14,10 +15,14 @@ __all__ = [
     "FrontPoint",
     "HypervolumeData",
     "HypervolumeSeries",
+    "ImportanceBar",
+    "ImportanceData",
     "decisions_data",
     "draw_decisions",
     "draw_front",
     "draw_hypervolume",
+    "draw_importance",
     "front_data",
     "hypervolume_data",
+    "importance_data",
 ]

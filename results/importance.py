@@ -9,6 +9,7 @@ most important sites: PED-ANOVA 5 %, fANOVA 35 %, mean decrease of impurity 40 %
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from ..search.objectives import DEFAULT_OBJECTIVES, MAX_RATIO, Objective
 from ..search.trial import Fidelity, State, Trial
+from ..spaces.configuration import Configuration
 from ..spaces.site import Choice, Site
 
 MIN_TRIALS = 20
@@ -121,27 +123,36 @@ def _importance(trials: Sequence[Trial], sites: Sequence[Site], objective: Objec
     bare = ObjectiveImportance(objective.name, unit, len(observed))
     if len(observed) < MIN_TRIALS:
         return replace(bare, reason=f"{len(observed)} trials tell it; at least {MIN_TRIALS} are needed")
-    positions = _positions(observed, sites)
-    varied = [i for i in range(len(sites)) if np.ptp(positions[:, i]) > 0]
     baseline = trials[0].value(objective.score)
     values = np.array([objective.coordinate(trial.value(objective.score), baseline) for trial in observed])
+    positions = _positions(observed, sites)
+    varied = [i for i in range(len(sites)) if np.ptp(positions[:, i]) > 0]
     if not varied or np.ptp(values) == 0:
         return replace(bare, reason="all trials are alike in it")
     effects, deviations, explained = _fit(positions[:, varied], values)
-    spread = np.array([np.var(np.linspace(0, 1, len(sites[i].choices))) for i in varied])
-    strengths = effects**2 * spread
-    if explained <= 0 or strengths.sum() == 0:
+    if explained <= 0 or not effects.any():
         return replace(bare, reason="the decisions do not explain yet how its trials differ")
+    found = _shared([sites[i] for i in varied], effects, deviations, objective)
+    return replace(bare, explained=explained, sites=found)
+
+
+def _shared(
+    sites: Sequence[Site], effects: Array, deviations: Array, objective: Objective
+) -> tuple[SiteImportance, ...]:
+    """What each site has of the variance of all, from the greatest."""
+    spread = np.array([np.var(np.linspace(0, 1, len(site.choices))) for site in sites])
+    strengths = effects**2 * spread
     found = [
         SiteImportance(
-            sites[i].name,
+            site.name,
             float(strength / strengths.sum()),
             _in_unit(float(effect), objective),
             bool(abs(effect) > CLEAR_DEVIATIONS * deviation),
         )
-        for i, strength, effect, deviation in zip(varied, strengths, effects, deviations, strict=True)
+        for site, strength, effect, deviation in zip(sites, strengths, effects, deviations, strict=True)
     ]
-    return replace(bare, explained=explained, sites=tuple(sorted(found, key=lambda each: (-each.share, each.site))))
+    # Rounded, so that equals are not put in order by the last bit.
+    return tuple(sorted(found, key=lambda each: (-round(each.share, 9), each.site)))
 
 
 def _observed(trials: Sequence[Trial], sites: Sequence[Site], objective: Objective) -> list[Trial]:
@@ -153,15 +164,24 @@ def _observed(trials: Sequence[Trial], sites: Sequence[Site], objective: Objecti
     scored = [
         t
         for t in trials
-        if objective.score in t.scores and t.state is not State.FAILED and t.is_verified is not False
+        if _has_coordinate(t, objective) and t.state is not State.FAILED and t.is_verified is not False
         if all(choice in choices.get(name, ()) for name, choice in t.configuration.items())
     ]
-    if not trials or objective.score not in trials[0].scores:
+    if not trials or not _has_coordinate(trials[0], objective):
         return []
     if objective.is_accuracy:
         by_fidelity = [[t for t in scored if t.fidelity is fidelity] for fidelity in Fidelity]
         scored = max(by_fidelity, key=len)
-    return list({t.configuration: t for t in reversed(scored)}.values())[::-1]
+    first: dict[Configuration, Trial] = {}
+    for trial in scored:
+        first.setdefault(trial.configuration, trial)
+    return list(first.values())
+
+
+def _has_coordinate(trial: Trial, objective: Objective) -> bool:
+    """Whether its score can be placed on the axis: a ratio of nothing cannot."""
+    value = trial.scores[objective.score].value if objective.score in trial.scores else math.nan
+    return math.isfinite(value) and (objective.is_accuracy or value > 0)
 
 
 def _positions(trials: Sequence[Trial], sites: Sequence[Site]) -> Array:

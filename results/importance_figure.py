@@ -77,7 +77,7 @@ def draw_importance(data: ImportanceData) -> go.Figure:
         xaxis={**bare, "showticklabels": False, "range": [0, longest * _ROOM_FOR_TEXT]},
         yaxis={
             **bare,
-            "autorange": "reversed",
+            "range": [len(data.bars) - 0.5, -0.5],
             "tickvals": list(range(len(data.bars))),
             "ticktext": [plain(bar.site) for bar in data.bars],
             "tickfont": {"size": 11},

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from ..search.proposal import PARENTS
 from ..search.trial import State, Trial
 from ..spaces.configuration import Configuration
 from ..spaces.site import Choice, Site
@@ -16,7 +17,7 @@ MAX_WORDED_STEPS = 4
 """Steps that the sentence names; of a longer chain it counts those between them and the seed."""
 MAX_WORDED_CHANGES = 6
 _NUMBER = re.compile(r"#(\d+)")
-_WITH_ARTICLE = frozenset({"mutation", "shift", "crossover", "sweep"})
+_SEED_ARTICLES = {"sweep": "a ", "tables'": "the "}
 _ENDED_BADLY = {State.FAILED: " (which failed)", State.DOMINATED: " (which was closed early)"}
 
 
@@ -105,12 +106,10 @@ class Lineage:
         n_hidden = max(0, len(rest) - MAX_WORDED_STEPS)
         parts = [first.text]
         for step in rest if not n_hidden else rest[: MAX_WORDED_STEPS - 1]:
-            parts.append(
-                f"{'itself ' if step.parents else ''}{_with_article(step.text)}{_ENDED_BADLY.get(step.state, '')}"
-            )
+            parts.append(f"{'itself ' if step.parents else ''}{_with_article(step)}{_ENDED_BADLY.get(step.state, '')}")
         if n_hidden:
             last = rest[-1]
-            parts.append(f"and {n_hidden + 1} steps further back {_with_article(last.text)} (#{last.number})")
+            parts.append(f"and {n_hidden + 1} steps further back {_with_article(last)} (#{last.number})")
         return ", ".join(parts) + self._word_end()
 
     @property
@@ -189,7 +188,7 @@ def parents_of(trial: Trial) -> tuple[int, ...]:
     """
     if trial.parent is not None:
         return (trial.parent,)
-    recorded = trial.details.get("parents")
+    recorded = trial.details.get(PARENTS)
     if isinstance(recorded, Sequence) and not isinstance(recorded, str):
         numbers = [number for number in recorded if isinstance(number, int) and not isinstance(number, bool)]
         return tuple(dict.fromkeys(numbers))
@@ -220,5 +219,10 @@ def _numbers(origin: str) -> list[int]:
     return [int(digits) for digits in _NUMBER.findall(origin)]
 
 
-def _with_article(text: str) -> str:
-    return f"a {text}" if text.partition(" ")[0] in _WITH_ARTICLE else text
+def _with_article(step: LineageStep) -> str:
+    """`a shift of #12`, `an exchange of #9`, `the tables' best for latency`; a promotion needs none."""
+    if step.is_promotion:
+        return step.text
+    if step.parents:
+        return f"{'an' if step.text[0] in 'aeiou' else 'a'} {step.text}"
+    return f"{_SEED_ARTICLES.get(step.text.partition(' ')[0], '')}{step.text}"

@@ -10,6 +10,8 @@ from typing import Any
 import pandas as pd
 
 from ..hardware_profiles.errors import ParefrontError
+from ..search.goals import Goals
+from ..search.objectives import DEFAULT_OBJECTIVES, Objectives
 from ..search.record import read_trials
 from ..search.run_directory import SCHEMA, RunDirectory
 from ..search.trial import Trial
@@ -75,6 +77,12 @@ class Run:
             Site(site["name"], tuple(site["layers"]), tuple(site["choices"]), tuple(map(tuple, site.get("spans", ()))))
             for site in sites
         )
+
+    @property
+    def objectives(self) -> Objectives:
+        """What the search trades off."""
+        goals = self.manifest.get("goals")
+        return Goals.from_json(goals).objectives if goals else DEFAULT_OBJECTIVES
 
     @property
     def artefacts(self) -> Path:

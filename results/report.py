@@ -11,9 +11,12 @@ import plotly.offline
 
 from ..search.objectives import MAX_DROP, MAX_RATIO
 from . import report_sections as sections
+from . import why_sections
 from .figures import decisions_data, draw_decisions, draw_front, draw_hypervolume, front_data, hypervolume_data
+from .importance import importances
+from .importance_figure import draw_importance, importance_data
 from .load import Run
-from .markup import as_html
+from .markup import Html, as_html
 
 _FIGURE_OPTIONS = {
     "responsive": True,
@@ -55,6 +58,8 @@ def _render(run: Run, page_directory: Path) -> str:
         front_figure=embed(draw_front(front_data(run.trials)), "front-figure"),
         front_table=sections.front_table(run, page_directory),
         decisions_figure=embed(draw_decisions(decisions_data(run)), "decisions-figure"),
+        why=why_sections.why_list(run),
+        importance=_importance(run),
         hypervolume_figure=embed(draw_hypervolume(hypervolume_data(run.trials)), "hypervolume-figure"),
         box=f"from the baseline to {MAX_DROP:g} pt lost, {MAX_RATIO:g}x faster and {MAX_RATIO:g}x smaller",
         time=sections.time_bars(run),
@@ -63,6 +68,15 @@ def _render(run: Run, page_directory: Path) -> str:
         fingerprint=sections.fingerprint(run),
         profile=sections.profile(run),
     )
+
+
+def _importance(run: Run) -> Html:
+    found = importances(run.trials, run.sites, run.objectives)
+    figures = [
+        Html("" if each.reason else embed(draw_importance(importance_data(each)), f"importance-{i}"))
+        for i, each in enumerate(found)
+    ]
+    return why_sections.importance_charts(found, figures)
 
 
 def embed(figure: go.Figure, name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from ..evaluators.cost_tables import CostTables
 from ..evaluators.latency_predictor import LatencyPredictor
 from ..evaluators.ridge import Ridge
 from ..hardware_profiles.runtimes import OperatorTime
-from ..spaces import Choice, Configuration, SearchSpace
+from ..spaces import Choice, Configuration, SearchSpace, Site
 from .goals import Goals
 from .trial import State, Trial
 
@@ -21,6 +21,8 @@ OPERATORS = "operators"
 _LATENCY, _SIZE, _MACS = "latency_ms", "size_bytes", "macs"
 _PENALTY = 2.0
 """As if so many candidates had shown that a score without a table goes with latency and size alike."""
+GROWTH_BEFORE_REFRESH = 1.05
+"""Shares of layers are worked out anew whenever there are so many times the observations."""
 
 
 class CostModel:
@@ -47,6 +49,13 @@ class CostModel:
         learned = (name for name in self.scores if name.partition("@")[0] not in (_LATENCY, _SIZE, _MACS))
         self._learned = {name: _Learned() for name in learned}
         self._baseline: dict[str, float] = {}
+        self._layers = {site.name: tables.layers_under(site) for site in space.sites}
+        under = {layer: [name for name, layers in self._layers.items() if layer in layers] for layer in space.widths}
+        self._sites_of = {layer: tuple(names) for layer, names in under.items()}
+        # What the tables said when they were last asked anew; they learn a little from every observation.
+        self._n_observed = self._n_refreshed = 0
+        self._shares: dict[tuple[Choice | None, ...], tuple[float, ...]] = {}
+        self._wholes: dict[str, float] = {}
 
     @property
     def main(self) -> LatencyPredictor:
@@ -57,6 +66,9 @@ class CostModel:
         """Adds what was measured of a trial's structure; nothing where that never came about."""
         if trial.state is State.FAILED or trial.parent is not None or _LATENCY not in trial.scores:
             return  # a promotion measures nothing anew
+        self._n_observed += 1
+        if self._n_observed >= GROWTH_BEFORE_REFRESH * self._n_refreshed:
+            self._n_refreshed, self._shares, self._wholes = self._n_observed, {}, {}
         for name, predictor in self._predictors.items():
             at = f"@{name}" if name else ""
             times = [OperatorTime(*row) for row in trial.details.get(f"{OPERATORS}{at}", ())]
@@ -76,7 +88,7 @@ class CostModel:
             base, _, profile = name.partition("@")
             predictor = self._predictors[profile]
             if base == _MACS:
-                found[name] = float(sum(form.macs for form in predictor.tables.forms(configuration)))
+                found[name] = float(predictor.tables.macs(configuration))
             elif name not in self._learned and predictor.n_observed:
                 is_latency = base == _LATENCY
                 found[name] = (
@@ -87,29 +99,27 @@ class CostModel:
                 found[name] = self._baseline[name] * learned.ratio(self._predicted_ratios(configuration))
         return found
 
-    def shares(self, layer: str, choices: Mapping[str, Choice], weights: Sequence[float]) -> float:
-        """What one layer costs, as a weighted sum of shares of the baseline's costs.
+    def shares(self, layer: str, choices: Mapping[str, Choice]) -> tuple[float, ...]:
+        """What one layer costs, as a share of the baseline's cost in each of `scores`.
 
         Args:
             layer: Of the original network.
-            choices: Of all sites.
-            weights: One for each of `scores`.
+            choices: Of all sites; neutral where one is missing.
         """
-        total = 0.0
-        for name, weight in zip(self.scores, weights, strict=True):
-            if weight:
-                total += weight * self._share(name, layer, choices)
-        return total
+        key = (layer, *map(choices.get, self._sites_of[layer]))
+        if key not in self._shares:
+            self._shares[key] = tuple(self._share(name, layer, choices) for name in self.scores)
+        return self._shares[key]
 
-    def layers_under(self, site: str) -> tuple[str, ...]:
-        """The layers whose cost depends on a site, by its name."""
-        return self.main.tables.layers_under(self._space.site(site))
+    def layers_under(self, site: Site) -> tuple[str, ...]:
+        """The layers whose cost depends on a site."""
+        return self._layers[site.name]
 
     def _share(self, name: str, layer: str, choices: Mapping[str, Choice]) -> float:
         base, _, profile = name.partition("@")
         tables = self._predictors[profile].tables
         if base == _MACS:
-            return tables.layer_macs(layer, choices) / max(1.0, self._whole(name))
+            return tables.layer_macs(layer, choices) / self._whole(name)
         ms, size = tables.layer_cost(layer, choices)
         if base == _LATENCY:
             return ms / self._whole(name)
@@ -121,11 +131,15 @@ class CostModel:
 
     def _whole(self, name: str) -> float:
         """The baseline's, as the tables have it."""
-        base, _, profile = name.partition("@")
-        tables = self._predictors[profile].tables
-        if base == _MACS:
-            return float(sum(form.macs for form in tables.forms({})))
-        return max(1e-12, tables.latency_ms({}) if base == _LATENCY else tables.size_bytes({}))
+        if name not in self._wholes:
+            base, _, profile = name.partition("@")
+            tables = self._predictors[profile].tables
+            if base == _MACS:
+                whole = float(tables.macs({}))
+            else:
+                whole = tables.latency_ms({}) if base == _LATENCY else tables.size_bytes({})
+            self._wholes[name] = max(1e-12, whole)
+        return self._wholes[name]
 
     def _ratios(self, trial: Trial) -> NDArray[np.float64]:
         return np.log([trial.value(name) / self._baseline[name] for name in (_LATENCY, _SIZE)])

@@ -59,15 +59,16 @@ class ExpectedGain:
         expected = [tuple(point) for point in self._sampled([Candidate(c, "") for c in pending], 0.0)[0][:, 0]]
         reference = self._goals.objectives.reference
         # A candidate that breaks a limit adds nothing: so many of its samples as it is likely to break one do not.
+        means = samples.mean(axis=1)
         for k, chance in enumerate(chances):
             samples[k, round(chance * samples.shape[1]) :] = reference
         boxes = GainBoxes([*front, *expected], reference)
-        picked = batch_gains(samples, boxes, n)
+        picked = batch_gains(samples, boxes, n, believed=means)
         if picked and picked[0][1] > 0:
             return [candidates[position] for position, gain in picked if gain > 0]
         # Nothing is expected to add anything: the least unlikely to, which is what is known least about near the front.
-        means, deviations = self._surrogate.predict(self._surrogate.rows([c.configuration for c in candidates]))
-        order = np.argsort(means - 2 * deviations, kind="stable")
+        drops, deviations = self._surrogate.predict(self._surrogate.rows([c.configuration for c in candidates]))
+        order = np.argsort(drops - 2 * deviations, kind="stable")
         return [candidates[int(position)] for position in order[:n]]
 
     def _sampled(self, candidates: Sequence[Candidate], widening: float) -> tuple[Array, Array]:

@@ -144,29 +144,35 @@ class GainBoxes:
         return array
 
 
-def batch_gains(samples: NDArray[np.float64], boxes: GainBoxes, n: int) -> list[tuple[int, float]]:
+def batch_gains(
+    samples: NDArray[np.float64], boxes: GainBoxes, n: int, believed: NDArray[np.float64] | None = None
+) -> list[tuple[int, float]]:
     """Chooses n candidates that together promise much: the best, then the best beside that one, and so on.
 
-    What was chosen counts as a member of the front at the mean of its samples while the next is sought.
+    What was chosen counts as a member of the front, where it is believed to be, while the next is sought.
 
     Args:
         samples: What each candidate may turn out to be, of shape (candidates, samples, objectives).
         boxes: The front; it is left as it is.
         n: Fewer are returned where there are fewer candidates.
+        believed: Of shape (candidates, objectives); the means of the samples unless given. Give it where some samples
+            stand for failure, which would pull the means to where the candidate never is.
 
     Returns:
         Positions in the order of choice, each with its expected gain beside those chosen before it.
     """
-    return list(islice(_greedy(copy.copy(boxes), samples), n))
+    return list(islice(_greedy(copy.copy(boxes), samples, believed), n))
 
 
-def _greedy(boxes: GainBoxes, samples: NDArray[np.float64]) -> Iterator[tuple[int, float]]:
+def _greedy(
+    boxes: GainBoxes, samples: NDArray[np.float64], believed: NDArray[np.float64] | None = None
+) -> Iterator[tuple[int, float]]:
     """Adds the candidate of the greatest expected gain to the boxes, and yields it; until all are taken.
 
     A gain can only shrink as the front grows, so an old one is an upper bound, and a candidate need not be looked at
     again before its old gain is the greatest (Minoux 1978, "Accelerated greedy algorithms").
     """
-    means = samples.mean(axis=1)
+    points = samples.mean(axis=1) if believed is None else believed
     gains = boxes.gains(samples).mean(axis=1)
     is_taken = np.zeros(len(gains), dtype=bool)
     is_old = is_taken.copy()
@@ -177,7 +183,7 @@ def _greedy(boxes: GainBoxes, samples: NDArray[np.float64]) -> Iterator[tuple[in
             leading = leading[is_old[leading]]
             gains[leading] = boxes.gains(samples[leading]).mean(axis=1)
             is_old[leading] = False
-        boxes.add(means[best])
+        boxes.add(points[best])
         is_taken[best] = True
         yield best, float(gains[best])
         gains[best] = -np.inf

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, GPSampler, NSGAIIISampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -178,7 +180,9 @@ class OptunaProposer:
         )
 
     def _fresh_sampler(self) -> BaseSampler:
-        return SAMPLERS[self._sampler](self._seed + len(self._known), self._constraints)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)  # some samplers announce that they may change
+            return SAMPLERS[self._sampler](self._seed + len(self._known), self._constraints)
 
     def _enqueue_seed(self) -> None:
         """Hands the study the next seed: it comes back from `ask`, as a member of a genetic sampler's population."""

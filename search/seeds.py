@@ -135,7 +135,6 @@ class LagrangeSweep:
             site_drops: Points lost by each choice of each site alone.
         """
         self._space, self._costs, self._drops = space, costs, site_drops
-        self._layers = {site.name: costs.layers_under(site.name) for site in space.sites}
         self._order = {layer: position for position, layer in enumerate(space.widths)}
         self._folds = [_FoldCluster(sites, self._order) for sites in _overlapping(space)]
         self._single = [site for site in space.sites if not any(site in cluster.sites for cluster in self._folds)]
@@ -172,7 +171,7 @@ class LagrangeSweep:
             start: Where to begin; neutral where a site is missing.
             passes: At most, over all sites.
         """
-        choices = dict(start)
+        choices = {site.name: start.get(site.name, site.neutral) for site in self._space.sites}
         for _ in range(passes):
             before = dict(choices)
             for site in self._single:
@@ -198,7 +197,11 @@ class LagrangeSweep:
 
     def _cost(self, site: Site, choices: Mapping[str, Choice], direction: Direction) -> float:
         """What the layers under a site cost, as a share of the baseline."""
-        return sum(self._costs.shares(layer, choices, direction.weights) for layer in self._layers[site.name])
+        total = 0.0
+        for layer in self._costs.layers_under(site):
+            for share, weight in zip(self._costs.shares(layer, choices), direction.weights, strict=True):
+                total += weight * share
+        return total
 
 
 class _FoldCluster:

@@ -135,10 +135,10 @@ def test_a_mistake_is_found_before_anything_is_trained(
 
 
 def test_what_fails_its_check_is_not_written(run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from parefront.evaluators import workbench
+    from parefront.evaluators import devices
     from parefront.evaluators.deploy import Parity
 
-    monkeypatch.setattr(workbench, "check_parity", lambda finished, session, inputs: Parity(0.5, 0.1))
+    monkeypatch.setattr(devices, "check_parity", lambda finished, session, inputs: Parity(0.5, 0.1))
     command = ("compress", TINY_TASK, "--hardware", FAST_PROFILE, "--fidelity", "short", "--set", "prune/hidden=16")
     assert "nothing was written, because the result failed its check: " in run(*command).errors
     assert list(tmp_path.iterdir()) == []

@@ -188,6 +188,18 @@ def test_front_as_a_table_and_as_json(parefront: Parefront, finished_run: Any) -
         assert record["accuracy"]["value"] == trial.value("accuracy")
         assert record["size_bytes"] == trial.value("size_bytes")
         assert record["artefact"] == trial.artefact
+        assert record["why"]["chain"][0]["number"] == record["number"]
+
+
+def test_front_says_why(parefront: Parefront, finished_run: Any) -> None:
+    root = finished_run.directory.root
+    plain, told = parefront("front", root).stdout, parefront("front", root, "--why").stdout
+    assert told.startswith(plain)
+    assert "promoted from #" in told
+    assert "Which decisions matter" in told
+    data = json.loads(parefront("front", root, "--why", "--json").stdout)
+    assert data["front"] == json.loads(parefront("front", root, "--json").stdout)
+    assert set(data["importance"]) == {"accuracy", "latency", "size"}
 
 
 @pytest.mark.parametrize("pick", ["knee", "number", "accuracy_drop<=100pt"])

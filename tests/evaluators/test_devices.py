@@ -188,6 +188,19 @@ def test_a_device_that_is_missing_lets_go_of_the_others(tmp_path: Path) -> None:
     assert [(meter.name, meter.is_closed) for meter in FakeMeter.made] == [("fast", True), ("fast-openvino", True)]
 
 
+def test_a_device_that_goes_away_while_it_measures_is_told_apart(
+    read: Callable[..., Evaluation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose(self: FakeMeter, path: Path, repeats: int) -> tuple[OperatorTime, ...]:
+        if self.name == "fast-openvino":
+            raise DeviceLostError("device 'board:1' must be reachable")
+        return ()
+
+    monkeypatch.setattr(FakeMeter, "profile_operators", lose)
+    with pytest.raises(DeviceLostError, match="board:1"):  # the search waits for it, as it does for a single one
+        read(fast("fast", "fast_openvino"))
+
+
 def test_all_are_closed(tmp_path: Path) -> None:
     devices = Devices(fast("fast", "fast_openvino"), tmp_path)
     assert [device.machine.runtime for device in devices] == ["fast", "fast-openvino"]

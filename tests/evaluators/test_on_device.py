@@ -1,6 +1,9 @@
+import dataclasses
+import math
+
 import pytest
 
-from parefront.evaluators.on_device import broken_limit, device_details
+from parefront.evaluators.on_device import broken_limit, device_details, energy_score, memory_score
 from parefront.hardware_profiles import Limits, Measurement, PrecisionPlan
 
 
@@ -45,3 +48,43 @@ def test_the_broken_limit_is_said_in_words(limits: Limits, words: str) -> None:
 
 def test_memory_that_was_not_measured_breaks_no_limit() -> None:
     assert broken_limit(Limits(max_memory_bytes=1), 100, measurement(None)) == ""
+
+
+def test_memory_is_told_in_whole_steps_of_64_kib() -> None:
+    step = 65536
+    measured = dataclasses.replace(
+        measurement(3 * step + 1), memory_low_bytes=2 * step, memory_high_bytes=int(3.5 * step)
+    )
+    score = memory_score(measured)
+    assert score is not None
+    assert (score.name, score.unit, score.is_higher_better) == ("memory_bytes", "bytes", False)
+    assert (score.low, score.value, score.high) == (2 * step, 4 * step, 4 * step)
+
+
+def test_a_network_that_fits_into_memory_given_back_still_takes_a_step() -> None:
+    measured = dataclasses.replace(measurement(0), memory_low_bytes=0, memory_high_bytes=0)
+    score = memory_score(measured)
+    assert score is not None
+    assert (score.low, score.value, score.high) == (65536, 65536, 65536)
+
+
+def test_energy_has_the_interval_of_its_bursts() -> None:
+    measured = dataclasses.replace(measurement(), energy_mj=3.0, energy_low_mj=2.5, energy_high_mj=3.5)
+    score = energy_score(measured)
+    assert score is not None
+    assert (score.name, score.unit, score.is_higher_better) == ("energy_mj", "mJ", False)
+    assert (score.low, score.value, score.high) == (2.5, 3.0, 3.5)
+
+
+def test_energy_of_too_few_bursts_has_no_interval() -> None:
+    measured = dataclasses.replace(measurement(), energy_mj=3.0, energy_low_mj=-math.inf, energy_high_mj=math.inf)
+    score = energy_score(measured)
+    assert score is not None
+    assert (score.low, score.value, score.high) == (None, 3.0, None)
+
+
+def test_what_was_not_measured_is_no_score() -> None:
+    assert memory_score(measurement(None)) is None
+    assert energy_score(measurement()) is None
+    # The counter did not move.
+    assert energy_score(dataclasses.replace(measurement(), energy_mj=0.0, energy_low_mj=0, energy_high_mj=0)) is None

@@ -10,11 +10,9 @@ import onnxruntime
 import pytest
 import torch
 
-from parefront.evaluators import CostTables, Workbench
-from parefront.evaluators import device
-from parefront.evaluators import workbench as module
+from parefront.evaluators import CostTables, Workbench, candidate_networks, device, devices
 from parefront.evaluators.deploy import MAX_INT8_ERROR, Parity
-from parefront.hardware_profiles import ExecutedPrecision, ExportError, HardwareProfile
+from parefront.hardware_profiles import ExecutedPrecision, ExportError, HardwareProfile, load_profile
 from parefront.hardware_profiles.errors import DeviceLostError
 from parefront.hardware_profiles.runtimes.onnxruntime_cpu import OnnxRuntimeCpu
 from parefront.spaces import Configuration, Finished, finish, prepare, reestimate_batch_norm
@@ -37,6 +35,20 @@ def bench(
     assert baseline.samples is not None
     assert baseline.test_samples is not None
     bench.set_reference(baseline.samples, baseline.test_samples)
+    yield bench
+    bench.close()
+
+
+OTHER = "fast-openvino"
+
+
+@pytest.fixture(scope="module")
+def both(
+    tiny_task: Task, fast_profile: HardwareProfile, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Workbench]:
+    """On two profiles, whose runtimes load the same files."""
+    other = load_profile(str(TINY_TASK.with_name("fast_openvino.yaml")))
+    bench = Workbench(tiny_task, fast_profile, tmp_path_factory.mktemp("both"), seed=0, others=[other])
     yield bench
     bench.close()
 
@@ -116,7 +128,7 @@ def test_a_network_trained_with_rounding_has_its_ranges_in_the_file(
         plans.append(finished.plan)
         return finished
 
-    monkeypatch.setattr(module, "finish", kept)
+    monkeypatch.setattr(candidate_networks, "finish", kept)
     recipe = dataclasses.replace(bench.task.full_recipe, quantization_share=0.5)
     found = bench.full(all_int8(bench), "aware", recipe)
     assert found.is_verified is True, found.reason
@@ -129,7 +141,7 @@ def test_a_network_trained_with_rounding_has_its_ranges_in_the_file(
 
 
 def test_one_that_fails_parity_is_not_verified(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "check_parity", lambda finished, session, inputs: Parity(0.3, 0.1))
+    monkeypatch.setattr(devices, "check_parity", lambda finished, session, inputs: Parity(0.3, 0.1))
     found = bench.baseline("parity")
     assert found.is_verified is False
     assert "must agree with torch" in found.reason
@@ -140,7 +152,7 @@ def test_what_was_trained_is_not_trained_again_because_the_device_went_away(
     bench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configuration, trained, score = all_int8(bench), [], bench._score_final
-    train = bench._train
+    train = bench._networks.trained
 
     def count(*arguments: Any) -> Any:
         trained.append(arguments[0])
@@ -149,7 +161,7 @@ def test_what_was_trained_is_not_trained_again_because_the_device_went_away(
     def lose_device(*arguments: Any) -> Any:
         raise DeviceLostError("the board is away")
 
-    monkeypatch.setattr(bench, "_train", count)
+    monkeypatch.setattr(bench._networks, "trained", count)
     monkeypatch.setattr(bench, "_score_final", lose_device)
     with pytest.raises(DeviceLostError):
         bench.full(configuration, "lost")
@@ -216,6 +228,47 @@ def test_a_child_may_start_from_an_ended_trial(bench: Workbench, monkeypatch: py
     assert found.samples is not None
     assert again.samples is not None
     assert (found.samples == again.samples).all()
+
+
+def test_a_candidate_is_measured_on_every_profile(both: Workbench) -> None:
+    anchors = both.anchor()
+    assert set(anchors) == {"fp32", "int8", f"fp32@{OTHER}", f"int8@{OTHER}"}
+    assert list(both.machines) == ["fast", OTHER]
+    assert both.machines["fast"] == both.machine
+    assert both.machines[OTHER].runtime.startswith("openvino ")
+    found = both.full(all_int8(both), "final")
+    assert found.is_verified is True, found.reason
+    # The file is the same: it has one size. Accuracy is that of the main profile's runtime.
+    assert {name for name in found.scores if name.endswith(f"@{OTHER}")} - {f"memory_bytes@{OTHER}"} == {
+        f"latency_ms@{OTHER}",
+        f"parity_error@{OTHER}",
+    }
+    assert found.details[f"executed_int8@{OTHER}"] == found.details["executed_int8"] == 5
+    layers = {"stem", "block.conv1", "block.conv2", "hidden", "classifier"}
+    assert {time.layer for time in found.operator_times_at[OTHER]} >= layers
+    known = {name: 2 * ms for name, ms in anchors.items()}
+    assert both.anchor(known) == known
+
+
+def test_every_profile_must_agree_with_torch(both: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    both.anchor()
+    errors = iter((0.01, 0.3))
+    monkeypatch.setattr(devices, "check_parity", lambda finished, session, inputs: Parity(next(errors), 0.1))
+    found = both.baseline("parity")
+    assert found.is_verified is False
+    assert found.reason.startswith(f"on {OTHER}: the export must agree with torch within 0.1 ")
+    assert (found.scores["parity_error"].value, found.scores[f"parity_error@{OTHER}"].value) == (0.01, 0.3)
+
+
+def test_the_space_is_what_all_profiles_execute(tiny_task: Task, fast_profile: HardwareProfile, tmp_path: Path) -> None:
+    other = load_profile(str(TINY_TASK.with_name("fast_torch.yaml")))
+    capabilities = other.capabilities.model_copy(update={"channel_grid": 12})
+    other = other.model_copy(update={"capabilities": capabilities})
+    bench = Workbench(tiny_task, fast_profile, tmp_path, seed=0, others=[other])
+    bench.close()
+    assert not any(site.technique == "bits" for site in bench.space.sites)  # torch executes float only
+    # Channels on the grids of 8 and 12 are multiples of 24: of 32 there are 24.
+    assert bench.space.site("prune/hidden").choices == (32, 24)
 
 
 def test_a_failing_export_names_its_cause(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:

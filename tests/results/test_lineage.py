@@ -34,6 +34,20 @@ def test_a_chain_leads_back_to_its_seed(family: list[Trial]) -> None:
     assert found.changes_text == "against #31: bits/fc 32 → 8"
 
 
+def test_each_step_reads_as_a_sentence(make_trial: MakeTrial) -> None:
+    trials = [
+        make_trial(8, 3.0, origin="tables' best for size"),
+        make_trial(9, 3.0, origin="exchange of #8"),
+        make_trial(10, 3.0, origin="promoted #9", parent=9),
+        make_trial(11, 3.0, origin="promoted #10", parent=10),
+        make_trial(12, 3.0, origin=""),
+    ]
+    assert lineage(trials[3], trials).text == (
+        "promoted from #10, itself promoted from #9, itself an exchange of #8, the tables' best for size"
+    )
+    assert lineage(trials[4], trials).text == "unknown"
+
+
 def test_a_promotion_tells_whose(family: list[Trial]) -> None:
     found = lineage(family[4], family, SITES)
     assert found.number == 50

@@ -29,6 +29,13 @@ def test_a_run_that_has_just_begun_can_be_loaded(directory: Path) -> None:
     assert run.summary == "No trial has ended yet"
 
 
+def test_the_objectives_are_those_of_the_search(run: Run) -> None:
+    assert run.objectives.names == ("accuracy", "latency", "size")
+    axes = [{"name": "accuracy", "max_drop": 3.0}, {"name": "latency@board", "max_drop": 5.0}]
+    manifest = {**run.manifest, "goals": {"objectives": axes, "constraints": []}}
+    assert replace(run, manifest=manifest).objectives.names == ("accuracy", "latency@board")
+
+
 def test_trials_are_read_from_the_journal(directory: Path, run: Run, trials: list[Trial]) -> None:
     record = Record(RunDirectory(directory), SearchSpace(run.sites, (), {}))
     for trial in trials:

@@ -1,4 +1,5 @@
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -7,6 +8,7 @@ import plotly.offline
 import pytest
 
 from parefront.results import Run, write_report
+from parefront.search.trial import Trial
 
 INJECTION = '</script><script>alert("x")</script><img src=x onerror=alert(1)>'
 
@@ -51,6 +53,24 @@ def test_the_report_says_what_was_found(run: Run, report: Path) -> None:
     assert "1 min 00 s · 60%" in page.text  # 60 of 100 seconds went into training
     assert "TrainingError: loss is nan" in page.text
     assert "ExportError: parity is 71 %" in page.text
+
+
+def test_the_report_says_why(report: Path) -> None:
+    _, page = read(report)
+    assert "Promoted from #1, uniform int8" in page.text
+    assert page.text.count("Nothing can be said: ") == 3  # of six trials nobody can tell which decisions matter
+
+
+def test_each_objective_has_its_chart(run: Run, make_trial: Callable[..., Trial]) -> None:
+    site = {"name": f"prune/{INJECTION}", "layers": ["x"], "choices": list(range(40, 10, -1))}
+    trials = tuple(
+        make_trial(i, i / 5, 2 * 0.9**i, 1e6 * 0.9**i, {site["name"]: 40 - i} if i else {}) for i in range(30)
+    )
+    manifest = {**run.manifest, "space": {"sites": [site]}}
+    content, page = read(write_report(replace(run, manifest=manifest, trials=trials), run.directory / "report.html"))
+    assert content.count("Plotly.newPlot(") == 6
+    assert "prune 100%. They predict 100% of how 30 trials differ." in page.text
+    assert "<script>alert" not in content
 
 
 def test_the_report_needs_no_network(report: Path) -> None:

@@ -156,6 +156,8 @@ def test_a_batch_goes_by_the_mean_gain_and_adds_the_mean_point() -> None:
     )
     # The first counts at (3, 3) when the second is judged beside it: 4 - 1.
     assert batch_gains(samples, GainBoxes([], (4.0, 4.0)), 2) == [(0, 4.5), (1, 3.0)]
+    # Believed to be at (1, 1), it leaves nothing to the second.
+    assert batch_gains(samples, GainBoxes([], (4.0, 4.0)), 2, believed=samples[:, 0]) == [(0, 4.5), (1, 0.0)]
 
 
 @pytest.mark.parametrize("n_objectives", [2, 3])

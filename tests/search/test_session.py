@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from parefront.hardware_profiles import HardwareProfile, SearchError, fingerprint
+from parefront.hardware_profiles import HardwareProfile, ProfileError, SearchError, fingerprint, load_profile
 from parefront.hardware_profiles.runtimes.onnxruntime_cpu import OnnxRuntimeCpu
 from parefront.search import Fidelity, RunDirectory, State, Trial, front, read_trials
 from parefront.search.record import owned
@@ -41,10 +41,11 @@ def search(tiny_task: Task, fast_profile: HardwareProfile) -> Callable[..., list
         profile: HardwareProfile = fast_profile,
         n_trials: int = N_TRIALS,
         n_final: int = N_FINALS,
+        others: Sequence[HardwareProfile] = (),
         **settings: Any,
     ) -> list[Trial]:
         chosen = SearchSettings(n_trials, n_final, **settings)
-        return run_search(task, profile, chosen, directory, on_status=lambda status: None)
+        return run_search(task, profile, chosen, directory, on_status=lambda status: None, others=others)
 
     return run
 
@@ -220,6 +221,38 @@ def test_a_lost_baseline_is_refused(finished: RunDirectory, search: Callable[...
     (copy.artefacts / "baseline.npz").unlink()
     with pytest.raises(SearchError, match=r"baseline\.npz is gone: restore it or choose another --out"):
         search(copy)
+
+
+# --- several hardware profiles
+
+
+def test_a_search_on_two_profiles_goes_on_with_both_and_only_so(
+    search: Callable[..., list[Trial]], tmp_path: Path, fast_profile: HardwareProfile
+) -> None:
+    directory, other = RunDirectory(tmp_path / "both"), load_profile(str(TINY_TASK.with_name("fast_openvino.yaml")))
+    search(directory, n_trials=0, n_final=0, others=[other])
+    trials = search(directory, n_trials=1, n_final=1, others=[other])
+    assert [trial.state for trial in trials] == [State.COMPLETE] * 4
+    for trial in trials:
+        assert trial.value("latency_ms@fast-openvino") > 0
+        assert len(trial.details["operators@fast-openvino"]) > 0
+    assert trials[-1].is_verified is True, trials[-1].reason
+    manifest = directory.read_manifest()
+    assert manifest is not None
+    assert [each["hardware"] for each in manifest["profiles"]] == ["fast", "fast-openvino"]
+    assert (manifest["hardware"], manifest["fingerprint_key"]) == ("fast", fingerprint(fast_profile).key)
+    assert manifest["profiles"][1]["fingerprint_key"] == manifest["other_fingerprint_key"] == fingerprint(other).key
+    assert manifest["other_profile_key"] == other.content_key()
+    with pytest.raises(SearchError, match=r"the other hardware profiles of .* was fast-openvino, now none: choose"):
+        search(directory, n_trials=1, n_final=1)
+
+
+def test_a_profile_twice_is_refused_before_anything_is_made(
+    search: Callable[..., list[Trial]], tmp_path: Path, fast_profile: HardwareProfile
+) -> None:
+    with pytest.raises(ProfileError, match="must have different names, got 'fast' twice"):
+        search(RunDirectory(tmp_path / "new"), others=[fast_profile])
+    assert not (tmp_path / "new").exists()
 
 
 # --- failing candidates

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from torch import nn
 
 from parefront.hardware_profiles import PrecisionPlan
 from parefront.hardware_profiles.export.qdq import export_onnx
+from parefront.hardware_profiles.measuring.cores import available_cores
 from parefront.hardware_profiles.measuring.meter_worker import Worker, _burst, _Loaded
 from parefront.hardware_profiles.transport.messages import PROTOCOL_VERSION, check_answer
 from parefront.hardware_profiles.transport.transport import WorkerProcess
@@ -90,6 +92,28 @@ def test_the_memory_of_a_network_is_without_its_runtimes_libraries(network: Path
     worker.close()
     (taken,) = answer["memory_bytes"]
     assert taken is None or taken < 10 * 2**20
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_a_worker_that_is_not_asked_sleeps(network: Path, runtime: str) -> None:
+    """Profiles of one machine share its cores: threads that spin between measurements would disturb the others'."""
+    worker = WorkerProcess()
+    threads = min(2, len(available_cores()))
+    begin = {"runtime": runtime, "threads": threads, "batch_size": 1, "paths": [str(network)], "warmup_ms": 20.0}
+    worker.request({"type": "begin", **begin, "is_fresh": False, "lease_timeout_s": 60.0})
+    worker.request({"type": "end"})
+    assert worker._connection is not None
+    stat = Path(f"/proc/{worker._connection._process.pid}/stat")  # type: ignore[attr-defined]
+
+    def cpu_ticks() -> int:
+        return sum(map(int, stat.read_text().rpartition(")")[2].split()[11:13]))
+
+    time.sleep(0.5)
+    before = cpu_ticks()
+    time.sleep(0.5)
+    spent = cpu_ticks() - before
+    worker.close()
+    assert spent <= 2  # ticks of 10 ms; a spinning thread would take 50
 
 
 def test_networks_are_kept_unless_they_must_be_fresh(network: Path) -> None:

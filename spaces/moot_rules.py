@@ -1,0 +1,85 @@
+"""Which choices have no effect beside others, and by which rule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from .layer_widths import LayerWidths
+from .rank_schemes import factor_weights
+from .site import Choice, Site
+
+
+@dataclass(frozen=True, slots=True)
+class Moot:
+    """A site whose choice has no effect beside another one, with the rule that says so."""
+
+    site: str
+    rule: str
+
+
+class MootRules:
+    """The rules of one space. What a rule says is worked out once for each choice: searches ask very often."""
+
+    def __init__(self, sites: tuple[Site, ...], widths: Mapping[str, LayerWidths]) -> None:
+        self._sites, self._widths = sites, widths
+        self._folds = [site for site in sites if site.technique == "fold"]
+        self._ranks = [site for site in sites if site.technique == "rank"]
+        self._by_fold: dict[tuple[str, Choice], tuple[frozenset[str], tuple[Moot, ...]]] = {}
+        self._by_widths: dict[tuple[Choice | None, ...], Moot | None] = {}
+
+    def by_folds(self, choices: Mapping[str, Choice]) -> Iterator[Moot]:
+        """A folded segment is one layer: it has no inner widths, no ranks, and one bit-width, that of the first.
+
+        Of two folds that share a layer the earlier in the network counts.
+        """
+        folded: set[str] = set()
+        for site in self._folds:
+            choice = choices.get(site.name, site.neutral)
+            if choice == site.neutral:
+                continue
+            if (site.name, choice) not in self._by_fold:
+                span = site.touched(choice)
+                self._by_fold[site.name, choice] = frozenset(span), tuple(self._inside(site, choice, span))
+            layers, moot = self._by_fold[site.name, choice]
+            if folded & layers:
+                shared = ", ".join(site.touched(choice))
+                yield Moot(site.name, f"one of {shared} is already part of another fold")
+                continue
+            folded |= layers
+            yield from moot
+
+    def by_widths(self, choices: Mapping[str, Choice]) -> Iterator[Moot]:
+        """A rank must cost less than the layer at its pruned widths, or it is no compression."""
+        for site in self._ranks:
+            choice = choices.get(site.name, site.neutral)
+            if choice == site.neutral:
+                continue
+            widths = self._widths[site.layer]
+            key = (site.name, choice, *(choices.get(name) for name in widths.sites))
+            if key not in self._by_widths:
+                self._by_widths[key] = _no_gain(site, choice, widths, choices)
+            moot = self._by_widths[key]
+            if moot is not None:
+                yield moot
+
+    def _inside(self, site: Site, choice: Choice, span: tuple[str, ...]) -> Iterator[Moot]:
+        rule = f"{site.name}={choice} merges {', '.join(span[:-1])} and {span[-1]} into one layer"
+        yield from (Moot(f"rank/{layer}", f"{rule}, which is not factorised") for layer in span)
+        yield from (Moot(f"bits/{layer}", f"{rule}, whose bits are bits/{span[0]}") for layer in span[1:])
+        yield from (Moot(inner, f"{rule}, which has no inner width") for inner in self._widths_inside(set(span)))
+
+    def _widths_inside(self, layers: set[str]) -> Iterator[str]:
+        """The pruning sites whose channels some layers make and only these read."""
+        for site in self._sites:
+            if site.technique == "prune" and set(site.layers) <= layers:
+                readers = {name for name, each in self._widths.items() if site.name in {i[0] for i in each.inputs}}
+                if readers and readers <= layers:
+                    yield site.name
+
+
+def _no_gain(site: Site, choice: Choice, widths: LayerWidths, choices: Mapping[str, Choice]) -> Moot | None:
+    inner, outer = widths.under(choices)
+    if factor_weights(str(choice), inner, outer, widths.layer.kernel_size) < widths.weights_under(choices):
+        return None
+    return Moot(site.name, f"at {inner} x {outer} channels its factors cost no less than the layer")

@@ -1,0 +1,9 @@
+"""Benchmarks are run from the root and are no part of the package: here the root is made known."""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+# At the end: the root's own `search` or `tasks` must not hide somebody else's module.
+if str(ROOT) not in sys.path:
+    sys.path.append(str(ROOT))
