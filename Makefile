@@ -6,7 +6,7 @@ BENCH_FLAGS ?=
 PYTHON ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench zoo recovery clean
+.PHONY: help demo test check bench zoo recovery search-quality clean
 
 help:
 	@echo 'make demo    search the embedded task, print the front, write an HTML report (runs/demo)'
@@ -14,6 +14,7 @@ help:
 	@echo 'make check   formatting, lint, types and the order of the floors only'
 	@echo 'make bench   run the benchmarks in full; BENCH_FLAGS=--quick for a reduced run'
 	@echo 'make recovery  what wins accuracy back, by three seeds (hours; goes on where it was stopped)'
+	@echo 'make search-quality  our search beside all others on recorded real surfaces (hours; goes on where it was stopped)'
 	@echo 'make zoo     every torchvision model through every technique (an hour); writes docs/coverage.md'
 	@echo 'make clean   remove caches and build outputs; the environment and runs/ stay'
 	@echo
@@ -33,6 +34,9 @@ bench: $(VENV)/.installed-peers
 
 recovery: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.recovery $(BENCH_FLAGS)
+
+search-quality: $(VENV)/.installed-peers
+	$(BIN)/python -m benchmarks.search_quality --ask --hypervolume $(BENCH_FLAGS)
 
 zoo: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.zoo --jobs 2

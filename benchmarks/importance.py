@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import IntDistribution
+from optuna.distributions import BaseDistribution, IntDistribution
 from optuna.importance import (
     BaseImportanceEvaluator,
     FanovaImportanceEvaluator,
@@ -106,12 +106,14 @@ def searched(surface: Surface, rng: np.random.Generator, n: int) -> Ranks:
     """Configurations as a search comes upon them."""
     found = [np.round(share * LAST).astype(int) for share in np.linspace(0, 1, 9)]
     found += [np.minimum(LAST, (rng.random(len(SITES)) * share * (LAST + 1)).astype(int)) for share in (0.2, 0.4, 0.7)]
+    drops, costs = surface.accuracy(np.array(found)), surface.latency(np.array(found))
     while len(found) < n:
-        drops, costs = surface.accuracy(np.array(found)), surface.latency(np.array(found))
         front = [i for i in range(len(found)) if drops[i] < 20 and not ((drops <= drops[i]) & (costs < costs[i])).any()]
         moved = np.array([change(found[rng.choice(front)], found[rng.choice(front)], rng) for _ in range(10)])
         predicted = surface.accuracy(moved) + rng.normal(0, 3, 10)
-        found.append(moved[np.argmin(predicted / 5 + surface.latency(moved) / math.log(64))])
+        best = moved[np.argmin(predicted / 5 + surface.latency(moved) / math.log(64))]
+        found.append(best)
+        drops, costs = np.append(drops, surface.accuracy(best)), np.append(costs, surface.latency(best))
     return np.array(found)
 
 
@@ -145,7 +147,7 @@ def as_trials(ranks: Ranks, drops: Values, logs: Values) -> list[Trial]:
 
 def by_optuna(evaluator: BaseImportanceEvaluator, trials: list[Trial], objective: str) -> dict[str, float]:
     """Optuna's answer, over a study in memory."""
-    distributions = {site.name: IntDistribution(0, len(site.choices) - 1) for site in SITES}
+    distributions: dict[str, BaseDistribution] = {s.name: IntDistribution(0, len(s.choices) - 1) for s in SITES}
     neutral = dict.fromkeys(distributions, 0)
     study = optuna.create_study()
     for trial in trials:

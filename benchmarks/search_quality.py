@@ -34,6 +34,7 @@ Prints a table per surface, writes `benchmarks/results/search_quality.json` and 
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib.metadata
 import json
 import logging
@@ -51,13 +52,13 @@ from benchmarks.search_quality_methods import COLD, METHODS, MISLED, OFF_THE_SHE
 from benchmarks.search_quality_networks import SPECS
 from benchmarks.search_quality_page import print_table, write_figure
 from benchmarks.search_quality_runs import Journal, as_run, run
-from benchmarks.search_quality_surface import load_surface
+from benchmarks.search_quality_surface import Surface, load_surface
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "search_quality.json"
 KINDS = Kinds(OURS, MISLED, COLD, OFF_THE_SHELF, SEEDED)
-ASK_LIMIT_S = 20.0
-"""CPU seconds per proposal beyond which a method is stopped: an evaluation with a short fine-tune takes no longer."""
+ASK_LIMIT_S = 5.0
+"""CPU seconds per proposal beyond which a method is stopped: a search would wait for it longer than for training."""
 N_BEST = 3
 LIBRARIES = ("optuna", "pymoo", "botorch", "moocore", "torch", "onnxruntime")
 
@@ -125,7 +126,7 @@ def do(job: Job) -> str:
     warnings.simplefilter("ignore")
     name = f"{job.surface}, {job.method}, seed {job.seed}"
     started = time.perf_counter()
-    surface = load_surface(job.surface, job.folder)
+    surface = opened(job.surface, job.folder)
     try:
         trace = run(surface, METHODS[job.method], job.n, job.seed, ask_limit_s=ASK_LIMIT_S)
     except ModuleNotFoundError as error:
@@ -136,6 +137,12 @@ def do(job: Job) -> str:
     seconds = time.perf_counter() - started
     more = f", {trace.stopped}" if trace.stopped else ""
     return f"{name}: {score:.4f} ({surface.n_fresh} of {len(finished.points)} new, {seconds:.0f} s{more})"
+
+
+@functools.cache
+def opened(surface: str, folder: Path) -> Surface:
+    """A surface, once for all runs of a process."""
+    return load_surface(surface, folder)
 
 
 def finalists(journal: Journal, surface: str) -> list[str]:
@@ -157,7 +164,7 @@ def report(journal: Journal, surfaces: Iterable[str], folder: Path) -> tuple[Fig
         runs = [each for each in journal.runs().values() if each.surface == name]
         if not runs:
             continue
-        points = load_surface(name, folder).known_points()
+        points = opened(name, folder).known_points()
         scores[name] = Scores(runs, SPECS[name].goals.objectives.reference, points)
         by_surface[name] = surface_figures(scores[name], KINDS) | {"methods": method_figures(scores[name])}
         print_table(name, by_surface[name])

@@ -17,7 +17,7 @@ from torch import Tensor
 from benchmarks.search_quality_peers import Positions
 from parefront.search.goals import Goals
 from parefront.search.pareto import Point
-from parefront.search.proposer import Proposal
+from parefront.search.proposal import Proposal
 from parefront.search.trial import State, Trial
 from parefront.spaces import Configuration, SearchSpace
 

@@ -19,8 +19,8 @@ from parefront.search.pareto import hypervolume
 from parefront.search.proposer import TableProposer
 from parefront.search.trial import Fidelity, State, Trial
 from parefront.spaces import Choice, Configuration, SearchSpace, Site
+from parefront.spaces.layer_widths import LayerWidths
 from parefront.spaces.network import Layer
-from parefront.spaces.space import LayerWidths
 
 N_TOLD = (1_000, 10_000)
 N_LAYERS = 20

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from typing import TypeVar
 
 from benchmarks.search_quality_botorch import BotorchProposer
 from benchmarks.search_quality_peers import PymooProposer
 from benchmarks.search_quality_runs import Make
 from benchmarks.search_quality_surface import Surface
-from parefront.evaluators.cost_tables import CostTables
+from parefront.evaluators.cost_tables import CostTables, LayerCost
 from parefront.evaluators.sensitivity import Damages, site_damages
 from parefront.search.optuna_proposer import OptunaProposer
-from parefront.search.proposer import Proposer, TableProposer
+from parefront.search.proposal import Proposer
+from parefront.search.proposer import TableProposer
 from parefront.search.seeds import uniform_ladder
 from parefront.spaces import Choice, Configuration, SearchSpace
 
@@ -21,6 +23,7 @@ OURS = "ours"
 MISLED = ("ours-flat-tables", "ours-shuffled-tables")
 MAX_SEEDS = 100
 Choices = Mapping[str, Choice]
+T = TypeVar("T")
 
 
 class WrongTables(CostTables):
@@ -30,9 +33,17 @@ class WrongTables(CostTables):
         super().__init__(space)
         self._instead = instead
 
+    def layers(self, choices: Choices) -> list[LayerCost]:
+        """As of `CostTables`, of other choices; so are all whole networks, which it adds up from these."""
+        return super().layers(self._instead(choices))
+
     def layer_cost(self, layer: str, choices: Choices) -> tuple[float, float]:
         """As of `CostTables`, of other choices."""
         return super().layer_cost(layer, self._instead(choices))
+
+    def layer_macs(self, layer: str, choices: Choices) -> int:
+        """As of `CostTables`, of other choices."""
+        return super().layer_macs(layer, self._instead(choices))
 
 
 def ours(surface: Surface, seed: int, *, tables: CostTables | None = None, damages: Damages | None = None) -> Proposer:
@@ -93,8 +104,9 @@ def is_seed(origin: str) -> bool:
     return origin.startswith(("uniform", "sweep"))
 
 
-def _shuffled(values: Sequence[Choice] | Sequence[float], rng: random.Random) -> list[Choice | float]:
-    return rng.sample(list(values), len(values))
+def _shuffled(values: Iterable[T], rng: random.Random) -> list[T]:
+    found = list(values)
+    return rng.sample(found, len(found))
 
 
 Seeding = Callable[[Surface, int], Sequence[Configuration]]

@@ -1,7 +1,8 @@
 """The small networks whose response surfaces `benchmarks.search_quality` searches, and the data they are trained on.
 
-Three that ask for different things: a residual network (widths, bits, ranks), inverted residuals (a fold takes an
-expensive expansion out), and a vision transformer (linear ranks, heads, weights alone in few bits; no BatchNorm).
+Four that ask for different things: a residual network (widths, bits, ranks), inverted residuals (a fold takes an
+expensive expansion out), a plain chain of convolutions and large linear layers (every segment can be folded, ranks and
+weights alone in few bits pay), and a vision transformer (heads, widths of the residual stream; no BatchNorm).
 """
 
 from __future__ import annotations
@@ -87,6 +88,28 @@ class SmallMobileNet(nn.Module):
         return logits
 
 
+class PlainNetwork(nn.Module):
+    """Six 3 x 3 convolutions, two of them of stride 2, and four linear layers, without any shortcut."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        shapes = [(1, 16, 1), (16, 24, 2), (24, 32, 1), (32, 32, 1), (32, 48, 2), (48, 48, 1)]
+        self.features = nn.Sequential()
+        for in_channels, out_channels, stride in shapes:
+            self.features.append(nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False))
+            self.features.append(nn.BatchNorm2d(out_channels))
+            self.features.append(nn.ReLU())
+        self.head = nn.Sequential(
+            nn.Linear(48 * 4 * 4, 192), nn.ReLU(), nn.Linear(192, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU()
+        )
+        self.classifier = nn.Linear(64, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, 1, 16, 16) → logits (n, 10)."""
+        logits: Tensor = self.classifier(self.head(torch.flatten(self.features(x), 1)))
+        return logits
+
+
 class EncoderBlock(nn.Module):
     """LayerNorm → attention → + → LayerNorm → two linear layers → +."""
 
@@ -98,6 +121,8 @@ class EncoderBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, tokens, width) → the same shape."""
+        if self.training:  # whole channels of the stream, so that it survives losing some, see `HardenedActivation`
+            x = x * functional.dropout(torch.ones_like(x[:, :1]), 0.15)
         normed = self.norm1(x)
         x = x + self.attention(normed, normed, normed, need_weights=False)[0]
         out: Tensor = x + self.mlp(self.norm2(x))
@@ -107,7 +132,7 @@ class EncoderBlock(nn.Module):
 class SmallTransformer(nn.Module):
     """16 patches of 4 x 4 pixels, encoder blocks, the mean over the tokens, a classifier."""
 
-    def __init__(self, width: int = 64, n_heads: int = 8, hidden: int = 128, n_blocks: int = 3) -> None:
+    def __init__(self, width: int = 64, n_heads: int = 8, hidden: int = 192, n_blocks: int = 2) -> None:
         super().__init__()
         self.patches = nn.Conv2d(1, width, 4, 4)
         self.positions = nn.Parameter(0.02 * torch.randn(1, 16, width))
@@ -139,7 +164,7 @@ class HardenedActivation(nn.Module):
             out: Tensor = self.activation(x)
             return out
         x = x if torch.rand(()) < self.left_out else self.activation(x)
-        return functional.dropout2d(x, self.dropped) if x.dim() == 4 else functional.dropout(x, self.dropped)
+        return functional.dropout2d(x, self.dropped) if x.dim() == 4 else functional.dropout(x, 2 * self.dropped)
 
 
 def digits_16() -> TaskData:
@@ -206,10 +231,12 @@ SPECS: Mapping[str, SurfaceSpec] = {
     for spec in (
         SurfaceSpec("resnet", SmallResNet, TrainingRecipe(n_samples=40_000, learning_rate=0.05)),
         SurfaceSpec("mobilenet", SmallMobileNet, TrainingRecipe(n_samples=40_000, learning_rate=0.05), max_drop=15.0),
+        SurfaceSpec("plain", PlainNetwork, TrainingRecipe(n_samples=40_000, learning_rate=0.05)),
         SurfaceSpec(
             "transformer",
             SmallTransformer,
-            TrainingRecipe(n_samples=60_000, learning_rate=0.002, optimiser="adamw", weight_decay=0.02),
+            TrainingRecipe(n_samples=80_000, learning_rate=0.002, optimiser="adamw", weight_decay=0.02),
+            max_drop=15.0,
             channel_grid=8,
         ),
     )

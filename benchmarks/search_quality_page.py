@@ -106,5 +106,8 @@ def _band(curves: Sequence[Sequence[float]], best_known: float) -> dict[str, lis
     """Mean, lowest and highest over the seeds, as far as all of them go."""
     length = min(map(len, curves)) if best_known > 0 else 0
     columns = [[each[position] / best_known for each in curves] for position in range(length)]
-    summaries = {"mean": statistics.fmean, "low": min, "high": max}
-    return {name: [round(summary(column), 5) for column in columns] for name, summary in summaries.items()}
+    return {
+        "mean": [round(statistics.fmean(column), 5) for column in columns],
+        "low": [round(min(column), 5) for column in columns],
+        "high": [round(max(column), 5) for column in columns],
+    }

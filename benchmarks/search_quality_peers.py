@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from parefront.search.goals import Goals
 from parefront.search.objectives import Objectives
 from parefront.search.pareto import Point
-from parefront.search.proposer import Proposal
+from parefront.search.proposal import Proposal
 from parefront.search.trial import State, Trial
 from parefront.spaces import Configuration, SearchSpace
 

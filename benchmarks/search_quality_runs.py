@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.search_quality_surface import Surface
 from parefront.search.pareto import Point
-from parefront.search.proposer import Proposer
+from parefront.search.proposal import Proposer
 from parefront.search.trial import State, Trial
 
 Make = Callable[[Surface, int], Proposer]

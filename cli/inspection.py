@@ -12,6 +12,7 @@ from typing import Any
 from ..evaluators.estimate import Answer, Estimate, Targets, answers, estimate
 from ..hardware_profiles import HardwareProfile, check_host
 from ..hardware_profiles.errors import ProfileError
+from ..search.constraints import Constraint
 from ..spaces import (
     DEFAULT_OPTIONS,
     Choice,
@@ -25,6 +26,7 @@ from ..spaces import (
     trace,
 )
 from ..tasks import Task, available_network
+from .limits import LimitAnswer, limit_answers
 
 N_CALIBRATION = 8
 """Inputs that ranges are calibrated on: enough for a structure whose accuracy nobody asks for."""
@@ -42,6 +44,7 @@ class Inspection:
         estimates: Uniform configurations from neutral to smallest; empty where this machine cannot measure.
         answers: Whether each target can be met.
         not_estimated: Why there are no estimates.
+        limits: Whether each limit can be kept, and at last whether all can be at once.
     """
 
     network: Network
@@ -51,6 +54,7 @@ class Inspection:
     estimates: tuple[Estimate, ...] = ()
     answers: tuple[Answer, ...] = ()
     not_estimated: str = ""
+    limits: tuple[LimitAnswer, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, for `--json`."""
@@ -80,6 +84,10 @@ class Inspection:
                 }
                 for each in self.answers
             ],
+            "constraints": [
+                {"limit": each.limit, "can_be_kept": each.can_be_kept, "explanation": each.explanation}
+                for each in self.limits
+            ],
         }
 
 
@@ -89,6 +97,7 @@ def inspect_task(
     targets: Targets,
     progress: Callable[[str, int, int], None],
     options: CompressionOptions = DEFAULT_OPTIONS,
+    limits: Sequence[Constraint] = (),
 ) -> Inspection:
     """Traces a task's network, finds its space and estimates what it reaches; trains nothing.
 
@@ -98,6 +107,7 @@ def inspect_task(
         targets: What is to be reached.
         progress: Told (what, steps done, steps in all).
         options: How the techniques work where there is more than one way.
+        limits: What a search is to keep.
     """
     if task.example_inputs is not None:
         inputs = task.example_inputs()
@@ -115,7 +125,8 @@ def inspect_task(
     with tempfile.TemporaryDirectory(prefix="parefront-inspect-") as folder:
         estimates = estimate(network, space, profile, inputs, Path(folder), progress)
     found = tuple(answers(estimates, targets))
-    return Inspection(network, space, profile.name, is_trained, tuple(estimates), found)
+    kept = tuple(limit_answers(estimates, limits))
+    return Inspection(network, space, profile.name, is_trained, tuple(estimates), found, limits=kept)
 
 
 def log10_configurations(space: SearchSpace) -> float:

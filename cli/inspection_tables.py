@@ -13,6 +13,7 @@ from ..results.wording import word_bytes, word_ratio
 from ..spaces import Choice, Site
 from .console import open_console
 from .inspection import Inspection, group_left_alone, group_sites, log10_configurations
+from .limits import LimitAnswer
 
 MAX_NAMED = 4
 """Names in one cell before the rest is only counted."""
@@ -87,6 +88,18 @@ def word_answer(answer: Answer) -> str:
     return f"{asked} {unit(answer.limit)}: {verdict} ({reached})"
 
 
+def word_limit(answer: LimitAnswer) -> str:
+    """One limit and whether it can be kept: `latency<=0.1ms: cannot be kept (the nearest is …)`."""
+    return f"{answer.limit}: {_VERDICTS[answer.can_be_kept][0]} ({answer.explanation})"
+
+
+_VERDICTS: dict[bool | None, tuple[str, str]] = {
+    True: ("can be kept", "green"),
+    False: ("cannot be kept", "red"),
+    None: ("not known yet", "yellow"),
+}
+
+
 def _print_estimates(console: Console, inspection: Inspection) -> None:
     if inspection.not_estimated:
         console.print(f"No latency or size is estimated here: {inspection.not_estimated}", style="yellow")
@@ -105,6 +118,8 @@ def _print_estimates(console: Console, inspection: Inspection) -> None:
             console.print(f"{each.name}: not estimated: {each.reason}", style="yellow", markup=False)
     for answer in inspection.answers:
         console.print(word_answer(answer), style="green" if answer.can_be_met else "red")
+    for limit in inspection.limits:
+        console.print(word_limit(limit), style=_VERDICTS[limit.can_be_kept][1], markup=False)
     console.print("Estimated from brief measurements of untrained structures: they say nothing about accuracy.\n")
 
 

@@ -51,6 +51,14 @@ Hardwares = Annotated[
         "all, and only what all execute is offered.",
     ),
 ]
+Constraints = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--constraint",
+        metavar="LIMIT",
+        help='An upper limit: "accuracy_drop<=1pt", "latency<=5ms", "size<=2MB". Repeatable, or with commas.',
+    ),
+]
 WithCp = Annotated[bool, typer.Option("--cp", help="Offer CP among the ranks; it tends to destabilise training.")]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="The directory of a run (--out of the search).")]
 
@@ -87,7 +95,10 @@ def search(
         Path | None, typer.Option(help="Run directory; an existing run goes on.", show_default="runs/TASK")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of proposals and training.")] = 0,
-    sampler: Annotated[str, typer.Option(help="tables (ours), or Optuna's random, nsga2 or tpe.")] = "tables",
+    sampler: Annotated[
+        str,
+        typer.Option(help="tables (ours), or Optuna's random, nsga2, nsga3, tpe (multivariate), tpe-univariate or gp."),
+    ] = "tables",
     shorts: Annotated[
         int | None,
         typer.Option(
@@ -97,6 +108,17 @@ def search(
     promotion: Annotated[
         str, typer.Option(help="Who gets the full fine-tune: aimed at drops of 0.5 to 5 points, or by rank.")
     ] = "aimed",
+    objectives: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--objective",
+            metavar="NAME",
+            help="accuracy, latency, size, macs, memory or energy, at least two; @PROFILE after one for a further "
+            "--hardware. Repeatable, or with commas.",
+            show_default="accuracy,latency,size",
+        ),
+    ] = None,
+    constraints: Constraints = None,
     importance: Importance = "l2",
     ranges: Ranges = "minmax",
     bias_correction: BiasCorrection = False,
@@ -104,6 +126,7 @@ def search(
 ) -> None:
     """Search the Pareto front of a network. Started again with the same --out, it goes on where it was."""
     from ..hardware_profiles import load_profile
+    from ..search.goals import parse_goals
     from ..search.run_directory import RunDirectory
     from ..search.session import SearchSettings, run_search
     from ..spaces import CompressionOptions
@@ -113,7 +136,8 @@ def search(
     options = CompressionOptions(importance, ranges, bias_correction, with_cp)
     loaded_task = load_task(task)
     profile, *others = (load_profile(each) for each in hardware)
-    settings = SearchSettings(trials, finals, seed, sampler, options, shorts, promotion)
+    goals = parse_goals(objectives or (), constraints or (), [each.name for each in (profile, *others)])
+    settings = SearchSettings(trials, finals, seed, sampler, options, shorts, promotion, goals)
     directory = RunDirectory(out or Path("runs") / loaded_task.name)
     try:
         names = " and ".join(each.name for each in (profile, *others))
@@ -181,8 +205,12 @@ def export(
     run: RunPath,
     to: Annotated[Path, typer.Option("--to", help="The file to write, for example model.onnx.")],
     pick: Annotated[
-        str, typer.Option(help='knee, a trial number, or a limit such as "accuracy_drop<=1pt" (the fastest within it).')
-    ] = "accuracy_drop<=1pt",
+        str | None,
+        typer.Option(
+            help='knee, a trial number, or limits: "accuracy_drop<=1pt and size<=2MB" (the fastest within them).',
+            show_default="the search's own limit on accuracy_drop, else 1pt",
+        ),
+    ] = None,
 ) -> None:
     """Write one member of the front as a deployable file, checked again after copying."""
     from ..results.export import export_member
@@ -215,6 +243,7 @@ def inspect(
         str | None,
         typer.Option("--max-size", metavar="SIZE", help="Say whether this file size can be met: 200kB, 1MB."),
     ] = None,
+    constraints: Constraints = None,
     with_cp: WithCp = False,
     shows_all: Annotated[bool, typer.Option("--all", help="Name every layer instead of the first few.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
@@ -222,6 +251,7 @@ def inspect(
     """Show what can be chosen, what it can reach at best, and what is left alone and why. Nothing is trained."""
     from ..evaluators.estimate import Targets
     from ..hardware_profiles import load_profile
+    from ..search.goals import parse_goals
     from ..spaces import CompressionOptions
     from ..tasks import load_task
     from .inspection import inspect_task
@@ -231,9 +261,10 @@ def inspect(
 
     targets = Targets(max_latency_ms, min_speedup, None if max_size is None else parse_bytes(max_size))
     profile, loaded_task = load_profile(hardware), load_task(task)
+    limits = parse_goals((), constraints or (), [profile.name]).constraints
     with open_display(f"inspecting {loaded_task.name} on {profile.name}") as display:
         inspection = inspect_task(
-            loaded_task, profile, targets, display.on_progress, CompressionOptions(has_cp=with_cp)
+            loaded_task, profile, targets, display.on_progress, CompressionOptions(has_cp=with_cp), limits
         )
     if as_json:
         typer.echo(json.dumps(inspection.to_json(), indent=2))

@@ -194,6 +194,8 @@ class LiveDisplay:
 
 
 def _numbers(status: Status) -> str:
-    speedup = "none yet" if status.best_speedup is None else word_ratio(status.best_speedup)
+    best = "none yet" if status.best_speedup is None else word_ratio(status.best_speedup)
+    gain = "speed-up" if status.main_cost == "latency" else f"gain in {status.main_cost}"
     left = "" if status.eta_s is None else f" · {word_seconds(status.eta_s)} left"
-    return f"front {status.n_front} · hypervolume {status.hypervolume:.3f} · best speed-up within 1 pt: {speedup}{left}"
+    front = f"front {status.n_front} · hypervolume {status.hypervolume:.3f}"
+    return f"{front} · best {gain} within {status.within_pt:g} pt: {best}{left}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from rich import box
@@ -9,8 +10,10 @@ from rich.table import Table
 
 from ..evaluators.evaluator import Score
 from ..results import FrontRow, Run, front_rows
+from ..results.goal_words import cost_words, further_costs, scaled
 from ..results.lineage import lineage
 from ..results.wording import word_bytes, word_ratio, word_seconds
+from ..search.objectives import Objective
 from ..search.rung_correlation import rung_correlations
 from ..search.screening import screening_accuracy
 from ..search.session import WORK_STAGES
@@ -19,11 +22,14 @@ from .console import open_console
 
 def print_front(run: Run) -> None:
     """The reported front, from accurate to fast."""
-    rows = front_rows(run.trials)
+    rows = front_rows(run.trials, run.goals)
+    axes = further_costs(run.goals)
     has_test = any(row.test_accuracy is not None for row in rows)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("trial", "accuracy %", "drop pt", "latency ms", "faster", "size", "smaller", "MACs"):
         table.add_column(heading, justify="right", no_wrap=True)
+    for axis in axes:
+        table.add_column(f"{axis.name} {cost_words(axis).unit}", justify="right", no_wrap=True)
     if has_test:
         table.add_column("test drop", justify="right", no_wrap=True)
     table.add_column("note", min_width=8)  # the only column that may wrap: figures are read whole or not at all
@@ -38,6 +44,7 @@ def print_front(run: Run) -> None:
             word_ratio(row.size_ratio),
             "" if row.macs is None else f"{row.macs.value / 1e6:.1f} M",
         ]
+        cells += [_further(row, axis) for axis in axes]
         if has_test:
             cells.append("" if row.test_drop is None else f"{row.test_drop.value:.2f}")
         table.add_row(*cells, _note(row), style="bold green" if row.is_pick else None)
@@ -79,16 +86,24 @@ def front_records(run: Run) -> list[dict[str, Any]]:
     by_number = {trial.number: trial for trial in run.trials}
     return [
         {
-            **{
-                name: value.to_json() if isinstance(value, Score) else value
-                for name, value in ((name, getattr(row, name)) for name in FrontRow.__slots__)
-            },
+            **{name: _plain(value) for name, value in ((name, getattr(row, name)) for name in FrontRow.__slots__)},
             "why": lineage(by_number[row.number], run.trials, run.sites).to_json(),
             "screening": screening,
             "rungs": rungs,
         }
-        for row in front_rows(run.trials)
+        for row in front_rows(run.trials, run.goals)
     ]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
+    return value.to_json() if isinstance(value, Score) else value
+
+
+def _further(row: FrontRow, axis: Objective) -> str:
+    score = row.further.get(axis.name)
+    return "" if score is None else with_half_width(scaled(score, axis), cost_words(axis).digits)
 
 
 def with_half_width(score: Score, digits: int) -> str:

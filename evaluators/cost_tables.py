@@ -154,14 +154,21 @@ class CostTables:
                 found.append(cost)
         return found
 
+    def layer(self, name: str, choices: Mapping[str, Choice]) -> LayerCost | None:
+        """What one layer costs; None where a fold has taken it in."""
+        key = (name, *map(choices.get, self._deciding[name]))
+        if key not in self._costs:
+            self._costs[key] = self._priced(key, choices)
+        return self._costs[key]
+
     def layer_cost(self, layer: str, choices: Mapping[str, Choice]) -> tuple[float, float]:
         """Predicted milliseconds and bytes of one layer, nothing where a fold has taken it in."""
-        cost = self._layer(layer, choices)
+        cost = self.layer(layer, choices)
         return (0.0, 0.0) if cost is None else (cost.microseconds / 1000, cost.n_bytes)
 
     def layer_macs(self, layer: str, choices: Mapping[str, Choice]) -> int:
         """MACs of one layer for one sample, none where a fold has taken it in."""
-        cost = self._layer(layer, choices)
+        cost = self.layer(layer, choices)
         return 0 if cost is None else cost.macs
 
     def operator_us(self, form: Form) -> float:
@@ -171,12 +178,6 @@ class CostTables:
     def layers_under(self, site: Site) -> tuple[str, ...]:
         """The layers whose cost depends on a site."""
         return self._forms.layers_under(site)
-
-    def _layer(self, layer: str, choices: Mapping[str, Choice]) -> LayerCost | None:
-        key = (layer, *map(choices.get, self._deciding[layer]))
-        if key not in self._costs:
-            self._costs[key] = self._priced(key, choices)
-        return self._costs[key]
 
     def _place(self, key: _Key, choices: Mapping[str, Choice]) -> _Place | None:
         """What the layer that a key begins with is under the choices; None where a fold has taken it in."""

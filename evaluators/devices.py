@@ -79,8 +79,12 @@ class Devices:
         """
         for path, device in self._writers(name).items():
             if device is not self.main:
-                path.unlink(missing_ok=True)
-                external_data(path).unlink(missing_ok=True)
+                _remove(path)
+
+    def remove(self, name: str) -> None:
+        """Removes all that `export` wrote."""
+        for path in self._writers(name):
+            _remove(path)
 
     def anchor(self, references: Mapping[str, str], known_ms: Mapping[str, float] | None = None) -> dict[str, float]:
         """Anchors every device's times of the uncompressed network.
@@ -165,3 +169,8 @@ class Devices:
         for device in self:
             writers.setdefault(device.artefacts.path(name), device)
         return writers
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    external_data(path).unlink(missing_ok=True)

@@ -19,7 +19,7 @@ from .ridge import Ridge
 Terms = tuple[tuple[int, float], ...]
 """Positions of coefficients, each with the value that it is multiplied with; all others are 0."""
 
-_N_SHARED, _N_OWN = 8, 3
+_N_SHARED, _N_OWN = 9, 3
 _SHARED_PENALTY, _OWN_PENALTY = 1e-8, 1e-2
 """Files have no noise: what is common is fitted almost exactly, and single layers explain what it leaves over."""
 
@@ -81,6 +81,7 @@ class GraphBytes:
             5: changes,
             6: half_of(form.bits) is not None,
             7: weight_only_bits(form.bits) is not None,
+            8: is_int8 * changes * form.out_channels / 64,  # restored to float channel by channel
             own: 1,
             own + 1: form.bits != 32,
             own + 2: changes,

@@ -18,8 +18,8 @@ MEMORY_STEP_BYTES = 64 * 1024
 def memory_score(measured: Measurement) -> Score | None:
     """What loading and one inference take at most; None where the device does not tell.
 
-    What an allocator takes for one and the same file differs by 2 to 20 % from load to load (ONNX Runtime, OpenVINO,
-    PyTorch). So the value is the median over a measurement's loads, and its ends are the range of them.
+    What an allocator takes for one and the same file differs from load to load. So the value is the median over a
+    measurement's loads, and its ends are the range of them.
     """
     memory, low, high = measured.memory_bytes, measured.memory_low_bytes, measured.memory_high_bytes
     if memory is None or low is None or high is None:

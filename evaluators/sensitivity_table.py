@@ -52,6 +52,8 @@ class SensitivityPlan:
     @property
     def n_measured(self) -> int:
         """Choices that will be measured; those left are interpolated."""
+        if self.max_seconds <= 0:
+            return 0
         affordable = self.n_choices if self.seconds_each <= 0 else int(self.max_seconds / self.seconds_each)
         return min(self.n_choices - self.n_known, affordable)
 

@@ -191,6 +191,33 @@ class Workbench:
         self._devices.keep_main_file(name)
         return evaluation
 
+    def repeat(self, configuration: Configuration, name: str) -> Evaluation:
+        """The structure once more, by the full protocol; the file that it is measured with does not stay."""
+        watch = Stopwatch()
+        evaluation = self._score_structure(self._networks.untrained(configuration, watch), name, watch, is_final=True)
+        self._devices.remove(name)
+        return evaluation
+
+    def adopt(self, configuration: Configuration, name: str, trained: Path | None) -> Evaluation:
+        """The structure of what was trained elsewhere, and the accuracy of its file where there is one.
+
+        Args:
+            configuration: Canonical.
+            name: Of the artefact.
+            trained: The trained network as the main device's runtime loads it; None where no such file exists, and
+                then no file stays, as an untrained one would pass for it.
+        """
+        evaluation = self.structure(configuration, name)
+        if trained is None:
+            self._devices.remove(name)
+            return evaluation
+        watch = Stopwatch()
+        with watch("evaluate"):
+            samples = self._accuracy.samples(self._devices.main.artefacts.open(trained), self.data.validation)
+        scores = {**evaluation.scores, **self._accuracy.on_validation(samples)}
+        seconds = _added(evaluation.seconds, watch.seconds)
+        return replace(evaluation, scores=scores, seconds=seconds, samples=samples)
+
     def short(
         self, configuration: Configuration, structure: Evaluation, ended: Sequence[Configuration] = ()
     ) -> Evaluation:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
+from ..search.objectives import Objective
 from ..search.trial import Trial
 from ..spaces.site import Site
 from .decisions import strength, word_choice
@@ -43,7 +44,7 @@ class DecisionsData:
         layers: Rows, in the order of the network.
         facts: What is known of each layer beside its name, for instance `conv, 16→32 channels, 2,359,296 MACs`.
         members: Columns, from accurate to fast.
-        titles: Of each column: number, change of accuracy and speed-up.
+        titles: Of each column: number, change of accuracy, and how many times less the main cost is.
         cells: Per layer, per member.
     """
 
@@ -65,7 +66,7 @@ def decisions_data(run: Run) -> DecisionsData:
         layers=tuple(names),
         facts=tuple(_word_layer(layer) for layer in layers),
         members=tuple(trial.number for trial in members),
-        titles=tuple(_title(trial, run.baseline) for trial in members),
+        titles=tuple(_title(trial, run.baseline, run.objectives.main_cost) for trial in members),
         cells=tuple(tuple(_cell(name, by_layer[name], trial, n_techniques) for trial in members) for name in names),
     )
 
@@ -103,10 +104,10 @@ def _cell(layer: str, sites: list[Site], trial: Trial, n_techniques: int) -> Dec
     return DecisionCell(tuple(words), strength(touching, trial.configuration, n_techniques))
 
 
-def _title(trial: Trial, baseline: Trial) -> tuple[str, ...]:
-    speedup = baseline.value("latency_ms") / trial.value("latency_ms")
+def _title(trial: Trial, baseline: Trial, main_cost: Objective) -> tuple[str, ...]:
+    gain = baseline.value(main_cost.score) / trial.value(main_cost.score)
     change = round(-trial.value("accuracy_drop"), 1)
-    return (f"#{trial.number}", f"{change:+.1f} pt" if change else "0.0 pt", word_ratio(speedup))
+    return (f"#{trial.number}", f"{change:+.1f} pt" if change else "0.0 pt", word_ratio(gain))
 
 
 def _word_layer(layer: Mapping[str, object]) -> str:

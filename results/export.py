@@ -5,25 +5,25 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from ..hardware_profiles.errors import ProfileError
+from ..hardware_profiles.errors import ProfileError, SearchError
 from ..hardware_profiles.runtimes import check_runtime, get_runtime
 from ..hardware_profiles.runtimes.runtime import copy_external_data
+from ..search.constraints import Constraint, parse_constraints
+from ..search.feasibility import reaches
 from ..search.objectives import DEFAULT_OBJECTIVES, Objectives
 from ..search.trial import Trial
+from .goal_words import headline_drop
 from .load import ResultsError, Run
 from .wording import word_bytes
 
-_LIMIT = re.compile(r"accuracy_drop\s*<=\s*(-?\d+(?:\.\d+)?)\s*(?:pt|%)?")
 
-
-def export_member(run: Run, pick: str, path: Path) -> str:
+def export_member(run: Run, pick: str | None, path: Path) -> str:
     """Copies the picked member's artefact and runs the copy in its runtime.
 
     Args:
@@ -58,12 +58,13 @@ def export_member(run: Run, pick: str, path: Path) -> str:
     return f"{path}: #{member.number}, {latency:.3f} ms, {size}, {drop:.2f} pt lost; {checked}"
 
 
-def choose(run: Run, pick: str) -> Trial:
+def choose(run: Run, pick: str | None) -> Trial:
     """The member of the reported front that a person means.
 
     Args:
         run: The run.
-        pick: `knee`, a trial number, or `accuracy_drop<=Xpt` for the fastest within it.
+        pick: `knee`, a trial number, limits such as `accuracy_drop<=1pt and size<=2MB` for the member within them that
+            has the least main cost (the fastest, as a rule), or None for the accuracy that the headline allows.
 
     Raises:
         ResultsError: Not understood, or no member matches.
@@ -72,17 +73,36 @@ def choose(run: Run, pick: str) -> Trial:
     if not members:
         raise ResultsError(f"the front must have a compressed member, but has none yet: {run.summary}")
     if pick == "knee":
-        return knee(members, run.baseline)
-    if pick.isdecimal():
+        return knee(members, run.baseline, run.objectives)
+    if pick is not None and pick.isdecimal():
         return _by_number(run, members, int(pick))
-    limit = _LIMIT.fullmatch(pick.strip())
-    if limit is None:
-        raise ResultsError(f'--pick must be knee, a trial number or "accuracy_drop<=1pt", got {pick!r}')
-    within = [trial for trial in members if trial.value("accuracy_drop") <= float(limit[1])]
-    if not within:
-        least = min(trial.value("accuracy_drop") for trial in members)
-        raise ResultsError(f"no member loses at most {limit[1]} pt: the least is {least:.2f} pt; allow that much")
-    return min(within, key=lambda trial: trial.value("latency_ms"))
+    return _within(members, _limits(run, pick), run.objectives.main_cost.score)
+
+
+def _limits(run: Run, pick: str | None) -> tuple[Constraint, ...]:
+    if pick is None:
+        return (Constraint("accuracy", headline_drop(run.goals)),)
+    if not any(sign in pick for sign in "<>="):
+        raise ResultsError(f'--pick must be knee, a trial number or a limit such as "accuracy_drop<=1pt", got {pick!r}')
+    try:
+        return parse_constraints(pick, run.profiles)
+    except SearchError as error:
+        raise ResultsError(f"--pick: {error}") from error
+
+
+def _within(members: Sequence[Trial], limits: Sequence[Constraint], cost: str) -> Trial:
+    """The member within all limits that has the least of a score."""
+    unknown = [limit for limit in limits if not any(limit.score in trial.scores for trial in members)]
+    if unknown:
+        raise ResultsError(f"--pick must limit what was measured, but {unknown[0].name} was not: leave it out")
+    within = [trial for trial in members if all(limit.is_kept_by(trial) for limit in limits)]
+    if within:
+        return min(within, key=lambda trial: trial.value(cost))
+    asked = " and ".join(limit.text for limit in limits)
+    scores = {f"#{t.number}": {name: score.value for name, score in t.scores.items()} for t in members}
+    broken = [f"{each.nearest} (by {each.by})" for each in reaches(limits, scores) if not each.can_be_kept]
+    nearest = f"the nearest is {' and '.join(broken)}" if broken else "each is kept by some, so relax one of them"
+    raise ResultsError(f"no member keeps {asked}: {nearest}")
 
 
 def knee(members: Sequence[Trial], baseline: Trial, objectives: Objectives = DEFAULT_OBJECTIVES) -> Trial:

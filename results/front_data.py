@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..evaluators.evaluator import Score
+from ..search.goals import DEFAULT_GOALS, Goals
+from ..search.objectives import MAX_DROP, Objective
 from ..search.trial import State, Trial
 from .decisions import describe
+from .goal_words import cost_words, costs, further_columns, headline_drop, pick_words, profile_of, scaled, word_gain
 from .summary import find_baseline, find_pick, reported_front
 from .wording import word_bytes, word_ratio, word_score
 
@@ -18,16 +21,16 @@ class FrontPoint:
 
     Attributes:
         number: Of the trial.
-        latency_ms: Value and, where measured, interval.
+        cost: Value and, where measured, interval, as the axis shows it.
         accuracy: %, None where the trial was closed before it had one.
-        size_bytes: Area of the bubble.
+        area: Of the bubble: the second cost; 1 for all where there is none.
         lines: What a reader learns by pointing at it, as plain text.
     """
 
     number: int
-    latency_ms: Score
+    cost: Score
     accuracy: Score | None
-    size_bytes: float
+    area: float
     lines: tuple[str, ...]
 
 
@@ -41,8 +44,13 @@ class FrontData:
         baseline: None before it is evaluated; then nothing else is shown either.
         others: Trials with an accuracy that are not in the front, or that had less training.
         closed: Trials closed after latency and size.
-        envelope: (latency in ms, accuracy in %) from fast to accurate: the best accuracy at that latency or faster,
-            where it rises. A member off this line is in the front for its size.
+        envelope: (cost, accuracy in %) from fast to accurate: the best accuracy at that cost or less, where it rises. A
+            member off this line is in the front for another objective.
+        axis: The objective along the horizontal axis.
+        area: The objective that the bubbles show, or None.
+        within: Points of accuracy that the pick may lose.
+        pick_words: What the pick is: `fastest within 1 pt`.
+        max_drop: Points of accuracy below the baseline that are in view.
     """
 
     members: tuple[FrontPoint, ...] = ()
@@ -51,26 +59,48 @@ class FrontData:
     others: tuple[FrontPoint, ...] = ()
     closed: tuple[FrontPoint, ...] = ()
     envelope: tuple[tuple[float, float], ...] = ()
+    axis: Objective = DEFAULT_GOALS.objectives.main_cost
+    area: Objective | None = None
+    within: float = 1.0
+    pick_words: str = ""
+    max_drop: float = MAX_DROP
 
 
-def front_data(trials: Sequence[Trial]) -> FrontData:
-    """Sorts the trials into what the picture shows; failed ones belong in a table."""
-    baseline, pick, front = find_baseline(trials), find_pick(trials), reported_front(trials)
+def front_data(trials: Sequence[Trial], goals: Goals = DEFAULT_GOALS, axis: Objective | None = None) -> FrontData:
+    """Sorts the trials into what the picture shows; failed ones belong in a table.
+
+    Args:
+        trials: Of the run.
+        goals: What it was for.
+        axis: What accuracy is drawn against; None for the main cost, with the second cost as the area of the bubbles.
+    """
+    baseline, pick, front = find_baseline(trials), find_pick(trials, goals), reported_front(trials, goals)
     if baseline is None:
         return FrontData()
     shown = {trial.number for trial in front} | {baseline.number}
     rest = [trial for trial in trials if trial.number not in shown and trial.is_verified is not False]
+    main, *others = costs(goals.objectives)
+    x, area = (main, next(iter(others), None)) if axis is None else (axis, None)
+
+    def points(trials: Sequence[Trial]) -> tuple[FrontPoint, ...]:
+        return tuple(_point(trial, baseline, goals, x, area) for trial in trials if x.score in trial.scores)
+
     return FrontData(
-        members=tuple(_point(t, baseline) for t in front if t is not pick and t is not baseline),
-        pick=_point(pick, baseline) if pick else None,
-        baseline=_point(baseline, baseline),
-        others=tuple(_point(t, baseline) for t in rest if t.state is State.COMPLETE),
-        closed=tuple(_point(t, baseline) for t in rest if t.state is State.DOMINATED),
-        envelope=_envelope(front),
+        members=points([t for t in front if t is not pick and t is not baseline]),
+        pick=next(iter(points([pick] if pick else [])), None),
+        baseline=next(iter(points([baseline])), None),
+        others=points([t for t in rest if t.state is State.COMPLETE]),
+        closed=points([t for t in rest if t.state is State.DOMINATED]),
+        envelope=_envelope(front, x),
+        axis=x,
+        area=area,
+        within=headline_drop(goals),
+        pick_words=pick_words(goals),
+        max_drop=next((each.max_drop for each in goals.objectives if each.is_accuracy), MAX_DROP),
     )
 
 
-def _point(trial: Trial, baseline: Trial) -> FrontPoint:
+def _point(trial: Trial, baseline: Trial, goals: Goals, axis: Objective, area: Objective | None) -> FrontPoint:
     scores = trial.scores
     speedup = baseline.value("latency_ms") / trial.value("latency_ms")
     size_ratio = baseline.value("size_bytes") / trial.value("size_bytes")
@@ -80,15 +110,27 @@ def _point(trial: Trial, baseline: Trial) -> FrontPoint:
         *([f"accuracy {word_score(accuracy, 2)} %"] if accuracy else [trial.reason]),
         f"{word_score(scores['latency_ms'], 3)} ms, {word_ratio(speedup)} faster",
         f"{word_bytes(trial.value('size_bytes'))}, {word_ratio(size_ratio)} smaller",
+        *_further_lines(trial, baseline, goals),
         *describe(trial.configuration),
     ]
     shown = tuple(line for line in lines if line)
-    return FrontPoint(trial.number, scores["latency_ms"], accuracy, trial.value("size_bytes"), shown)
+    bubble = 1.0 if area is None else trial.value(area.score)
+    return FrontPoint(trial.number, scaled(scores[axis.score], axis), accuracy, bubble, shown)
 
 
-def _envelope(front: Sequence[Trial]) -> tuple[tuple[float, float], ...]:
+def _further_lines(trial: Trial, baseline: Trial, goals: Goals) -> list[str]:
+    """What counts in this search beside accuracy, latency and size."""
+    return [
+        f"{cost_words(axis).word(trial.value(axis.score))}{profile_of(axis)}, "
+        f"{word_gain(axis, baseline.value(axis.score) / trial.value(axis.score))}"
+        for axis in further_columns(goals)
+        if axis.score in trial.scores and axis.score in baseline.scores
+    ]
+
+
+def _envelope(front: Sequence[Trial], axis: Objective) -> tuple[tuple[float, float], ...]:
     corners: list[tuple[float, float]] = []
-    for trial in sorted(front, key=lambda trial: (trial.value("latency_ms"), -trial.value("accuracy"))):
+    for trial in sorted(front, key=lambda trial: (trial.value(axis.score), -trial.value("accuracy"))):
         if not corners or trial.value("accuracy") > corners[-1][1]:
-            corners.append((trial.value("latency_ms"), trial.value("accuracy")))
+            corners.append((scaled(trial.scores[axis.score], axis).value, trial.value("accuracy")))
     return tuple(corners)

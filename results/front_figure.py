@@ -1,4 +1,4 @@
-"""The front: accuracy against measured latency, the area of a bubble its size."""
+"""The front: accuracy against measured latency, or another cost, the area of a bubble its size."""
 
 from __future__ import annotations
 
@@ -9,30 +9,31 @@ from typing import Any
 import plotly.graph_objects as go
 
 from ..evaluators.evaluator import Score
-from ..search.objectives import MAX_DROP
 from .figure_style import BLUE, BLUE_GLASS, CLEAR, FAINT, INK, VERMILLION, VERMILLION_GLASS, hover, message, new_figure
 from .front_data import FrontData, FrontPoint
-from .summary import HEADLINE_DROP
+from .goal_words import cost_words, profile_of
 
 LARGEST_BUBBLE = 38
 """Diameter in pixels of the largest file on show."""
 SMALLEST_BUBBLE = 6
 """So that a tiny file can still be pointed at."""
+EVEN_BUBBLES = 7.0
+"""How many times the area of a bubble the largest would have, where all are alike."""
 LABEL_WIDTH, LABEL_HEIGHT = 0.035, 0.04
 """Room that a label needs, as shares of the picture."""
 
 
-def draw_front(data: FrontData) -> go.Figure:
-    """The picture; zoomed to networks of some worth, a double click shows all."""
-    figure = new_figure(560)
+def draw_front(data: FrontData, height: int = 560) -> go.Figure:
+    """The picture, `height` pixels high; zoomed to networks of some worth, a double click shows all."""
+    figure = new_figure(height)
     if data.baseline is None:
         return message(figure, "No front yet: the baseline has not been evaluated")
     figure.add_trace(_envelope_trace(data.envelope))
-    largest = max(point.size_bytes for point in _bubbles(data))
+    largest = max(point.area for point in _bubbles(data)) * (1.0 if data.area else EVEN_BUBBLES)
     for points, name, style in (
         (data.others, "dominated or less trained", _OTHER_STYLE),
         (data.members, "front", _MEMBER_STYLE),
-        (_some(data.pick), f"fastest within {HEADLINE_DROP:g} pt", _PICK_STYLE),
+        (_some(data.pick), data.pick_words, _PICK_STYLE),
         (_some(data.baseline), "baseline", _BASELINE_STYLE),
     ):
         if points:
@@ -74,12 +75,12 @@ def _bubble_trace(points: Sequence[FrontPoint], name: str, style: dict[str, Any]
     accuracies = [point.accuracy for point in points if point.accuracy is not None]
     sizing = {"sizemode": "area", "sizeref": largest / LARGEST_BUBBLE**2 * 2, "sizemin": SMALLEST_BUBBLE / 2}
     return go.Scatter(
-        x=[point.latency_ms.value for point in points],
+        x=[point.cost.value for point in points],
         y=[accuracy.value for accuracy in accuracies],
         mode="markers",
         name=name,
-        marker={"size": [point.size_bytes for point in points], **sizing, **style},
-        error_x=None if is_faint else _error_bars([point.latency_ms for point in points], style),
+        marker={"size": [point.area for point in points], **sizing, **style},
+        error_x=None if is_faint else _error_bars([point.cost for point in points], style),
         error_y=None if is_faint else _error_bars(accuracies, style),
         hovertext=[hover(list(point.lines)) for point in points],
         hoverinfo="text",
@@ -101,7 +102,7 @@ def _error_bars(scores: Sequence[Score], style: dict[str, Any]) -> dict[str, Any
 def _rug_trace(points: Sequence[FrontPoint]) -> go.Scatter:
     """Ticks along the bottom: these trials have a latency but no accuracy. On an axis of their own, to stay there."""
     return go.Scatter(
-        x=[point.latency_ms.value for point in points],
+        x=[point.cost.value for point in points],
         y=[0.0] * len(points),
         yaxis="y2",
         mode="markers",
@@ -114,14 +115,15 @@ def _rug_trace(points: Sequence[FrontPoint]) -> go.Scatter:
 
 
 def _finish_axes(figure: go.Figure, data: FrontData) -> None:
-    latencies = [point.latency_ms.value for point in (*_bubbles(data), *data.closed)]
+    costs = [point.cost.value for point in (*_bubbles(data), *data.closed)]
     # A margin of 15 % keeps the outer bubbles whole.
-    low, high = min(latencies) / 1.15, max(latencies) * 1.15
+    low, high = min(costs) / 1.15, max(costs) * 1.15
+    words = cost_words(data.axis)
     ticks = log_ticks(low, high)
     figure.update_layout(
         xaxis={
             "type": "log",
-            "title": {"text": "latency (ms, log scale)"},
+            "title": {"text": f"{words.noun}{profile_of(data.axis)} ({words.unit}, log scale)"},
             "range": [math.log10(low), math.log10(high)],  # a log axis takes its range in powers of ten
             "tickvals": ticks,
             "ticktext": [f"{tick:g}" for tick in ticks],
@@ -145,7 +147,7 @@ def accuracy_range(data: FrontData) -> tuple[float, float]:
     """
     assert data.baseline is not None
     assert data.baseline.accuracy is not None
-    floor = data.baseline.accuracy.value - MAX_DROP
+    floor = data.baseline.accuracy.value - data.max_drop
     ends = [
         end
         for point in (*data.members, *_some(data.pick), data.baseline)
@@ -160,12 +162,12 @@ def accuracy_range(data: FrontData) -> tuple[float, float]:
 def _label(figure: go.Figure, data: FrontData) -> None:
     assert data.baseline is not None
     assert data.baseline.accuracy is not None
-    limit = data.baseline.accuracy.value - HEADLINE_DROP
+    limit = data.baseline.accuracy.value - data.within
     figure.add_hline(y=limit, line={"color": FAINT, "width": 1, "dash": "dot"})
     note = {"showarrow": False, "font": {"size": 11, "color": INK}}
-    text = f"{HEADLINE_DROP:g} pt below the baseline"
+    text = f"{data.within:g} pt below the baseline"
     figure.add_annotation(text=text, x=0, xref="paper", xanchor="left", y=limit, yanchor="bottom", **note)
-    on_line = [p for p in data.members if p.accuracy and (p.latency_ms.value, p.accuracy.value) in data.envelope]
+    on_line = [p for p in data.members if p.accuracy and (p.cost.value, p.accuracy.value) in data.envelope]
     off_line = [p for p in data.members if p not in on_line]
     points = [*_some(data.pick), data.baseline, *on_line, *off_line]
     for x, y, number in _apart(points, figure.layout.xaxis.range, figure.layout.yaxis.range):
@@ -183,13 +185,13 @@ _BELOW_RIGHT = {"xanchor": "left", "yanchor": "top", "xshift": 5, "yshift": -4}
 def _apart(
     points: Sequence[FrontPoint], x_range: tuple[float, float], y_range: tuple[float, float]
 ) -> list[tuple[float, float, int]]:
-    """Where the labels go that do not cover an earlier one: (log10 of latency, accuracy, trial)."""
+    """Where the labels go that do not cover an earlier one: (log10 of the cost, accuracy, trial)."""
     kept: list[tuple[float, float, int]] = []
     width, height = LABEL_WIDTH * (x_range[1] - x_range[0]), LABEL_HEIGHT * (y_range[1] - y_range[0])
     for point in points:
         if point.accuracy is None or not y_range[0] <= point.accuracy.value <= y_range[1]:
             continue
-        x, y = math.log10(point.latency_ms.value), point.accuracy.value
+        x, y = math.log10(point.cost.value), point.accuracy.value
         if all(abs(x - other_x) > width or abs(y - other_y) > height for other_x, other_y, _ in kept):
             kept.append((x, y, point.number))
     return kept

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from ..search.front import front, front_hypervolume
+from ..search.goals import DEFAULT_GOALS, Goals
 from ..search.trial import Fidelity, State, Trial
 from .figure_style import BLUE, VERMILLION, hover, message, new_figure
 from .summary import find_baseline
@@ -44,12 +45,12 @@ class HypervolumeData:
     series: tuple[HypervolumeSeries, ...] = ()
 
 
-def hypervolume_data(trials: Sequence[Trial]) -> HypervolumeData:
+def hypervolume_data(trials: Sequence[Trial], goals: Goals = DEFAULT_GOALS) -> HypervolumeData:
     """Follows the hypervolume trial by trial."""
     if find_baseline(trials) is None:
         return HypervolumeData()
     present = {t.fidelity for t in trials if t.state is State.COMPLETE and t.configuration}
-    return HypervolumeData(tuple(_series(trials, fidelity) for fidelity in Fidelity if fidelity in present))
+    return HypervolumeData(tuple(_series(trials, fidelity, goals) for fidelity in Fidelity if fidelity in present))
 
 
 def draw_hypervolume(data: HypervolumeData) -> go.Figure:
@@ -82,7 +83,7 @@ def draw_hypervolume(data: HypervolumeData) -> go.Figure:
     return figure
 
 
-def _series(trials: Sequence[Trial], fidelity: Fidelity) -> HypervolumeSeries:
+def _series(trials: Sequence[Trial], fidelity: Fidelity, goals: Goals) -> HypervolumeSeries:
     baseline = trials[0]
     members: list[Trial] = []
     numbers: list[int] = []
@@ -92,8 +93,8 @@ def _series(trials: Sequence[Trial], fidelity: Fidelity) -> HypervolumeSeries:
         if trial.state is not State.COMPLETE or trial.fidelity is not fidelity:
             continue
         # Only the members so far can matter beside the new one, which keeps a long run quick to follow.
-        members = [t for t in front([baseline, *members, trial], fidelity) if t is not baseline]
-        share = front_hypervolume([baseline, *members], fidelity)
+        members = [t for t in front([baseline, *members, trial], fidelity, goals) if t is not baseline]
+        share = front_hypervolume([baseline, *members], fidelity, goals)
         if not shares or share > shares[-1]:
             numbers, shares, origins = [*numbers, trial.number], [*shares, share], [*origins, trial.origin]
     if trials[-1].number > numbers[-1]:

@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from ..hardware_profiles.errors import ParefrontError
-from ..search.goals import Goals
-from ..search.objectives import DEFAULT_OBJECTIVES, Objectives
+from ..search.goals import DEFAULT_GOALS, Goals
+from ..search.objectives import Objectives
 from ..search.record import read_trials
 from ..search.run_directory import SCHEMA, RunDirectory
 from ..search.trial import Trial
@@ -52,12 +52,12 @@ class Run:
     @property
     def front(self) -> list[Trial]:
         """The members of the reported front, from accurate to fast."""
-        return reported_front(self.trials)
+        return reported_front(self.trials, self.goals)
 
     @property
     def summary(self) -> str:
         """How much faster and smaller, and at what loss."""
-        return summary_line(self.trials)
+        return summary_line(self.trials, self.goals)
 
     @property
     def screening(self) -> str:
@@ -79,10 +79,21 @@ class Run:
         )
 
     @property
+    def goals(self) -> Goals:
+        """What the search trades off, and within which limits."""
+        goals = self.manifest.get("goals")
+        return Goals.from_json(goals) if goals else DEFAULT_GOALS
+
+    @property
     def objectives(self) -> Objectives:
         """What the search trades off."""
-        goals = self.manifest.get("goals")
-        return Goals.from_json(goals).objectives if goals else DEFAULT_OBJECTIVES
+        return self.goals.objectives
+
+    @property
+    def profiles(self) -> tuple[str, ...]:
+        """The names of the hardware profiles that measured, the main one first."""
+        main = self.manifest.get("hardware", "")
+        return tuple(each["hardware"] for each in self.manifest.get("profiles", ())) or (main,)
 
     @property
     def artefacts(self) -> Path:

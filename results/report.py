@@ -9,14 +9,15 @@ from string import Template
 import plotly.graph_objects as go
 import plotly.offline
 
-from ..search.objectives import MAX_DROP, MAX_RATIO
+from ..search.objectives import MAX_RATIO
 from . import report_sections as sections
 from . import why_sections
 from .figures import decisions_data, draw_decisions, draw_front, draw_hypervolume, front_data, hypervolume_data
+from .goal_words import costs, word_box
 from .importance import importances
 from .importance_figure import draw_importance, importance_data
 from .load import Run
-from .markup import Html, as_html
+from .markup import Html, as_html, element, join
 
 _FIGURE_OPTIONS = {
     "responsive": True,
@@ -48,6 +49,7 @@ def write_report(run: Run, path: Path | str) -> Path:
 
 def _render(run: Run, page_directory: Path) -> str:
     task, hardware = run.manifest.get("task", "unknown task"), run.manifest.get("hardware", "unknown hardware")
+    main = front_data(run.trials, run.goals)
     return Template(read_resource("report.html")).substitute(
         css=read_resource("report.css"),
         plotly_js=plotly.offline.get_plotlyjs(),
@@ -55,19 +57,32 @@ def _render(run: Run, page_directory: Path) -> str:
         hardware=as_html(hardware),
         summary=as_html(run.summary),
         facts=sections.facts(run),
-        front_figure=embed(draw_front(front_data(run.trials)), "front-figure"),
+        front_figure=embed(draw_front(main), "front-figure"),
+        front_label=sections.front_label(main),
+        front_caption=sections.front_caption(main),
+        further_fronts=_further_fronts(run),
         front_table=sections.front_table(run, page_directory),
         decisions_figure=embed(draw_decisions(decisions_data(run)), "decisions-figure"),
         why=why_sections.why_list(run),
         importance=_importance(run),
-        hypervolume_figure=embed(draw_hypervolume(hypervolume_data(run.trials)), "hypervolume-figure"),
-        box=f"from the baseline to {MAX_DROP:g} pt lost, {MAX_RATIO:g}x faster and {MAX_RATIO:g}x smaller",
+        hypervolume_figure=embed(draw_hypervolume(hypervolume_data(run.trials, run.goals)), "hypervolume-figure"),
+        box=f"from the baseline to {word_box(run.objectives, MAX_RATIO)}",
         time=sections.time_bars(run),
         failed=sections.failed_table(run.trials),
         settings=sections.settings(run),
         fingerprint=sections.fingerprint(run),
         profile=sections.profile(run),
     )
+
+
+def _further_fronts(run: Run) -> Html:
+    """A picture for each objective that the first one has no room for: accuracy, the main cost and a second one."""
+    figures = []
+    for position, axis in enumerate(costs(run.objectives)[2:]):
+        data = front_data(run.trials, run.goals, axis)
+        drawn = Html(embed(draw_front(data, height=380), f"front-figure-{position + 2}"))
+        figures.append(element("figure", join([drawn, element("figcaption", sections.front_label(data))])))
+    return join(figures)
 
 
 def _importance(run: Run) -> Html:

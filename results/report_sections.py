@@ -7,26 +7,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..evaluators.evaluator import Score
+from ..search.goals import Goals
+from ..search.objectives import Objective
 from ..search.trial import State, Trial
 from .decisions import describe
+from .front_data import FrontData
+from .goal_words import cost_words, further_columns, pick_words, profile_of, scaled
 from .load import Run
 from .markup import Html, as_html, bars, definitions, element, join, link, table
-from .summary import HEADLINE_DROP, FrontRow, failed_trials, find_baseline, front_rows
+from .summary import FrontRow, failed_trials, find_baseline, front_rows
 from .wording import word_bytes, word_ratio, word_score, word_seconds
 
-FRONT_HEAD = (
-    "trial",
-    "accuracy, %",
-    "lost, pt",
-    "latency, ms",
-    "faster",
-    "size",
-    "smaller",
-    "test, %",
-    "lost on test, pt",
-    "int8 run",
-    "verified",
-)
+FRONT_HEAD = ("trial", "accuracy, %", "lost, pt", "latency, ms", "faster", "size", "smaller")
+FINAL_HEAD = ("test, %", "lost on test, pt", "int8 run", "verified")
 _STAGES = ("export", "measure", "train", "evaluate", "baseline", "overhead")
 _VERIFIED = {True: "yes", False: "failed", None: "not yet"}
 
@@ -40,11 +33,29 @@ def front_table(run: Run, page_directory: Path) -> Html:
     """
     by_number = {trial.number: trial for trial in run.trials}
     rows = []
-    for row in front_rows(run.trials):
+    axes = further_columns(run.goals)
+    for row in front_rows(run.trials, run.goals):
         path = run.artefact(by_number[row.number])
-        rows.append(_front_cells(row, _relative(path, page_directory) if path else None))
-    return (
-        table(FRONT_HEAD, rows, "numbers") if rows else element("p", "The baseline has not been evaluated yet.", "note")
+        rows.append(_front_cells(row, _relative(path, page_directory) if path else None, run.goals))
+    head = (*FRONT_HEAD, *(f"{cost_words(axis).noun}{profile_of(axis)}, {cost_words(axis).unit}" for axis in axes))
+    if not rows:
+        return element("p", "The baseline has not been evaluated yet.", "note")
+    return table((*head, *FINAL_HEAD), rows, "numbers")
+
+
+def front_label(data: FrontData) -> Html:
+    """What the picture of the front is, for those who cannot see it."""
+    return as_html(f"Accuracy against {cost_words(data.axis).noun}{profile_of(data.axis)}")
+
+
+def front_caption(data: FrontData) -> Html:
+    """How to read the picture of the front."""
+    cost, area = cost_words(data.axis).noun, data.area
+    bubbles = "" if area is None else f"; the area of a bubble is its {cost_words(area).noun}{profile_of(area)}"
+    return as_html(
+        f"Up and to the left is better{bubbles}. The line joins the most accurate networks at each {cost}; a member "
+        "off the line is in the front for another objective. Bars are 95 % intervals. What lies far below the front is "
+        "out of view: double-click to see all."
     )
 
 
@@ -99,9 +110,11 @@ def facts(run: Run) -> Html:
 
 
 def settings(run: Run) -> Html:
-    """What a person needs to repeat the run: task, profile, sampler, seed, version."""
+    """What a person needs to repeat the run: task, profile, sampler, seed, version, objectives."""
     names = ("task", "hardware", "sampler", "seed", "n_trials", "version", "schema")
-    return definitions({name.replace("_", " "): run.manifest[name] for name in names if name in run.manifest})
+    shown: dict[str, object] = {name.replace("_", " "): run.manifest[name] for name in names if name in run.manifest}
+    limits = ", ".join(limit.text for limit in run.goals.constraints)
+    return definitions({**shown, "objectives": ", ".join(run.objectives.names), "limits": limits or "none"})
 
 
 def fingerprint(run: Run) -> Html:
@@ -116,9 +129,9 @@ def profile(run: Run) -> Html:
     return definitions(dict(_leaves(run.manifest.get("profile", {}))))
 
 
-def _front_cells(row: FrontRow, path: str | None) -> list[object]:
+def _front_cells(row: FrontRow, path: str | None, goals: Goals) -> list[object]:
     name: Html = as_html(f"#{row.number}")
-    mark = "baseline" if row.is_baseline else f"fastest within {HEADLINE_DROP:g} pt" if row.is_pick else ""
+    mark = "baseline" if row.is_baseline else pick_words(goals) if row.is_pick else ""
     latency = _score(row.latency_ms, 3)
     return [
         join([link(path, name) if path else name, element("small", mark)]),
@@ -128,11 +141,18 @@ def _front_cells(row: FrontRow, path: str | None) -> list[object]:
         word_ratio(row.speedup),
         word_bytes(row.size_bytes),
         word_ratio(row.size_ratio),
+        *(_further(row, axis) for axis in further_columns(goals)),
         _score(row.test_accuracy, 1),
         _score(row.test_drop, 1),
         _executed(row.executed_int8),
         _VERIFIED[row.is_verified],
     ]
+
+
+def _further(row: FrontRow, axis: Objective) -> Html:
+    """A score in the unit of its column."""
+    score, words = row.macs if axis.name == "macs" else row.further.get(axis.name), cost_words(axis)
+    return _score(None if score is None else scaled(score, axis), words.digits)
 
 
 def _score(score: Score | None, digits: int) -> Html:

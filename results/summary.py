@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..evaluators.evaluator import Score
-from ..search.front import best_within, front, reported_fidelity
+from ..search.feasibility import reaches
+from ..search.front import best_within, complete, front, reported_fidelity
+from ..search.goals import DEFAULT_GOALS, Goals
 from ..search.rung_correlation import RungCorrelation, rung_correlations
 from ..search.screening import screening_accuracy
 from ..search.trial import Fidelity, State, Trial
-from .wording import word_ratio
-
-HEADLINE_DROP = 1.0
-"""Percentage points of accuracy that the headline allows to be lost."""
+from .goal_words import cost_words, enumerated, further_costs, gains, headline_drop, profile_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +38,7 @@ class FrontRow:
         executed_int8: Operators that the runtime executed in int8, and how many were planned; None where unknown.
         is_latency_good: Whether the measurement converged.
         origin: Why it was proposed.
+        further: Other scores that count in this search, by the objective's name: `memory`, `latency@board`.
     """
 
     number: int
@@ -59,6 +59,7 @@ class FrontRow:
     executed_int8: tuple[int, int] | None
     is_latency_good: bool
     origin: str
+    further: Mapping[str, Score]
 
 
 def find_baseline(trials: Sequence[Trial]) -> Trial | None:
@@ -68,16 +69,19 @@ def find_baseline(trials: Sequence[Trial]) -> Trial | None:
     return next(iter(same_training or neutral), None)
 
 
-def reported_front(trials: Sequence[Trial]) -> list[Trial]:
+def reported_front(trials: Sequence[Trial], goals: Goals = DEFAULT_GOALS) -> list[Trial]:
     """The front that is shown to people, from accurate to fast; empty before the baseline is evaluated."""
-    return front(trials, reported_fidelity(trials)) if find_baseline(trials) else []
+    return front(trials, reported_fidelity(trials), goals) if find_baseline(trials) else []
 
 
-def find_pick(trials: Sequence[Trial]) -> Trial | None:
-    """The fastest compressed network within one point; None where none is faster than the baseline."""
+def find_pick(trials: Sequence[Trial], goals: Goals = DEFAULT_GOALS) -> Trial | None:
+    """The compressed network of the least main cost within one point, or within the limit that was set.
+
+    None where none takes less than the baseline.
+    """
     if find_baseline(trials) is None:
         return None
-    best = best_within(trials, reported_fidelity(trials), HEADLINE_DROP)
+    best = best_within(trials, reported_fidelity(trials), headline_drop(goals), goals)
     return best if best is not None and best.configuration else None
 
 
@@ -86,20 +90,34 @@ def failed_trials(trials: Sequence[Trial]) -> list[Trial]:
     return [t for t in trials if t.state is State.FAILED or t.is_verified is False]
 
 
-def summary_line(trials: Sequence[Trial]) -> str:
+def summary_line(trials: Sequence[Trial], goals: Goals = DEFAULT_GOALS) -> str:
     """How much faster and smaller the network became, and at what loss, in one sentence."""
     baseline = find_baseline(trials)
     if baseline is None:
         first = trials[0] if trials else None
         return f"The baseline failed: {first.reason}" if first else "No trial has ended yet"
-    pick = find_pick(trials)
+    pick = find_pick(trials, goals)
     if pick is not None:
-        return _gains(pick, baseline)
-    compressed = [t for t in reported_front(trials) if t.configuration]
+        return _gains(pick, baseline, goals)
+    compressed = [t for t in complete(trials, reported_fidelity(trials)) if t.configuration]
     if not compressed:
         return f"Nothing but the baseline has an accuracy yet ({_count_states(trials)})"
-    closest = min(compressed, key=lambda trial: trial.value("accuracy_drop"))
-    return f"Nothing faster within {HEADLINE_DROP:g} pt of the baseline; the smallest loss: {_gains(closest, baseline)}"
+    members = [t for t in reported_front(trials, goals) if t.configuration]
+    if not members:
+        return _nearest(compressed, goals)
+    closest = min(members, key=lambda trial: trial.value("accuracy_drop"))
+    main, within = goals.objectives.main_cost, f"within {headline_drop(goals):g} pt of the baseline"
+    nothing = f"Nothing {cost_words(main).better}{profile_of(main)} {within}"
+    return f"{nothing}; the smallest loss: {_gains(closest, baseline, goals)}"
+
+
+def _nearest(compressed: Sequence[Trial], goals: Goals) -> str:
+    """That no network keeps all limits, and how near the best come to those that none of them keeps."""
+    limits = enumerated([limit.text for limit in goals.constraints])
+    scores = {f"#{t.number}": {name: score.value for name, score in t.scores.items()} for t in compressed}
+    broken = [each for each in reaches(goals.constraints, scores) if not each.can_be_kept]
+    nearest = enumerated([f"{each.nearest} ({each.by})" for each in broken])
+    return f"No network keeps {limits}{f'; the nearest: {nearest}' if broken else ' at once, though each is kept'}"
 
 
 MIN_SCREENED = 10
@@ -137,16 +155,16 @@ def _word_correlation(each: RungCorrelation) -> str:
     return f"{each.lower} with {each.higher} {rank} over {each.n_candidates} promoted {candidates}"
 
 
-def front_rows(trials: Sequence[Trial]) -> list[FrontRow]:
+def front_rows(trials: Sequence[Trial], goals: Goals = DEFAULT_GOALS) -> list[FrontRow]:
     """The baseline, then the reported front from accurate to fast; empty before the baseline is evaluated."""
-    baseline, pick = find_baseline(trials), find_pick(trials)
+    baseline, pick = find_baseline(trials), find_pick(trials, goals)
     if baseline is None:
         return []
-    members = [trial for trial in reported_front(trials) if trial is not baseline]
-    return [_front_row(trial, baseline, is_pick=trial is pick) for trial in (baseline, *members)]
+    members = [trial for trial in reported_front(trials, goals) if trial is not baseline]
+    return [_front_row(trial, baseline, goals, is_pick=trial is pick) for trial in (baseline, *members)]
 
 
-def _front_row(trial: Trial, baseline: Trial, *, is_pick: bool) -> FrontRow:
+def _front_row(trial: Trial, baseline: Trial, goals: Goals, *, is_pick: bool) -> FrontRow:
     executed, planned = trial.details.get("executed_int8"), trial.details.get("planned_int8")
     return FrontRow(
         number=trial.number,
@@ -167,22 +185,18 @@ def _front_row(trial: Trial, baseline: Trial, *, is_pick: bool) -> FrontRow:
         executed_int8=None if executed is None or planned is None else (int(executed), int(planned)),
         is_latency_good=trial.details.get("latency_quality", "good") == "good",
         origin=trial.origin,
+        further={axis.name: trial.scores[axis.score] for axis in further_costs(goals) if axis.score in trial.scores},
     )
 
 
-def word_gains(trial: Trial, baseline: Trial) -> str:
+def word_gains(trial: Trial, baseline: Trial, goals: Goals = DEFAULT_GOALS) -> str:
     """How much faster and smaller a network became, and at what loss where that was measured."""
-    faster = _compare(baseline.value("latency_ms") / trial.value("latency_ms"), "faster", "slower")
-    smaller = _compare(baseline.value("size_bytes") / trial.value("size_bytes"), "smaller", "larger")
-    return f"{faster} and {smaller}{f' {_loss(trial)}' if 'accuracy_drop' in trial.scores else ''}"
+    costs = enumerated(gains(trial, baseline, goals.objectives))
+    return f"{costs}{f' {_loss(trial)}' if 'accuracy_drop' in trial.scores else ''}"
 
 
-def _gains(trial: Trial, baseline: Trial) -> str:
-    return f"{word_gains(trial, baseline)}, #{trial.number}"
-
-
-def _compare(ratio: float, better: str, worse: str) -> str:
-    return f"{word_ratio(ratio)} {better}" if ratio >= 1 else f"{word_ratio(1 / ratio)} {worse}"
+def _gains(trial: Trial, baseline: Trial, goals: Goals) -> str:
+    return f"{word_gains(trial, baseline, goals)}, #{trial.number}"
 
 
 def _loss(trial: Trial) -> str:

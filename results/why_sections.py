@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..search.objectives import Objectives
 from ..search.trial import Trial
+from .goal_words import gains
 from .importance import ObjectiveImportance
 from .lineage import lineage
 from .load import Run
 from .markup import Html, definitions, element, join
-from .wording import word_ratio
 
 MAX_TECHNIQUES = 4
 
@@ -19,7 +20,11 @@ def why_list(run: Run) -> Html:
     members = [trial for trial in run.front if trial.configuration]
     if not members:
         return element("p", "The front has no compressed network yet.", "note")
-    return element("div", definitions({_title(trial, run.baseline): _reason(trial, run) for trial in members}), "why")
+    return element(
+        "div",
+        definitions({_title(trial, run.baseline, run.objectives): _reason(trial, run) for trial in members}),
+        "why",
+    )
 
 
 def importance_charts(importances: Sequence[ObjectiveImportance], figures: Sequence[Html]) -> Html:
@@ -48,10 +53,9 @@ def _chart(each: ObjectiveImportance, figure: Html) -> Html:
     return element("div", join([heading, element("p", rests_on, "note"), figure]))
 
 
-def _title(trial: Trial, baseline: Trial) -> str:
-    faster = word_ratio(baseline.value("latency_ms") / trial.value("latency_ms"))
-    smaller = word_ratio(baseline.value("size_bytes") / trial.value("size_bytes"))
-    return f"#{trial.number} · {trial.value('accuracy_drop'):.1f} pt lost · {faster} faster · {smaller} smaller"
+def _title(trial: Trial, baseline: Trial, objectives: Objectives) -> str:
+    lost = f"{trial.value('accuracy_drop'):.1f} pt lost"
+    return " · ".join([f"#{trial.number}", lost, *gains(trial, baseline, objectives)])
 
 
 def _reason(trial: Trial, run: Run) -> Html:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from statistics import NormalDist
 
 from ..spaces.fold import n_folded
-from .front import front
+from .front import complete, front
 from .goals import DEFAULT_GOALS, Goals
 from .pareto import non_dominated
 from .promotion import KEPT_TECHNIQUES, holds, promoted
@@ -64,11 +65,16 @@ def _targets(goals: Goals) -> Sequence[float]:
 
 
 def _pool(trials: Sequence[Trial], goals: Goals) -> list[Trial]:
-    """The short front, and the front in accuracy and main cost among what holds a fold or a rank."""
+    """The short front, and the front in accuracy and main cost among what holds a fold or a rank.
+
+    Where nothing keeps the limit on accuracy yet, that is no reason to train nothing: all within the others count.
+    """
+    if not any(t.configuration and goals.allow(t) for t in _complete_short(trials)):
+        goals = replace(goals, constraints=tuple(limit for limit in goals.constraints if limit.is_structural))
     cost = goals.objectives.main_cost.score
     pool = {t.number: t for t in front(trials, Fidelity.SHORT, goals)}
     for technique in KEPT_TECHNIQUES:
-        holding = [t for t in _complete_short(trials) if holds(t, technique) and goals.allow(t)]
+        holding = [t for t in complete(trials, Fidelity.SHORT) if holds(t, technique) and goals.allow(t)]
         points = [(t.value("accuracy_drop"), t.value(cost)) for t in holding]
         pool |= {holding[i].number: holding[i] for i in non_dominated(points)}
     return [t for t in pool.values() if len(t.configuration) > 0]

@@ -10,8 +10,10 @@ from ..hardware_profiles.errors import SearchError
 from .objectives import QUANTITIES, Objective, quantity_name
 from .trial import Trial
 
-_TEXT = re.compile(r"\s*([\w@.\-]+?)\s*(<=|>=|<|>|==?)\s*(-?\d+(?:\.\d+)?(?:e-?\d+)?)\s*([A-Za-z%]*)\s*")
-_ALIASES = {"accuracy_drop": "accuracy", "drop": "accuracy", "latency_ms": "latency", "size_bytes": "size"}
+_NUMBER = r"-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
+_TEXT = re.compile(rf"\s*([\w@.\-]+?)\s*(<=|>=|<|>|==?)\s*({_NUMBER})\s*([A-Za-z%]*)\s*")
+_SEPARATOR = re.compile(r",|\band\b")
+_ALIASES = {quantity.score: name for name, quantity in QUANTITIES.items()} | {"drop": "accuracy"}
 _BINARY = {f"{k.lower()}ib": 2 ** (10 * n) for n, k in enumerate("KMG", 1)}
 _DECIMAL = {"": 1, "b": 1, "bytes": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9}
 _COUNTS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
@@ -61,6 +63,11 @@ class Constraint:
     def is_surely_broken_by(self, low: float) -> bool:
         """Whether even the lower end of a measured interval is beyond the limit."""
         return low > self.limit
+
+
+def parse_constraints(text: str, profiles: Sequence[str] = ()) -> tuple[Constraint, ...]:
+    """Several limits with commas or `and` between them: `accuracy_drop<=1pt and size<=2MB`; see `parse_constraint`."""
+    return tuple(parse_constraint(each, profiles) for each in _SEPARATOR.split(text))
 
 
 def parse_constraint(text: str, profiles: Sequence[str] = ()) -> Constraint:

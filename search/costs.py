@@ -14,11 +14,12 @@ from ..evaluators.ridge import Ridge
 from ..hardware_profiles.runtimes import OperatorTime
 from ..spaces import Choice, Configuration, SearchSpace, Site
 from .goals import Goals
+from .layer_sum import LayerSum
 from .trial import State, Trial
 
 OPERATORS = "operators"
 """Detail of a trial: the main profile's operator times; those of another are under `operators@NAME`."""
-_LATENCY, _SIZE, _MACS = "latency_ms", "size_bytes", "macs"
+_LATENCY, _SIZE, _MACS, _MEMORY = "latency_ms", "size_bytes", "macs", "memory_bytes"
 _PENALTY = 2.0
 """As if so many candidates had shown that a score without a table goes with latency and size alike."""
 GROWTH_BEFORE_REFRESH = 1.05
@@ -27,6 +28,9 @@ GROWTH_BEFORE_REFRESH = 1.05
 
 class CostModel:
     """Cost tables for each profile that has operator profiles, and for all other scores a fit on latency and size.
+
+    Where operators were not profiled, as in a study of somebody's own, a score is a sum over the layers that is fitted
+    to the networks as a whole: see `LayerSum`.
 
     Attributes:
         scores: The structural scores that it predicts.
@@ -48,6 +52,12 @@ class CostModel:
         }
         learned = (name for name in self.scores if name.partition("@")[0] not in (_LATENCY, _SIZE, _MACS))
         self._learned = {name: _Learned() for name in learned}
+        plain = tables.layers({})
+        self._sums = {
+            name: LayerSum(plain, is_stored=name.partition("@")[0] in (_SIZE, _MEMORY))
+            for name in self.scores
+            if name != _MACS
+        }
         self._baseline: dict[str, float] = {}
         self._layers = {site.name: tables.layers_under(site) for site in space.sites}
         under = {layer: [name for name, layers in self._layers.items() if layer in layers] for layer in space.widths}
@@ -64,7 +74,7 @@ class CostModel:
 
     def observe(self, trial: Trial) -> None:
         """Adds what was measured of a trial's structure; nothing where that never came about."""
-        if trial.state is State.FAILED or trial.parent is not None or _LATENCY not in trial.scores:
+        if trial.state is State.FAILED or trial.parent is not None or not self._is_measured(trial):
             return  # a promotion measures nothing anew
         self._n_observed += 1
         if self._n_observed >= GROWTH_BEFORE_REFRESH * self._n_refreshed:
@@ -78,8 +88,12 @@ class CostModel:
         if not trial.configuration:
             self._baseline = {name: score.value for name, score in trial.scores.items()}
         for name, learned in self._learned.items():
-            if name in trial.scores and name in self._baseline:
+            if name in trial.scores and name in self._baseline and self._has_tables:
                 learned.add(self._ratios(trial), trial.value(name) / self._baseline[name])
+        layers = self.main.tables.layers(trial.configuration)
+        for name, fit in self._sums.items():
+            if name in trial.scores and not self._by_tables(name):
+                fit.add(layers, trial.value(name))
 
     def values(self, configuration: Configuration) -> dict[str, float]:
         """Predicted scores, each in its unit; those of profiles that measured nothing so far are left out."""
@@ -89,15 +103,23 @@ class CostModel:
             predictor = self._predictors[profile]
             if base == _MACS:
                 found[name] = float(predictor.tables.macs(configuration))
-            elif name not in self._learned and predictor.n_observed:
+            elif not self._by_tables(name):
+                if self._sums[name].n_observed:
+                    found[name] = self._sums[name].value(self.main.tables.layers(configuration))
+            elif name not in self._learned:
                 is_latency = base == _LATENCY
                 found[name] = (
                     predictor.latency_ms(configuration) if is_latency else predictor.tables.size_bytes(configuration)
                 )
         for name, learned in self._learned.items():
-            if name in self._baseline:
+            if name in self._baseline and self._has_tables:
                 found[name] = self._baseline[name] * learned.ratio(self._predicted_ratios(configuration))
         return found
+
+    @property
+    def has_observed(self) -> bool:
+        """Whether anything was measured, so that predictions mean something."""
+        return self._n_observed > 0
 
     def shares(self, layer: str, choices: Mapping[str, Choice]) -> tuple[float, ...]:
         """What one layer costs, as a share of the baseline's cost in each of `scores`.
@@ -120,6 +142,9 @@ class CostModel:
         tables = self._predictors[profile].tables
         if base == _MACS:
             return tables.layer_macs(layer, choices) / self._whole(name)
+        if not self._by_tables(name):
+            cost = tables.layer(layer, choices)
+            return 0.0 if cost is None else self._sums[name].share(cost)
         ms, size = tables.layer_cost(layer, choices)
         if base == _LATENCY:
             return ms / self._whole(name)
@@ -128,6 +153,19 @@ class CostModel:
         latency, bytes_ = self._learned[name].exponents
         at = f"@{profile}" if profile else ""
         return latency * ms / self._whole(f"{_LATENCY}{at}") + bytes_ * size / self._whole(f"{_SIZE}{at}")
+
+    def _is_measured(self, trial: Trial) -> bool:
+        return any(name in trial.scores for name in (*self.scores, _LATENCY))
+
+    @property
+    def _has_tables(self) -> bool:
+        return self.main.n_observed > 0 and _LATENCY in self._baseline and _SIZE in self._baseline
+
+    def _by_tables(self, name: str) -> bool:
+        """Whether a score comes from operator profiles rather than from networks as a whole."""
+        if name in self._learned:
+            return self._has_tables
+        return self._predictors[name.partition("@")[2]].n_observed > 0
 
     def _whole(self, name: str) -> float:
         """The baseline's, as the tables have it."""

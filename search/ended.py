@@ -10,13 +10,14 @@ from typing import Any
 from ..evaluators import Evaluation
 from ..evaluators.evaluator import at_profile
 from ..hardware_profiles.runtimes import OperatorTime
-from .proposal import Proposal
+from .clock import ENDED
+from .proposal import PARENTS, Proposal
 from .screening import PREDICTED
-from .trial import Fidelity, State, Trial
+from .trial import FROM, REMEASURED, Fidelity, State, Trial
 
 _OPERATORS = "operators"
 _OPERATORS_AT = at_profile(_OPERATORS, "")
-_OF_THE_PROPOSAL = (_OPERATORS, "sampler", PREDICTED)
+_OF_THE_PROPOSAL = (_OPERATORS, "sampler", PREDICTED, PARENTS, REMEASURED, FROM, ENDED)
 
 
 def as_trial(
@@ -53,6 +54,30 @@ def as_trial(
         artefact=outcome.artefact.name if state is State.COMPLETE else None,
         is_verified=outcome.is_verified,
         details=details,
+    )
+
+
+def as_repeated(number: int, trial: Trial, outcome: Evaluation | None, reason: str = "") -> Trial:
+    """A trial that was measured again, with its accuracy and its file as they were; it takes the other's place.
+
+    Args:
+        number: Of the new trial.
+        trial: The one that was measured before.
+        outcome: What the full protocol gave; None where it failed, and then nothing is replaced.
+        reason: Why it failed.
+    """
+    proposal = Proposal(trial.configuration, f"measured again #{trial.number}", {REMEASURED: trial.number})
+    state = State.FAILED if outcome is None else State.COMPLETE
+    again = as_trial(number, proposal, state, trial.fidelity, outcome, reason=reason)
+    if outcome is None:
+        return again
+    facts = {name: fact for name, fact in trial.details.items() if name not in _OF_THE_PROPOSAL}
+    return replace(
+        again,
+        scores={**trial.scores, **outcome.scores},
+        artefact=trial.artefact,
+        is_verified=trial.is_verified,
+        details={**facts, **again.details},
     )
 
 

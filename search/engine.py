@@ -124,6 +124,8 @@ class Engine:
         if job.stage is Stage.STRUCTURE:
             if outcome.reason:
                 return self._add(item, State.FAILED, outcome, reason=outcome.reason)
+            if missing := self._goals.missing_from(outcome.scores):
+                return self._add(item, State.FAILED, outcome, reason=f"{', '.join(missing)} was not measured")
             if outcome.broken_limit:
                 return self._add(item, State.DOMINATED, outcome, reason=outcome.broken_limit)
             lows = {name: score.value if score.low is None else score.low for name, score in outcome.scores.items()}
@@ -150,6 +152,8 @@ class Engine:
             item = _Work(Proposal(parent.configuration, f"promoted #{parent.number}"), Fidelity.FULL, parent)
             if isinstance(outcome, Failure):
                 self._add(item, State.FAILED, reason=outcome.reason)
+            elif missing := self._goals.missing_from(outcome.scores):
+                self._add(item, State.FAILED, outcome, reason=f"{', '.join(missing)} was not measured")
             else:
                 # A member that fails parity stays visible with its reason; fronts leave it out.
                 self._add(item, State.COMPLETE, outcome, reason=outcome.reason)

@@ -6,6 +6,7 @@ import traceback
 from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Protocol
 
 from ..evaluators import Evaluation, Workbench
@@ -20,6 +21,8 @@ class Stage(StrEnum):
     CALIBRATED = "calibrated"
     SHORT = "short"
     FULL = "full"
+    REPEAT = "repeat"
+    ADOPT = "adopt"
 
 
 STAGES_WITHOUT_DEVICE = (Stage.CALIBRATED, Stage.SHORT)
@@ -35,6 +38,7 @@ class Job:
         configuration: On what.
         artefact: Its name, without a suffix, inside the run's artefact directory.
         structure: What the structure stage found, for the calibrated and the short stage.
+        trained: File of the trained network, for what is adopted from an earlier run; None where there is none.
     """
 
     ticket: int
@@ -42,6 +46,7 @@ class Job:
     configuration: Configuration
     artefact: str
     structure: Evaluation | None = None
+    trained: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +116,10 @@ def run_job(workbench: Workbench, job: Job) -> Evaluation | Failure:
     try:
         if job.stage is Stage.STRUCTURE:
             return workbench.structure(job.configuration, job.artefact)
+        if job.stage is Stage.REPEAT:
+            return workbench.repeat(job.configuration, job.artefact)
+        if job.stage is Stage.ADOPT:
+            return workbench.adopt(job.configuration, job.artefact, job.trained)
         if job.stage in STAGES_WITHOUT_DEVICE:
             assert job.structure is not None, f"the {job.stage} stage follows the structure stage"
             evaluate = workbench.calibrated if job.stage is Stage.CALIBRATED else workbench.short

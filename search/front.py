@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ..evaluators.evaluator import Score
 from ..hardware_profiles.measuring.measurement import TIE
 from .goals import DEFAULT_GOALS, Goals
 from .pareto import hypervolume
@@ -13,8 +17,13 @@ from .trial import Fidelity, State, Trial
 
 
 def complete(trials: Iterable[Trial], fidelity: Fidelity) -> list[Trial]:
-    """The complete trials of one fidelity, in order; members that failed verification are left out."""
-    return [t for t in trials if t.state is State.COMPLETE and t.fidelity is fidelity and t.is_verified is not False]
+    """The complete trials of one fidelity, in order.
+
+    Left out are members that failed verification, and what was measured again: the later measurement stands.
+    """
+    every = [t for t in trials if t.state is State.COMPLETE and t.fidelity is fidelity and t.is_verified is not False]
+    superseded = {t.supersedes for t in every}
+    return [t for t in every if t.number not in superseded]
 
 
 def front(trials: Sequence[Trial], fidelity: Fidelity, goals: Goals = DEFAULT_GOALS) -> list[Trial]:
@@ -23,8 +32,8 @@ def front(trials: Sequence[Trial], fidelity: Fidelity, goals: Goals = DEFAULT_GO
     Returns:
         In falling order of the main cost: with latency among the objectives, fastest last.
     """
-    layers = ranked([t for t in complete(trials, fidelity) if goals.allow(t)], goals)
-    return sorted(layers[0], key=lambda trial: -trial.value(goals.objectives.main_cost.score)) if layers else []
+    members = next(_layers(goals.allowed(complete(trials, fidelity)), goals), [])
+    return sorted(members, key=lambda trial: -trial.value(goals.objectives.main_cost.score))
 
 
 def ranked(trials: Sequence[Trial], goals: Goals = DEFAULT_GOALS) -> list[list[Trial]]:
@@ -34,60 +43,90 @@ def ranked(trials: Sequence[Trial], goals: Goals = DEFAULT_GOALS) -> list[list[T
     differ by less than the combined half-widths of their intervals, or by less than a tie, count as equal. As the
     others are compared exactly and only members put others off, no chain of ties can put off what is really better.
     """
-    left = sorted((_standing(trial, goals) for trial in trials), key=lambda each: (each.exact, each.logs, each.number))
-    layers = []
-    while left:
-        members: list[_Standing] = []
-        others: list[_Standing] = []
-        for each in left:  # sorted, so only an earlier one can be as good
-            (others if any(_is_as_good(member, each) for member in members) else members).append(each)
-        layers.append([member.trial for member in members])
-        left = others
-    return layers
+    return list(_layers(trials, goals))
+
+
+def _layers(trials: Sequence[Trial], goals: Goals) -> Iterator[list[Trial]]:
+    left = _standings(trials, goals)
+    while len(left):
+        # Sorted, so that only an earlier one can be as good: the first that is left is a member of this rank.
+        members, is_later = list[Trial](), np.zeros(len(left), dtype=bool)
+        undecided = np.arange(len(left))
+        while len(undecided):
+            members.append(left.trials[undecided[0]])
+            is_put_off = left.of(undecided).are_no_better_than_the_first()
+            is_later[undecided[is_put_off]] = True
+            undecided = undecided[1:][~is_put_off[1:]]
+        yield members
+        left = left.of(np.flatnonzero(is_later))
 
 
 @dataclass(frozen=True, slots=True)
-class _Standing:
-    """What ranks a trial.
+class _Standings:
+    """What ranks trials, sorted: none can put off an earlier one.
 
     Attributes:
-        exact: The objectives that are compared as they are.
-        logs: The logarithms of the measured ones.
-        half_widths: Of the intervals of these.
+        trials: The n trials, an array of objects.
+        exact: The objectives that are compared as they are, shape (n, exact ones).
+        logs: The logarithms of the measured ones, shape (n, measured ones).
+        half_widths: Of the intervals of these, the same shape.
     """
 
-    trial: Trial
-    number: int
-    exact: tuple[float, ...]
-    logs: tuple[float, ...]
-    half_widths: tuple[float, ...]
+    trials: NDArray[np.object_]
+    exact: NDArray[np.float64]
+    logs: NDArray[np.float64]
+    half_widths: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.trials)
+
+    def of(self, positions: NDArray[np.intp]) -> _Standings:
+        """Some of them, in that order."""
+        return _Standings(
+            self.trials[positions], self.exact[positions], self.logs[positions], self.half_widths[positions]
+        )
+
+    def are_no_better_than_the_first(self) -> NDArray[np.bool_]:
+        """For each whether the first is as good in every objective, shape (n,); never the first itself."""
+        tolerances = tolerated(self.half_widths[0], self.half_widths)
+        is_as_good: NDArray[np.bool_] = (self.exact[0] <= self.exact).all(axis=1)
+        is_as_good &= (self.logs[0] - self.logs <= tolerances).all(axis=1)
+        is_as_good[0] = False
+        return is_as_good
 
 
-def _standing(trial: Trial, goals: Goals) -> _Standing:
-    measured = [trial.scores[axis.score] for axis in goals.objectives if axis.quantity.is_measured]
-    return _Standing(
-        trial,
-        trial.number,
-        tuple(trial.value(axis.score) for axis in goals.objectives if not axis.quantity.is_measured),
-        tuple(math.log(score.value) for score in measured),
-        tuple(_half_width(score.low, score.high) for score in measured),
-    )
+def _standings(trials: Sequence[Trial], goals: Goals) -> _Standings:
+    exact = [axis.score for axis in goals.objectives if not axis.quantity.is_measured]
+    measured = [axis.score for axis in goals.objectives if axis.quantity.is_measured]
+    n = len(trials)
+    values = np.array([[trial.scores[name].value for name in exact] for trial in trials]).reshape(n, len(exact))
+    logs = np.array([[math.log(trial.scores[name].value) for name in measured] for trial in trials])
+    widths = np.array([[half_width(trial.scores[name]) for name in measured] for trial in trials])
+    logs, widths = logs.reshape(n, len(measured)), widths.reshape(n, len(measured))
+    found = np.empty(n, dtype=object)
+    found[:] = trials
+    numbers = np.array([trial.number for trial in trials])
+    order = np.lexsort((numbers, *logs.T[::-1], *values.T[::-1]))  # the last key counts most
+    return _Standings(found, values, logs, widths).of(order)
 
 
-def _half_width(low: float | None, high: float | None) -> float:
+def tolerated(own: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """By how much a measured score may be worse and still count as equally good, as a difference of logarithms.
+
+    An interval wider than a tie must not be what puts others off: then the medians decide.
+
+    Args:
+        own: Half-widths of the intervals of the one that may put others off.
+        others: Those of the others, of a shape that goes with it.
+    """
+    return np.where(own <= TIE, np.maximum(TIE, np.hypot(own, others)), 0.0)
+
+
+def half_width(score: Score) -> float:
     """Of the interval of a score's logarithm."""
-    if low is None or high is None:
+    if score.low is None or score.high is None:
         return 0.0
-    return math.log(high / low) / 2 if low > 0 and math.isfinite(high) else math.inf
-
-
-def _is_as_good(a: _Standing, b: _Standing) -> bool:
-    if any(x > y for x, y in zip(a.exact, b.exact, strict=True)):
-        return False
-    widths = zip(a.half_widths, b.half_widths, strict=True)
-    # An interval wider than a tie must not be what puts others off: then the medians decide.
-    tolerances = [max(TIE, math.hypot(own, other)) if own <= TIE else 0.0 for own, other in widths]
-    return all(x - y <= tolerance for x, y, tolerance in zip(a.logs, b.logs, tolerances, strict=True))
+    return math.log(score.high / score.low) / 2 if score.low > 0 and math.isfinite(score.high) else math.inf
 
 
 def reported_fidelity(trials: Iterable[Trial]) -> Fidelity:
@@ -101,7 +140,7 @@ def reported_fidelity(trials: Iterable[Trial]) -> Fidelity:
 def front_hypervolume(trials: Sequence[Trial], fidelity: Fidelity, goals: Goals = DEFAULT_GOALS) -> float:
     """Share of the objectives' box that the trials within all limits dominate, between 0 and 1."""
     objectives = goals.objectives
-    held = [trial for trial in complete(trials, fidelity) if goals.allow(trial)]
+    held = goals.allowed(complete(trials, fidelity))
     points = [objectives.clipped(objectives.point(trial, trials[0])) for trial in held]
     return hypervolume(points, objectives.reference)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .constraints import Constraint, parse_constraint
+from .constraints import Constraint, parse_constraint, parse_constraints
 from .objectives import DEFAULT_OBJECTIVES, Objective, Objectives, parse_objectives
 from .trial import Fidelity, Trial
 
@@ -50,6 +50,23 @@ class Goals:
         """Whether a complete trial keeps all limits, as they hold at its fidelity."""
         return all(limit.is_kept_by(trial) for limit in self.limits_at(trial.fidelity))
 
+    def allowed(self, trials: Sequence[Trial]) -> list[Trial]:
+        """Those complete trials that keep all limits, as they hold at their fidelities."""
+        limits = {fidelity: self.limits_at(fidelity) for fidelity in Fidelity}
+        return [trial for trial in trials if all(limit.is_kept_by(trial) for limit in limits[trial.fidelity])]
+
+    def missing_from(self, scores: Collection[str]) -> tuple[str, ...]:
+        """Names of the scores that count and are known before any training, as far as they are not among `scores`."""
+        axes = [*self.objectives, *(Objective(limit.name) for limit in self.constraints)]
+        names = [axis.score for axis in axes if not axis.is_accuracy]
+        return tuple(name for name in dict.fromkeys(names) if name not in scores)
+
+    @property
+    def text(self) -> str:
+        """In words: `accuracy, latency, size within accuracy_drop<=1pt, latency<=5ms`."""
+        limits = ", ".join(limit.text for limit in self.constraints)
+        return f"{', '.join(self.objectives.names)}{f' within {limits}' if limits else ''}"
+
     def broken_by(self, values: Mapping[str, float]) -> str:
         """The first structural limit that is broken, in words; empty where none is.
 
@@ -80,17 +97,17 @@ def parse_goals(objectives: Sequence[str], constraints: Sequence[str], profiles:
     """What a person asks for on the command line or in a file.
 
     Args:
-        objectives: Names; none for accuracy, latency and size.
-        constraints: Limits such as `accuracy_drop<=1pt`.
+        objectives: Names, each alone or several after commas; none for accuracy, latency and size.
+        constraints: Limits such as `accuracy_drop<=1pt`, each alone or several after commas or `and`.
         profiles: Names of the hardware profiles that measure, the main one first.
 
     Raises:
         SearchError: Not understood, or not measured by any profile.
     """
-    axes = parse_objectives(objectives, profiles) if objectives else DEFAULT_OBJECTIVES
+    names = [name for text in objectives for name in text.split(",")]
+    axes = parse_objectives(names, profiles) if names else DEFAULT_OBJECTIVES
     tightest: dict[str, Constraint] = {}
-    for text in constraints:
-        limit = parse_constraint(text, profiles)
+    for limit in (limit for text in constraints for limit in parse_constraints(text, profiles)):
         held = tightest.get(limit.name)
         tightest[limit.name] = limit if held is None or limit.limit < held.limit else held
     return Goals(axes, tuple(tightest.values()))

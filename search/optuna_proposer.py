@@ -167,15 +167,16 @@ class OptunaProposer:
         if trial.fidelity is Fidelity.CALIBRATED and trial.state is State.COMPLETE:
             return  # Accuracies of different fidelities do not compare: the sampler learns from the promoted ones.
         values = [trial.value(name) for name in self._values] if trial.state is State.COMPLETE else None
-        violations = self._violations(trial)
+        # A sampler follows the constraints that a trial has, whatever it was made with.
+        limits = {_CONSTRAINTS: self._violations(trial)} if self._constraints is not None else {}
         self._study.add_trial(
             create_trial(
                 state=TrialState.COMPLETE if values else TrialState.FAIL,
                 values=values,
                 params=self._params(trial.configuration),
                 distributions=self._distributions,
-                user_attrs={_CONSTRAINTS: violations},
-                system_attrs={**trial.details.get("sampler", {}), "constraints": violations},
+                user_attrs=limits,
+                system_attrs={**trial.details.get("sampler", {}), **limits},
             )
         )
 

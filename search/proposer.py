@@ -87,6 +87,15 @@ class TableProposer:
         self._trials.append(trial)
         self._costs.observe(trial)
 
+    def expect(self, proposals: Sequence[Proposal]) -> None:
+        """Replaces what is under way: for where several share one search and someone else keeps the record.
+
+        Args:
+            proposals: All that were proposed, by whomever, and have not ended.
+        """
+        self._pending = {proposal.configuration: proposal for proposal in proposals}
+        self._known.update(self._pending)
+
     def _with_prediction(self, proposal: Proposal) -> Proposal:
         """Notes the latency that is expected now, so that the record shows how far predictions can be trusted."""
         if not self._costs.main.n_observed:
@@ -133,7 +142,7 @@ class TableProposer:
 
     def _promising(self, n: int, rng: random.Random) -> list[Proposal]:
         """Up to n candidates that together promise the greatest gain in hypervolume."""
-        if not self._trials or not self._costs.main.n_observed:
+        if not self._trials or not self._costs.has_observed:
             return []
         members = [t for t in front(self._trials, Fidelity.SHORT, self._goals) if t.configuration]
         members = members or self._nearest_to_limits()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Literal, TypeAlias
@@ -67,9 +67,7 @@ class Record:
         self._names = study_values(goals)
         _repair(directory.journal)
         _quiet()
-        self._study = optuna.create_study(
-            storage=_storage(directory.journal), study_name=STUDY, directions=directions(goals), load_if_exists=True
-        )
+        self._study = _study(_storage(directory.journal), directions(goals))
         self._distributions: dict[str, BaseDistribution] = {
             site.name: CategoricalDistribution(site.choices) for site in space.sites
         }
@@ -115,6 +113,16 @@ def read_trials(journal: Path) -> list[Trial]:
         return [_trial(frozen) for frozen in study.get_trials(deepcopy=False)]
     except (KeyError, ValueError) as error:
         raise SearchError(f"{journal} must be the journal of a run, but cannot be read: {error}") from error
+
+
+def _study(storage: JournalStorage, wanted: Sequence[Direction]) -> optuna.Study:
+    """The study in a journal; begun where there is none, or one of other objectives that has no trial."""
+    study = optuna.create_study(storage=storage, study_name=STUDY, directions=wanted, load_if_exists=True)
+    found = [direction.name.lower() for direction in study.directions]
+    if found == list(wanted) or study.get_trials(deepcopy=False):
+        return study
+    optuna.delete_study(study_name=STUDY, storage=storage)
+    return optuna.create_study(storage=storage, study_name=STUDY, directions=wanted)
 
 
 def _storage(journal: Path) -> JournalStorage:

@@ -23,15 +23,17 @@ class Rungs:
         n_full: Of these, those that get the full one.
         rule: Who gets the full one: `aimed` at the drops that people ask for, within the first rank, or by `rank` and
             hypervolume contribution as between the lower rungs.
+        n_repeats: Short ones that may be measured again, where the front turns on a difference that is not sure.
     """
 
     n_candidates: int
     n_short: int | None = None
     n_full: int = 0
     rule: str = AIMED
+    n_repeats: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("n_candidates", "n_short", "n_full"):
+        for name in ("n_candidates", "n_short", "n_full", "n_repeats"):
             if (getattr(self, name) or 0) < 0:
                 raise SearchError(f"{name} must be 0 or more, got {getattr(self, name)}")
         if self.n_short is not None and self.n_short > self.n_candidates:
@@ -47,11 +49,17 @@ class Rungs:
         """What a candidate's first accuracy is measured at."""
         return Fidelity.SHORT if self.n_short is None else Fidelity.CALIBRATED
 
-    def round_at(self, n_ended: int) -> tuple[int, int]:
-        """Promotions to the short rung before this round, and with it, once so many candidates have ended."""
+    def round_at(self, n_ended: int, *, is_last: bool = False) -> tuple[int, int]:
+        """Promotions to the short rung before this round, and with it, once so many candidates have ended.
+
+        Args:
+            n_ended: Candidates that ended.
+            is_last: Whether there will be no more of them, so that the round may be shorter than others.
+        """
         if self.n_short is None:
             return 0, 0
-        end = self.n_candidates if n_ended >= self.n_candidates else n_ended // ROUND * ROUND
+        end = n_ended if is_last or n_ended >= self.n_candidates else n_ended // ROUND * ROUND
+        end = min(end, self.n_candidates)
         start = max(0, (end - 1) // ROUND * ROUND)
         return self._n_due(start), self._n_due(end)
 

@@ -22,6 +22,7 @@ from ..tasks import Task
 from .ended import as_trial
 from .engine import Engine
 from .executor import InProcessExecutor
+from .feasibility import check_accuracy_limit, check_measured, check_structural_limits
 from .goals import DEFAULT_GOALS, Goals
 from .optuna_proposer import SAMPLERS, OptunaProposer
 from .patient_executor import PatientExecutor
@@ -129,7 +130,7 @@ def run_search(
             facts = _facts(workbench, profiles, settings)
             earlier = _check_same(directory, facts)
             record = Record(directory, workbench.space, settings.goals)
-            baseline = _baseline_trials(workbench, record, directory)
+            baseline = _baseline_trials(workbench, record, directory, settings.goals)
             manifest = {**facts, "status": "running", "seconds": earlier}
             # Before the first trial, so that no trial is ever without what it belongs to.
             directory.write_manifest(manifest)
@@ -236,15 +237,21 @@ def _check_same(directory: RunDirectory, facts: dict[str, Any]) -> dict[str, flo
     existing = directory.read_manifest()
     if existing is None:
         return {}
+    # Before goals could be chosen they were the default ones.
+    existing = {"goals": DEFAULT_GOALS.to_json(), **existing}
     for name, what in _SAME.items():
         if existing.get(name, NONE) != facts[name]:
-            was, now = str(existing.get(name, NONE))[:16], str(facts[name])[:16]
+            was, now = (_in_words(name, each.get(name, NONE)) for each in (existing, facts))
             raise SearchError(
                 f"a run goes on only as it began, but the {what} of {directory.root} was {was}, now {now}: "
                 "choose another --out"
             )
     seconds: dict[str, float] = existing.get("seconds", {})
     return seconds
+
+
+def _in_words(name: str, fact: Any) -> str:
+    return Goals.from_json(fact).text if name == "goals" else str(fact)[:16]
 
 
 def _proposer(workbench: Workbench, settings: SearchSettings) -> Proposer:
@@ -254,7 +261,7 @@ def _proposer(workbench: Workbench, settings: SearchSettings) -> Proposer:
     return TableProposer(workbench.space, CostTables(workbench.space), damages, settings.seed, settings.goals)
 
 
-def _baseline_trials(workbench: Workbench, record: Record, directory: RunDirectory) -> list[Trial]:
+def _baseline_trials(workbench: Workbench, record: Record, directory: RunDirectory, goals: Goals) -> list[Trial]:
     """Sets the workbench's reference; gives what the record lacks of trials 0 and 1.
 
     Trial 0 is the baseline as it came, trial 1 the same given the full fine-tune; drops refer to the better one.
@@ -271,6 +278,9 @@ def _baseline_trials(workbench: Workbench, record: Record, directory: RunDirecto
             f"the baseline's accuracy must be at least {usable:g} %, got {reached:.1f} %: train it better, or lower "
             "the task's usable_accuracy"
         )
+    check_measured(goals, plain.scores)
+    check_accuracy_limit(goals, reached)
+    check_structural_limits(goals, workbench, plain.scores)
     tuned = workbench.full(Configuration(), "baseline-tuned")
     better = max((plain, tuned), key=lambda evaluation: evaluation.scores["accuracy"].value)
     assert better.samples is not None

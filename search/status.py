@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from .budget import Forecast
 from .ended import describe
 from .front import best_within, front, front_hypervolume
 from .goals import Goals
 from .trial import Fidelity, Trial
 
-SEARCH, FINAL_MEMBERS = "search", "final members"
-FINAL_COST = 3.0
-"""Search trials that a final member is taken to cost before one was seen."""
+EARLIER, SEARCH, FINAL_MEMBERS = "earlier run", "search", "final members"
+COMMON_DROP = 1.0
+"""Points of accuracy that most people would give, where no limit is set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +21,18 @@ class Status:
     """Where a search stands, for the display.
 
     Attributes:
-        phase: `search` or `final members`.
+        phase: `earlier run`, `search` or `final members`.
         n_done: Trials ended in this phase.
         n_total: Trials of this phase.
         n_front: Members of the front at the fidelity of the phase.
         hypervolume: Share of the box, 0 to 1.
-        best_speedup: Of the fastest trial within one point (the smallest, where the search is not for latency); None if
-            there is none.
-        eta_s: Seconds left, both phases; None before anything was timed.
+        best_speedup: Of the trial with the least main cost within `within_pt`: how many times less than the baseline's
+            it is; None if there is none.
+        eta_s: Seconds left, all phases, by the latest durations; None before enough was timed.
         last: One line about the trial that ended last.
+        within_pt: The points of accuracy that may be lost: the limit where there is one, else 1.
+        main_cost: The objective that accuracy is given for, `latency` as a rule.
+        ends_by: What will end the run as far as can be foreseen: `candidates`, `time limit`, `processor-time limit`.
     """
 
     phase: str
@@ -39,6 +43,9 @@ class Status:
     best_speedup: float | None
     eta_s: float | None
     last: str = ""
+    within_pt: float = COMMON_DROP
+    main_cost: str = "latency"
+    ends_by: str = "candidates"
 
 
 OnStatus = Callable[[Status], None]
@@ -49,43 +56,26 @@ class Reporter:
 
     def __init__(self, on_status: OnStatus, goals: Goals) -> None:
         self._on_status, self._goals = on_status, goals
-        self._seconds = {SEARCH: 0.0, FINAL_MEMBERS: 0.0}
-        self._n_timed = {SEARCH: 0, FINAL_MEMBERS: 0}
 
-    def spend(self, phase: str, seconds: float) -> None:
-        """Counts wall time of a phase."""
-        self._seconds[phase] += seconds
-
-    def report(self, phase: str, n_done: int, n_total: int, n_final: int, trials: Sequence[Trial]) -> None:
+    def report(self, phase: str, n_done: int, n_total: int, trials: Sequence[Trial], forecast: Forecast) -> None:
         """Tells that the last of `trials` ended; the arguments are those of `Status`."""
-        self._n_timed[phase] += 1
-        fidelity = Fidelity.SHORT if phase == SEARCH else Fidelity.FULL
-        best = best_within(trials, fidelity, 1.0, self._goals)
-        cost = self._goals.objectives.main_cost.score
-        speedup = trials[0].value(cost) / best.value(cost) if best is not None else None
+        fidelity = Fidelity.FULL if phase == FINAL_MEMBERS else Fidelity.SHORT
+        within_pt = COMMON_DROP if self._goals.max_drop is None else self._goals.max_drop
+        best = best_within(trials, fidelity, within_pt, self._goals)
+        main_cost = self._goals.objectives.main_cost
+        cost = main_cost.score
         self._on_status(
             Status(
                 phase,
                 n_done,
                 n_total,
-                len(front(trials, fidelity, self._goals)),
-                front_hypervolume(trials, fidelity, self._goals),
-                speedup,
-                self._eta_s(phase, n_total - n_done, n_final),
-                describe(trials[-1]),
+                n_front=len(front(trials, fidelity, self._goals)),
+                hypervolume=front_hypervolume(trials, fidelity, self._goals),
+                best_speedup=trials[0].value(cost) / best.value(cost) if best is not None else None,
+                eta_s=forecast.left_s,
+                last=describe(trials[-1]),
+                within_pt=within_pt,
+                main_cost=main_cost.name,
+                ends_by=forecast.ends_by,
             )
         )
-
-    def _eta_s(self, phase: str, n_left: int, n_final: int) -> float | None:
-        """Seconds left, by the means of this session."""
-        per_trial, per_final = self._mean_s(SEARCH), self._mean_s(FINAL_MEMBERS)
-        if per_final is None:
-            per_final = None if per_trial is None else FINAL_COST * per_trial
-        if per_final is None:
-            return None
-        if phase == SEARCH:
-            return n_left * (per_trial or 0.0) + n_final * per_final
-        return n_left * per_final
-
-    def _mean_s(self, phase: str) -> float | None:
-        return self._seconds[phase] / self._n_timed[phase] if self._n_timed[phase] else None

@@ -26,6 +26,7 @@ from ..evaluators.table_keys import operators_path, sensitivity_path
 from ..evaluators.workbench import draw_calibration
 from ..hardware_profiles import HardwareProfile, OperatorTime
 from ..hardware_profiles.errors import ParefrontError, SearchError
+from ..spaces import Choice
 from .trial import Trial
 
 MAX_OBSERVATIONS = 500
@@ -44,16 +45,16 @@ class Tables:
 
     Attributes:
         observations: Of earlier searches, by profile, oldest first.
-        damages: What each choice destroys, between 0 and 1.
-        has_divergences: Whether `damages` are divergences of the outputs (in proportion to the drop, alike for all
-            techniques) rather than shares of the weights (each technique on a scale of its own).
+        damages: What each choice destroys by the weights alone, between 0 and 1; each technique has its own scale.
+        divergences: What each choice alone does to the outputs without training, between 0 and 1, on one scale for all
+            techniques; empty unless at least one choice of every site was measured.
         plan: What the divergences were expected to cost; empty where none were asked for.
         problem: Why measurements can no longer be stored for later searches; empty while they can.
     """
 
     observations: Observations
     damages: Damages
-    has_divergences: bool = False
+    divergences: Damages = field(default_factory=dict)
     plan: str = ""
     problem: str = ""
     _stores: Mapping[str, TableFile] = field(default_factory=dict)
@@ -74,6 +75,7 @@ def open_tables(
     profiles: Sequence[HardwareProfile],
     directory: Path,
     *,
+    has_reuse: bool = True,
     max_seconds: float = 0.0,
     on_plan: Callable[[SensitivityPlan], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -84,6 +86,7 @@ def open_tables(
         workbench: Its network, space, data and machines.
         profiles: The main one first.
         directory: Of the run.
+        has_reuse: Whether to begin with what earlier searches measured; what this one measures is kept in any case.
         max_seconds: What measuring divergences may take; with 0, those that are stored are used.
         on_plan: Told what measuring will take before most of it begins.
         progress: Told about choices measured and to measure.
@@ -102,11 +105,11 @@ def open_tables(
         tables = _read(path)
     else:
         tables = Tables(
-            {name: _observations(store, workbench) for name, store in stores.items()},
+            {name: _observations(store, workbench) if has_reuse else () for name, store in stores.items()},
             site_damages(workbench.network, workbench.space),
         )
         with one_thread():
-            _measure_damages(tables, workbench, max_seconds, on_plan, progress)
+            _measure_divergences(tables, workbench, max_seconds, on_plan, progress)
         _write(tables, path)
     tables._stores = stores
     return tables
@@ -135,14 +138,14 @@ def _observation(entry: Mapping[str, Any]) -> Observation | None:
         return None  # not written by this version: measured again sooner or later
 
 
-def _measure_damages(
+def _measure_divergences(
     tables: Tables,
     workbench: Workbench,
     max_seconds: float,
     on_plan: Callable[[SensitivityPlan], None] | None,
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    """Replaces the damages by divergences if at least one choice of every site is measured within the time."""
+    """Sets the divergences if at least one choice of every site is measured within the time."""
     inputs: Tensor = draw_calibration(workbench.data.train, workbench.seed).inputs[:N_INPUTS]
     path = sensitivity_path(workbench.network, inputs, workbench.options)
     if max_seconds <= 0 and not path.is_file():
@@ -157,22 +160,31 @@ def _measure_damages(
         table.measure(plan, progress)
     except OSError as error:
         tables.problem = f"{path}: {error}"
-    damages = table.damages(tables.damages)
-    if len(damages) == len(workbench.space.sites):
-        tables.damages, tables.has_divergences = damages, True
+    divergences = table.damages(tables.damages)
+    if len(divergences) == len(workbench.space.sites):
+        tables.divergences = divergences
 
 
 def _write(tables: Tables, path: Path) -> None:
     facts = {
         "schema": SCHEMA,
         "observations": {name: [each.to_entry() for each in kept] for name, kept in tables.observations.items()},
-        "damages": {site: list(values.items()) for site, values in tables.damages.items()},
-        "has_divergences": tables.has_divergences,
+        "damages": _as_lists(tables.damages),
+        "divergences": _as_lists(tables.divergences),
         "plan": tables.plan,
     }
     partial = path.with_suffix(f".{os.getpid()}.partial")
     partial.write_text(json.dumps(facts))
     partial.replace(path)
+
+
+def _as_lists(damages: Damages) -> dict[str, list[tuple[Choice, float]]]:
+    """The same for JSON, whose keys are strings, while a choice may be a number."""
+    return {site: list(values.items()) for site, values in damages.items()}
+
+
+def _from_lists(lists: Mapping[str, Sequence[tuple[Choice, float]]]) -> Damages:
+    return {site: dict(values) for site, values in lists.items()}
 
 
 def _read(path: Path) -> Tables:
@@ -182,9 +194,9 @@ def _read(path: Path) -> Tables:
             name: tuple(Observation.from_entry(entry) for entry in entries)
             for name, entries in facts["observations"].items()
         }
-        damages = {site: dict(values) for site, values in facts["damages"].items()}
-        return Tables(observations, damages, facts["has_divergences"], facts["plan"])
-    except (LookupError, TypeError, ValueError, ParefrontError) as error:
+        damages, divergences = (_from_lists(facts[name]) for name in ("damages", "divergences"))
+        return Tables(observations, damages, divergences, facts["plan"])
+    except (LookupError, TypeError, ValueError, AttributeError, ParefrontError) as error:
         raise SearchError(
             f"a run goes on with the tables it began with, but {path} cannot be read ({error}): choose another --out"
         ) from error

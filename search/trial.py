@@ -28,6 +28,12 @@ class State(StrEnum):
     FAILED = "failed"
 
 
+REMEASURED = "remeasured"
+"""Detail of a trial that was only measured again: the number of the one that it replaces."""
+FROM = "from"
+"""Detail of a trial that came from an earlier run: which one, and its number there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trial:
     """A configuration at a fidelity, and what came out.
@@ -69,6 +75,26 @@ class Trial:
             KeyError: The trial has no such score.
         """
         return self.scores[name].value
+
+    @property
+    def supersedes(self) -> int | None:
+        """The number of the trial that was measured again and that this one replaces; None of all others."""
+        number: int | None = self.details.get(REMEASURED)
+        return number
+
+    @property
+    def is_reused(self) -> bool:
+        """Whether it came from an earlier run."""
+        return FROM in self.details
+
+    def is_candidate(self, lowest: Fidelity) -> bool:
+        """Whether it is a candidate's first accuracy: no baseline, promotion, repeated measurement or earlier run's.
+
+        Args:
+            lowest: The first fidelity of candidates.
+        """
+        is_new = self.parent is None and self.supersedes is None and not self.is_reused
+        return self.fidelity is lowest and len(self.configuration) > 0 and is_new
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for the record."""

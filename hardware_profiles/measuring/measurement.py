@@ -35,8 +35,8 @@ class Measurement:
             most: the median over its loads; None where the system does not tell.
         energy_mj: Energy per inference of all processor packages, idle power included, in mJ: the centre over the
             bursts; None where the host does not tell.
-        memory_low_bytes: The least of the loads. What an allocator takes for one file differs by 2 to 20 % from load to
-            load, and a measurement has too few of them for an interval: this is the range that was seen.
+        memory_low_bytes: The least of the loads. What an allocator takes for one file differs from load to load, and a
+            measurement has too few of them for an interval: this is the range that was seen.
         memory_high_bytes: The most of them.
         energy_low_mj: Lower bound of the energy's 95 % interval, in mJ.
         energy_high_mj: Upper bound, in mJ.

@@ -48,10 +48,11 @@ def serve(stream: LineStream, handle: Callable[[Message], Message], silence_s: f
                     str(error) if isinstance(error, ParefrontError) else f"{type(error).__name__}: {error}"
                 )
             is_leased = _may_hold_device(request, answer, is_leased)
+            # Before the answer: once it is sent, another process may measure on the same cores.
+            gc.collect()
             stream.send(encode(answer), None if silence_s is None else time.monotonic() + silence_s)
         except (ConnectionLostError, NoAnswerError):
             return
-        gc.collect()
 
 
 def _may_hold_device(request: Message, answer: Message, before: bool) -> bool:

@@ -1,4 +1,5 @@
 import pytest
+
 from benchmarks.search_quality_figures import (
     Kinds,
     Scores,
@@ -51,9 +52,9 @@ def test_the_figures_of_a_surface_by_hand() -> None:
         # Ours: 0.2 and 0.4 in the mean over two seeds from the first on, 0.5 from the 31st, 0.6 from the 151st.
         make_run("ours", flat(0.2, 30) + flat(0.4, 120) + flat(0.5, 50), seed=0, head_start=1.0),
         make_run("ours", flat(0.4, 30) + flat(0.6, 120) + flat(0.7, 50), seed=1, head_start=2.0),
-        make_run("misled", flat(0.45, 200)),
+        make_run("misled", flat(0.36, 200)),
         make_run("cold", flat(0.1, 200) + flat(0.4, 200)),
-        make_run("ladder", flat(0.3, 100) + flat(0.5, 100)),
+        make_run("ladder", flat(0.3, 100) + flat(0.48, 100)),
         make_run("theirs", flat(0.3, 100) + flat(0.55, 100)),
     ]
     # Somebody else once found 0.8.
@@ -64,7 +65,7 @@ def test_the_figures_of_a_surface_by_hand() -> None:
     assert figures["ours50_over_cold400"] == 1.25  # 0.5 over 0.4
     assert figures["best_seeded"] == "theirs"
     assert figures["gap200_over_seeded"] == pytest.approx(0.8)  # (0.8 - 0.6) over (0.8 - 0.55)
-    assert figures["misled_over_best200"] == pytest.approx(0.9)  # 0.45 over 0.5
+    assert figures["misled_over_best200"] == pytest.approx(0.75)  # 0.36 over 0.48
 
 
 def test_what_was_not_run_has_no_figure() -> None:
@@ -88,8 +89,18 @@ def test_methods_are_listed_best_first_with_mean_and_deviation() -> None:
 
 
 def test_over_all_surfaces_the_worst_counts() -> None:
-    good = {"evals_to_match_best200": 20, "ours50_over_cold400": 1.2, "gap200_over_seeded": 0.5, "misled_over_best200": 1}
-    bad = {"evals_to_match_best200": 30, "ours50_over_cold400": 0.9, "gap200_over_seeded": 0.8, "misled_over_best200": 2}
+    good = {
+        "evals_to_match_best200": 20,
+        "ours50_over_cold400": 1.2,
+        "gap200_over_seeded": 0.5,
+        "misled_over_best200": 1,
+    }
+    bad = {
+        "evals_to_match_best200": 30,
+        "ours50_over_cold400": 0.9,
+        "gap200_over_seeded": 0.8,
+        "misled_over_best200": 2,
+    }
     assert overall({"a": good, "b": bad}) == {
         "n_surfaces": 2,
         "evals_to_match_best200": 30,

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from benchmarks.search_quality_file import SurfaceFile
 
 

@@ -134,6 +134,14 @@ def test_a_mistake_is_found_before_anything_is_trained(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_several_profiles_are_told_apart_by_their_names(run: Command, tmp_path: Path) -> None:
+    (tmp_path / "both.yaml").write_text(f"hardware: [{FAST_PROFILE}, {FAST_PROFILE}]\n")
+    for arguments in (("--hardware", FAST_PROFILE, "--hardware", FAST_PROFILE), ("--config", "both.yaml")):
+        done = run("search", TINY_TASK, *arguments)
+        assert "profiles of one search must have different names, got 'fast' twice" in done.errors.splitlines()[-1]
+        assert not (tmp_path / "runs").exists()
+
+
 def test_what_fails_its_check_is_not_written(run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from parefront.evaluators import devices
     from parefront.evaluators.deploy import Parity

@@ -1,10 +1,18 @@
+import random
+import statistics
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
+from parefront.evaluators import cost_tables as module
 from parefront.evaluators.cost_tables import CostTables
-from parefront.hardware_profiles import OperatorTime
-from parefront.spaces import Choice, SearchSpace, Site
+from parefront.evaluators.macs import count_macs
+from parefront.hardware_profiles import HardwareProfile, OperatorTime
+from parefront.hardware_profiles.runtimes import get_runtime
+from parefront.spaces import Choice, Configuration, Network, SearchSpace, Site, finish, prepare
 from parefront.spaces.network import Layer
 from parefront.spaces.space import LayerWidths
 
@@ -156,3 +164,77 @@ def test_a_site_changes_only_the_layers_under_it(tables: CostTables, space: Sear
 def test_before_anything_is_observed_the_macs_stand_in(tables: CostTables) -> None:
     # In blocks of 16 channels: 4 → 32 counts as 16 → 32, 32 → 8 as 32 → 16. At 1 µs per MAC.
     assert tables.latency_ms({}) == pytest.approx(2 * 16 * 32 * 9 * 64 / 1000)
+
+
+def test_the_macs_of_a_layer(tables: CostTables) -> None:
+    assert tables.macs({}) == 64 * (A_WEIGHTS + B_WEIGHTS)
+    assert tables.cost({}).n_weights == A_WEIGHTS + B_WEIGHTS
+    assert tables.layer_macs("b", {"prune/a": 8}) == 64 * B_WEIGHTS // 4
+    # Merged they are one 5 x 5 convolution of 4 → 8 channels.
+    assert tables.layer_macs("a", {"fold/a": "on"}) == tables.macs({"fold/a": "on"}) == 64 * 25 * 4 * 8
+    assert tables.layer_macs("b", {"fold/a": "on"}) == 0
+
+
+def test_all_costs_at_once_are_the_same(tables: CostTables) -> None:
+    observe(tables, {}, size_bytes=15_000, a=10.0, b=20.0, other=2.0)
+    choices: dict[str, Choice] = {"prune/a": 16, "bits/b": 8}
+    cost = tables.cost(choices)
+    assert cost.latency_ms == tables.latency_ms(choices)
+    assert cost.size_bytes == tables.size_bytes(choices)
+    assert tables.cost(Configuration.of(choices)) == cost
+    assert tables.cost({**choices, "fold/a": "off", "bits/a": 32}) == cost
+
+
+def test_what_is_remembered_is_forgotten_with_an_observation(tables: CostTables) -> None:
+    observe(tables, {}, size_bytes=15_000, a=10.0, b=20.0, other=2.0)
+    assert operators(tables, {}) == pytest.approx({"a": 10.0, "b": 20.0})
+    for _ in range(2):
+        observe(tables, {}, size_bytes=15_000, a=30.0, b=20.0, other=2.0)
+    assert tables.layers({})[0].operator_us == pytest.approx(30.0)
+
+
+def test_memory_is_bounded(tables: CostTables, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = [tables.latency_ms({"prune/a": width}) for width in (32, 24, 16, 8)]
+    monkeypatch.setattr(module, "MAX_REMEMBERED", 3)
+    assert [tables.latency_ms({"prune/a": width}) for width in (32, 24, 16, 8)] == expected
+    tables.observe({}, [OperatorTime("a", "Conv", "fp32", 12.0)], 0.032, 0.0)
+    for width in (32, 24, 16, 8):
+        tables.latency_ms({"prune/a": width})
+    assert len(tables._costs) <= 3
+
+
+def drawn(space: SearchSpace, n: int) -> list[Configuration]:
+    generator = random.Random(0)
+    found = []
+    for _ in range(n):
+        strength = generator.random()
+        choices = {s.name: generator.choice(s.choices) for s in space.sites if generator.random() < strength}
+        found.append(space.canonical(choices))
+    return found
+
+
+def test_macs_and_weights_are_those_of_the_finished_network(tiny_network: Network, tiny_space: SearchSpace) -> None:
+    tables, inputs = CostTables(tiny_space), torch.zeros(2, 1, 8, 8)
+    for configuration in drawn(tiny_space, 12):
+        finished = finish(prepare(tiny_network, configuration), configuration, inputs).module
+        cost = tables.cost(configuration)
+        assert cost.macs == count_macs(finished, (inputs,))
+        weights = [m.weight.numel() for m in finished.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+        assert cost.n_weights == sum(weights)
+
+
+def test_sizes_of_unseen_files_are_predicted(
+    tiny_network: Network, tiny_space: SearchSpace, fast_profile: HardwareProfile, tmp_path: Path
+) -> None:
+    tables, inputs = CostTables(tiny_space), torch.randn(8, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    runtime, path = get_runtime(fast_profile.runtime.name), tmp_path / "model.onnx"
+    errors = []
+    for number, configuration in enumerate([Configuration(), *drawn(tiny_space, 20)]):
+        finished = finish(prepare(tiny_network, configuration), configuration, inputs)
+        runtime.export(finished.module, (inputs[:2],), finished.plan, path)
+        size = path.stat().st_size
+        if number > 13:
+            errors.append(abs(tables.size_bytes(configuration) - size))
+        tables.observe(configuration, [OperatorTime("stem", "Conv", "fp32", 12.0)], 0.012, size)
+    # Of the uncompressed file; those of this network are up to a half graph, of which some is learnt by then.
+    assert statistics.median(errors) < 0.01 * tables.size_bytes({})

@@ -1,6 +1,7 @@
 """Files whose graph takes bytes by a known law: what must be found out about it."""
 
 import dataclasses
+import itertools
 
 import pytest
 
@@ -41,7 +42,7 @@ def test_what_was_seen_comes_back(graph: GraphBytes) -> None:
 def test_a_linear_law_is_found(graph: GraphBytes) -> None:
     # 200 for the file, 300 per layer, 1000 more in int8, 150 where the precision changes, 250 per further factor.
     def law(forms: list[Form]) -> float:
-        changes = sum(a.bits != b.bits for a, b in zip(forms, forms[1:], strict=False))
+        changes = sum(a.bits != b.bits for a, b in itertools.pairwise(forms))
         int8, more = sum(f.bits == 8 for f in forms), sum(len(f.parts) - 1 for f in forms)
         return 200 + 300 * len(forms) + 1000 * int8 + 150 * changes + 250 * more
 

@@ -7,8 +7,9 @@ import pytest
 
 from parefront.evaluators.cost_tables import CostTables
 from parefront.evaluators.latency_predictor import LatencyPredictor, precision_class
+from parefront.evaluators.observation import Observation
 from parefront.hardware_profiles import OperatorTime
-from parefront.spaces import Choice, SearchSpace, Site
+from parefront.spaces import Choice, Configuration, SearchSpace, Site
 from parefront.spaces.network import Layer
 from parefront.spaces.space import LayerWidths
 
@@ -152,3 +153,35 @@ def test_asking_changes_nothing(space: SearchSpace) -> None:
 )
 def test_the_precision_class_names_what_is_not_fp32(choices: dict[str, Choice], name: str) -> None:
     assert precision_class(choices) == name
+
+
+def observations(law: Law, known: list[dict[str, Choice]]) -> list[Observation]:
+    return [Observation(Configuration.of(c), tuple(law.times(c)), law.latency_ms(c), 1000.0) for c in known]
+
+
+def test_what_earlier_searches_measured_is_learnt_at_once(space: SearchSpace) -> None:
+    law, drawn = Law(space, int8_factor=1.2, conversion_us=5.0), candidates(60, has_bits=True)
+    replayed = LatencyPredictor(CostTables(space))
+    replayed.replay(observations(law, drawn[:40]))
+    assert replayed.n_observed == 40
+    one_by_one = learn(space, law, drawn[:40])
+    # The tables know the same; the correction, asked in blocks, about the same.
+    for choices in drawn[40:]:
+        assert replayed.tables.cost(choices) == one_by_one.tables.cost(choices)
+    assert max(errors(replayed, law, drawn[40:])) < 1.2 * max(errors(one_by_one, law, drawn[40:])) + 0.01
+
+
+def test_all_costs_at_once_have_the_corrected_latency(space: SearchSpace) -> None:
+    law, drawn = Law(space, int8_factor=1.3), candidates(60, has_bits=True)
+    predictor = learn(space, law, drawn[:50])
+    for choices in drawn[50:]:
+        cost = predictor.cost(choices)
+        assert cost.latency_ms == predictor.latency_ms(choices)
+        assert cost.macs == predictor.tables.macs(choices)
+        assert cost.size_bytes == predictor.tables.size_bytes(choices)
+
+
+def test_replaying_nothing_changes_nothing(space: SearchSpace) -> None:
+    predictor = LatencyPredictor(CostTables(space))
+    predictor.replay([])
+    assert predictor.n_observed == 0

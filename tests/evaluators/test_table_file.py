@@ -1,7 +1,7 @@
 """Tables on disk: what was added comes back, whatever was done to the file meanwhile."""
 
 import json
-import multiprocessing
+import threading
 import zlib
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import pytest
 
 from parefront.evaluators.table_file import TableFile
 
-N_PROCESSES, N_LINES = 4, 50
+N_WRITERS, N_LINES = 4, 50
 
 
 @pytest.fixture
@@ -87,33 +87,31 @@ def test_the_latest_are_kept_and_the_file_stays_bounded(path: Path) -> None:
     assert subjects(path, 3) == ["4", "5", "6"]
 
 
-def add_many(path: Path, process: int) -> None:
+def add_many(path: Path, writer: int) -> None:
     table = TableFile(path, 5)
     for number in range(N_LINES):
-        table.add({"of": f"{process}.{number}", "filling": "x" * 5000})
+        table.add({"of": f"{writer}.{number}", "filling": "x" * 5000})
 
 
-def test_processes_do_not_disturb_each_other(path: Path) -> None:
-    context = multiprocessing.get_context("fork")
-    processes = [context.Process(target=add_many, args=(path, number)) for number in range(N_PROCESSES)]
-    for process in processes:
-        process.start()
-    while any(process.is_alive() for process in processes):
-        TableFile(path, 5 * N_PROCESSES * N_LINES).read()
-    for process in processes:
-        process.join()
-        assert process.exitcode == 0
-    expected = {f"{process}.{number}" for process in range(N_PROCESSES) for number in range(N_LINES)}
+def write_while_reading(path: Path, n_writers: int, limit: int) -> None:
+    """Every writer opens the file and its lock for itself, as processes do."""
+    writers = [threading.Thread(target=add_many, args=(path, number)) for number in range(n_writers)]
+    for writer in writers:
+        writer.start()
+    while any(writer.is_alive() for writer in writers):
+        TableFile(path, limit).read()
+    for writer in writers:
+        writer.join()
+
+
+def test_writers_do_not_disturb_each_other(path: Path) -> None:
+    write_while_reading(path, N_WRITERS, N_WRITERS * N_LINES)
+    expected = {f"{writer}.{number}" for writer in range(N_WRITERS) for number in range(N_LINES)}
     assert set(subjects(path)) == expected
 
 
 def test_what_is_added_while_a_file_is_shortened_is_not_lost(path: Path) -> None:
-    context = multiprocessing.get_context("fork")
-    process = context.Process(target=add_many, args=(path, 0))
-    process.start()
-    while process.is_alive():
-        TableFile(path, 5).read()  # shortens it at every eleventh line
-    process.join()
+    write_while_reading(path, 1, 5)
     assert subjects(path, 5) == [f"0.{number}" for number in range(N_LINES - 5, N_LINES)]
 
 

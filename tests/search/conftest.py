@@ -14,6 +14,7 @@ from parefront.search.proposal import Proposal
 from parefront.search.trial import Fidelity, State, Trial
 from parefront.spaces import Choice, Configuration, SearchSpace, Site
 from parefront.spaces.network import Layer
+from parefront.spaces.quantize import bits_per_weight
 from parefront.spaces.space import LayerWidths
 
 
@@ -63,7 +64,7 @@ class Formula:
             for form in forms
         )
         drop = sum(self._drop_of(site, choices.get(site.name, site.neutral)) for site in self._space.sites)
-        size = 500 + sum(form.weights * form.bits / 8 for form in forms)
+        size = 500 + sum(form.weights * bits_per_weight(form.bits) / 8 for form in forms)
         latency_ms = sum(time.microseconds for time in times) / 1000
         return Evaluation(scores(drop, latency_ms, size), {"measure": 0.1}, Path("some.onnx"), times)
 

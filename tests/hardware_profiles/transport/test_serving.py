@@ -3,6 +3,7 @@ import socket
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -48,6 +49,26 @@ def ask(client: socket.socket, line: bytes) -> dict[str, Any]:
 
 
 END = b'{"protocol": 2, "type": "end"}'
+
+
+class Cycle:
+    """Something that only the garbage collector removes."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_nothing_is_left_to_do_when_the_answer_comes() -> None:
+    """Collecting garbage later would take time from another process that measures on the same cores by then."""
+    garbage: list[weakref.ref[Cycle]] = []
+
+    def handle(request: dict[str, Any]) -> dict[str, Any]:
+        garbage.append(weakref.ref(Cycle()))
+        return {"protocol": 2, "ok": True}
+
+    with served(handle) as (client, _):
+        ask(client, END)
+        assert garbage[0]() is None
 
 
 @pytest.mark.parametrize(
