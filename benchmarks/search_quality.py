@@ -1,17 +1,19 @@
 """How good a front every search method finds per evaluation, on real response surfaces, all methods on the same ones.
 
     python -m benchmarks.search_quality [--quick] [--surfaces NAME ...] [--methods NAME ...] [--seeds N]
-        [--evaluations N] [--jobs N] [--folder DIR] [--ask] [--hypervolume] [--report] [--out FILE]
+        [--evaluations N] [--jobs N] [--again NAME ...] [--folder DIR] [--ask] [--hypervolume] [--report] [--out FILE]
 
 An evaluation is real: the configuration is applied to a small trained network, BatchNorm is re-estimated and ranges are
 calibrated, the network is exported, run by ONNX Runtime on 1,024 validation images, and timed in bursts that alternate
 with the uncompressed network. Nothing is trained, so it takes a tenth of a second on an idle core. What was evaluated
 stands in `DIR/SURFACE.jsonl` (default: runs/search-quality) and is never evaluated again: every method meets the same
 surface, measuring noise included. Finished runs stand in `DIR/journal.jsonl`; started again, the benchmark goes on.
+A method whose code has changed since must be named with `--again`, which makes its runs void.
 
-All methods run with the first seed. Then ours, ours with useless tables, and the three best of the others at
-200 evaluations on each surface run with all seeds. With `--methods` (names in `search_quality_methods.METHODS`) these
-run with all seeds, and nothing else. `--report` runs nothing and works from the journal alone.
+All methods run with the first seed: cold ones for 400 evaluations, the others for 200. Then ours, ours with useless
+tables, and the three best of the others on each surface run with all seeds. With `--methods` (names in
+`search_quality_methods.METHODS`) these run with all seeds and all evaluations, and nothing else runs. `--report` runs
+nothing and works from the journal alone.
 
 The hypervolume's box of a surface reaches from its largest drop (10 points: without a fine-tune accuracies fall fast)
 at the baseline's latency and size, to no drop at 64 times faster and smaller. Scores are shares of the best known:
@@ -27,8 +29,8 @@ the hypervolume of everything that anybody ever evaluated on the surface.
 - **`ask_ms_1000`**, **`ask_ms_10000`** (`--ask`): a proposal of ours with so many trials told, 60 sites, 3 objectives.
 - **`hypervolume_s_*`** (`--hypervolume`): of fronts of 10,000 points in 2 and 3 objectives, and of 500 in 4.
 
-Prints a table per surface, writes `benchmarks/results/search_quality.json` and a figure of the curves beside it
-(`.html`), and prints the figures as its last line (with `--quick`, `--surfaces` or `--methods` only to `--out`).
+Prints a table per surface, writes `benchmarks/results/search_quality.json` (with `--quick`, `--surfaces` or `--methods`
+only what `--out` names) and the curves as a figure, `DIR/curves.html`, and prints the figures as its last line.
 """
 
 from __future__ import annotations
@@ -81,15 +83,16 @@ def main() -> None:
     surfaces = arguments.surfaces or list(SPECS)
     n, n_seeds = (60, 2) if arguments.quick else (arguments.evaluations, arguments.seeds)
     journal = Journal(arguments.folder / "journal.jsonl")
-    if not arguments.report:
-        screened = arguments.methods or list(METHODS)
-        first = range(n_seeds if arguments.methods else 1)
-        work(
-            [Job(s, m, seed, n, arguments.folder) for seed in first for s in surfaces for m in screened], arguments.jobs
-        )
-        if not arguments.methods:
-            again = [(s, m) for s in surfaces for m in finalists(journal, s)]
-            work([Job(s, m, seed, n, arguments.folder) for seed in range(1, n_seeds) for s, m in again], arguments.jobs)
+    if arguments.again:
+        journal.forget(arguments.again)
+    if arguments.methods and not arguments.report:
+        pairs = [(surface, method) for surface in surfaces for method in arguments.methods]
+        work([Job(*pair, seed, n, arguments.folder) for seed in range(n_seeds) for pair in pairs], arguments.jobs)
+    elif not arguments.report:
+        screened = [(surface, method) for surface in surfaces for method in METHODS]
+        work([Job(*pair, 0, share(pair[1], n), arguments.folder) for pair in screened], arguments.jobs)
+        again = [(seed, s, m) for seed in range(1, n_seeds) for s in surfaces for m in finalists(journal, s)]
+        work([Job(s, m, seed, share(m, n), arguments.folder) for seed, s, m in again], arguments.jobs)
     figures, scores = report(journal, surfaces, arguments.folder)
     figures |= ask_figures() if arguments.ask else {}
     figures |= hypervolume_figures() if arguments.hypervolume else {}
@@ -103,8 +106,14 @@ def main() -> None:
     out = arguments.out or (None if is_partial else RESULTS)
     if out:
         out.write_text(json.dumps(figures, indent=1) + "\n")
-        write_figure(scores, out.with_suffix(".html"))
+    if scores:
+        write_figure(scores, arguments.folder / "curves.html")
     print(json.dumps({name: value for name, value in figures.items() if name != "surfaces"}))
+
+
+def share(method: str, n: int) -> int:
+    """Evaluations of a method: all of them of a cold one, which is judged by the last, half of the others."""
+    return n if method in COLD else max(1, n // 2)
 
 
 def work(jobs: Sequence[Job], n_processes: int) -> None:
@@ -191,11 +200,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--surfaces", nargs="+", choices=tuple(SPECS), metavar="NAME", help=", ".join(SPECS))
     parser.add_argument("--methods", nargs="+", choices=tuple(METHODS), metavar="NAME", help="these, with all seeds")
     parser.add_argument("--seeds", type=int, default=5, help="of the finalists")
-    parser.add_argument("--evaluations", type=int, default=400, help="of each run, the baseline not counted")
+    parser.add_argument("--evaluations", type=int, default=400, help="of cold methods; others have half")
     parser.add_argument("--jobs", type=int, default=1, help="processes at a time; latencies get noisier with more")
     parser.add_argument("--folder", type=Path, default=ROOT / "runs" / "search-quality", help="surfaces and journal")
     parser.add_argument("--ask", action="store_true", help="also the time of our proposals")
     parser.add_argument("--hypervolume", action="store_true", help="also the time of the hypervolume")
+    parser.add_argument(
+        "--again", nargs="+", choices=tuple(METHODS), metavar="NAME", help="these have changed: forget them"
+    )
     parser.add_argument("--report", action="store_true", help="run nothing")
     parser.add_argument("--out", type=Path, help="write the JSON object here")
     return parser.parse_args()

@@ -1,7 +1,7 @@
 """qLogNEHVI of BoTorch behind our ask and tell (Daulton et al. 2021, Ament et al. 2023). The library is optional.
 
-A Gaussian process per objective over the positions of the choices, each between 0 and 1; the acquisition is optimised
-by BoTorch's local search over discrete choices, as the space has no others.
+A Gaussian process per objective over the positions of the choices, each between 0 and 1. The acquisition is optimised
+over the continuous box, and the best of its optima that is new once rounded is proposed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from parefront.spaces import Configuration, SearchSpace
 N_STARTUP = 20
 N_SAMPLES = 64
 """Quasi-random samples of the posterior."""
-N_RESTARTS, N_RAW = 4, 128
+N_RESTARTS, N_RAW, MAX_ITERATIONS = 6, 256, 100
 MAX_TRIES = 100
 
 
@@ -59,8 +59,8 @@ class BotorchProposer:
         if seed is not None:
             return [Proposal(seed, "seed")]
         if sum(point is not None for point in self._found.values()) > N_STARTUP:
-            configuration = self._best()
-            if configuration not in self._found:
+            configuration = next((each for each in self._optima() if each not in self._found), None)
+            if configuration is not None:
                 return [Proposal(configuration, "qlognehvi")]
         return self._random()
 
@@ -78,10 +78,10 @@ class BotorchProposer:
                 return [Proposal(drawn, "random")]
         return []
 
-    def _best(self) -> Configuration:
-        """The configuration of the largest acquisition value."""
+    def _optima(self) -> list[Configuration]:
+        """The configurations nearest to the local optima of the acquisition, the best first."""
         from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolumeImprovement
-        from botorch.optim import optimize_acqf_discrete_local_search
+        from botorch.optim import optimize_acqf
         from botorch.sampling import SobolQMCNormalSampler
 
         torch.manual_seed(self._seed * 10_007 + len(self._found))
@@ -95,17 +95,17 @@ class BotorchProposer:
             prune_baseline=True,
             sampler=SobolQMCNormalSampler(torch.Size([N_SAMPLES]), seed=self._seed),
         )
-        levels = [torch.linspace(0, 1, int(highest) + 1, dtype=torch.double) for highest in self._positions.highest]
-        candidate, _ = optimize_acqf_discrete_local_search(
+        candidates, values = optimize_acqf(
             acquisition,
-            discrete_choices=levels,
+            bounds=torch.tensor([[0.0], [1.0]], dtype=torch.double).expand(2, x.shape[1]),
             q=1,
             num_restarts=N_RESTARTS,
             raw_samples=N_RAW,
-            X_avoid=x,
-            unique=True,
+            options={"maxiter": MAX_ITERATIONS},
+            return_best_only=False,
         )
-        return self._positions.configuration(candidate[0].numpy() * self._positions.highest)
+        best_first = candidates[values.flatten().argsort(descending=True), 0].detach().numpy()
+        return [self._positions.configuration(each * self._positions.highest) for each in best_first]
 
     def _reference(self, y: Tensor) -> list[float]:
         from botorch.utils.multi_objective.hypervolume import infer_reference_point

@@ -56,9 +56,9 @@ def curves_data(scores: Mapping[str, Scores], drawn: int = N_DRAWN) -> dict[str,
 
 
 def write_figure(scores: Mapping[str, Scores], path: Path) -> None:
-    """Writes the curves as one HTML file, and what is drawn as JSON beside it (`.curves.json`)."""
+    """Writes the curves as one HTML file, and what is drawn as JSON beside it."""
     data = curves_data(scores)
-    path.with_suffix(".curves.json").write_text(json.dumps(data) + "\n")
+    path.with_suffix(".json").write_text(json.dumps(data) + "\n")
     draw(data).write_html(path, include_plotlyjs=True)
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.search_quality_surface import Surface
 from parefront.search.pareto import Point
@@ -93,8 +94,8 @@ def run(surface: Surface, make: Make, n: int, seed: int, *, ask_limit_s: float |
     return trace
 
 
-def as_run(surface: Surface, method: str, n: int, seed: int, trace: Trace) -> Run:
-    """A trace as it is kept."""
+def as_run(surface: Surface, method: str, n: int, seed: int, trace: Trace, head_start: float = 0.0) -> Run:
+    """A trace as it is kept; see `Run` for the head start."""
     candidates = trace.trials[1:]
     seconds = [sum(trial.seconds.values()) for trial in candidates if trial.seconds]
     return Run(
@@ -106,12 +107,16 @@ def as_run(surface: Surface, method: str, n: int, seed: int, trace: Trace) -> Ru
         trace.ask_cpu_s,
         n,
         trace.stopped,
+        head_start,
         evaluation_s=round(sum(seconds) / max(1, len(seconds)), 4),
     )
 
 
 class Journal:
-    """Finished runs, one JSON object a line; the last of a key counts, and what is there is not run again."""
+    """Finished runs, one JSON object a line; the last of a key counts, and what is there is not run again.
+
+    A line may also say that the runs of a method before it are void, because the method has changed since.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -125,6 +130,9 @@ class Journal:
                 data = json.loads(line)
             except ValueError:  # an empty line, or half a one
                 continue
+            if "forgotten" in data:
+                found = {key: run for key, run in found.items() if run.method not in data["forgotten"]}
+                continue
             each = Run(**{**data, "points": [tuple(p) if p else None for p in data["points"]]})
             found[each.key] = each
         return found
@@ -136,10 +144,17 @@ class Journal:
 
     def add(self, finished: Run) -> None:
         """Keeps a run."""
+        self._write(asdict(finished))
+
+    def forget(self, methods: Sequence[str]) -> None:
+        """Makes the runs of some methods void."""
+        self._write({"forgotten": list(methods)})
+
+    def _write(self, line: dict[str, Any]) -> None:
         with self._path.open("a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             # The line before may be half a one, of a process that was killed: it must not take this one with it.
-            file.write("\n" + json.dumps(asdict(finished), separators=(",", ":")) + "\n")
+            file.write("\n" + json.dumps(line, separators=(",", ":")) + "\n")
 
 
 def _rounded(point: Point) -> Point:

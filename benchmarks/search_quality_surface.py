@@ -75,11 +75,7 @@ class Surface:
     """
 
     def __init__(self, spec: SurfaceSpec, folder: Path) -> None:
-        """Trains the network, or reads it from the cache, and opens the file of what is known of its surface.
-
-        Args:
-            spec: The network.
-            folder: Of the surfaces' files.
+        """Trains the network, or reads it from the cache, and opens the file of its surface in a folder.
 
         Raises:
             SystemExit: The file holds another network's surface.

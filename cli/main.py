@@ -119,6 +119,26 @@ def search(
         ),
     ] = None,
     constraints: Constraints = None,
+    max_time: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Wall time of the whole run, its final members included: 90s, 15min, 2h."),
+    ] = None,
+    max_cpu: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Processor time of the whole run, likewise; time on a GPU does not count."),
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(min=1, help="End the search after so many candidates without a gain in hypervolume above 0.1%."),
+    ] = None,
+    remeasure: Annotated[
+        int,
+        typer.Option(min=0, help="Trials that may be measured again where the front turns on an unsure difference."),
+    ] = 8,
+    earlier: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="RUN", help="Begin from the trials of an earlier run of the same task."),
+    ] = None,
     importance: Importance = "l2",
     ranges: Ranges = "minmax",
     bias_correction: BiasCorrection = False,
@@ -129,15 +149,20 @@ def search(
     from ..search.goals import parse_goals
     from ..search.run_directory import RunDirectory
     from ..search.session import SearchSettings, run_search
+    from ..search.stopping import Limits
     from ..spaces import CompressionOptions
     from ..tasks import load_task
     from .progress import open_display
+    from .quantities import parse_seconds
 
     options = CompressionOptions(importance, ranges, bias_correction, with_cp)
+    limits = Limits(*(None if each is None else parse_seconds(each) for each in (max_time, max_cpu)), patience)
     loaded_task = load_task(task)
     profile, *others = (load_profile(each) for each in hardware)
     goals = parse_goals(objectives or (), constraints or (), [each.name for each in (profile, *others)])
-    settings = SearchSettings(trials, finals, seed, sampler, options, shorts, promotion, goals)
+    settings = SearchSettings(
+        trials, finals, seed, sampler, options, shorts, promotion, goals, limits, remeasure, earlier
+    )
     directory = RunDirectory(out or Path("runs") / loaded_task.name)
     try:
         names = " and ".join(each.name for each in (profile, *others))
@@ -160,12 +185,13 @@ def search(
 def _conclude(directory: Path) -> None:
     """The closing summary: how much faster at what loss first, then the front, the time spent, the report."""
     from ..results import write_report
-    from .tables import print_front, print_rungs, print_screening, print_times
+    from .tables import print_ending, print_front, print_rungs, print_screening, print_times
 
     run = _load(directory)
     report = write_report(run, directory / "report.html")
     typer.secho(f"\n{run.summary}\n", bold=True)
     print_front(run)
+    print_ending(run)
     print_times(run)
     print_screening(run)
     print_rungs(run)

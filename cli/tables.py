@@ -51,6 +51,12 @@ def print_front(run: Run) -> None:
     open_console().print(table)
 
 
+def print_ending(run: Run) -> None:
+    """What ended the search, and what was cut; nothing where that was not recorded."""
+    if run.ending:
+        open_console().print(run.ending)
+
+
 def print_times(run: Run) -> None:
     """Where the wall time went."""
     seconds = run.manifest.get("seconds", {})

@@ -114,10 +114,14 @@ class CostTables:
         forms = self.forms(choices)
         by_layer = times_by_layer(operator_times, 1000 * latency_ms)
         others = sum(by_layer.values())
+        taken: dict[str, dict[str, float]] = {form.layer: {} for form in forms}
+        for name, microseconds in by_layer.items():
+            for layer in (name, name.rpartition(".")[0]) if name else ():  # itself, or a factor of it
+                if layer in taken and is_part_of(name or "", layer):
+                    taken[layer][str(name)] = microseconds
         for form in forms:
-            taken = {name: us for name, us in by_layer.items() if name and is_part_of(name, form.layer)}
-            others -= sum(taken.values())
-            self._add(form, taken)
+            others -= sum(taken[form.layer].values())
+            self._add(form, taken[form.layer])
         self._surroundings.add(forms, others, 1000 * latency_ms)
         self._graph.add(forms, size_bytes - sum(form.weight_bytes for form in forms))
         self._costs.clear()
@@ -145,11 +149,11 @@ class CostTables:
     def layers(self, choices: Mapping[str, Choice]) -> list[LayerCost]:
         """What each layer costs, without those that a fold has taken in."""
         known, found = self._costs, []
-        chosen = _as_dict(choices).get
+        chosen = _as_dict(choices)
         for layer, deciding in self._deciding.items():
-            key = (layer, *map(chosen, deciding))
+            key = (layer, *map(chosen.get, deciding))
             if key not in known:
-                known[key] = self._priced(key, choices)
+                known[key] = self._priced(key, chosen)
             if (cost := known[key]) is not None:
                 found.append(cost)
         return found

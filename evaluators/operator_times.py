@@ -8,8 +8,8 @@ the level above, so that a kind of operator of which little was seen behaves lik
 
 from __future__ import annotations
 
+import bisect
 import math
-import statistics
 from collections.abc import Hashable
 
 import numpy as np
@@ -34,25 +34,29 @@ class OperatorTimes:
     """What operators took so far, and what others should take."""
 
     def __init__(self) -> None:
-        self._seen: dict[Hashable, list[float]] = {}
+        self._seen: dict[Hashable, list[float]] = {}  # logarithms, sorted
         self._levels: dict[Hashable, Ridge] = {}
         self._coefficients: dict[Hashable, Vector] = {}
         self._cache: dict[Part, float] = {}
 
     def add(self, part: Part, microseconds: float) -> None:
         """Adds the time of one operator, above 0 µs."""
-        self._seen.setdefault(_shape(part), []).append(math.log(microseconds))
+        bisect.insort(self._seen.setdefault(_shape(part), []), math.log(microseconds))
         row, target = _row(part), math.log(microseconds / _block_macs(part))
         for key, penalties in zip(_groups(part), _PENALTIES, strict=True):
-            self._levels.setdefault(key, Ridge(penalties)).add(row, target)
+            if key not in self._levels:
+                self._levels[key] = Ridge(penalties)
+            self._levels[key].add(row, target)
         self._coefficients.clear()
         self._cache.clear()
 
     def microseconds(self, part: Part) -> float:
         """The median of what was seen at this shape, else the estimate; before anything was seen 1 µs per MAC."""
         if part not in self._cache:
-            seen = self._seen.get(_shape(part))
-            self._cache[part] = math.exp(statistics.median(seen)) if seen else self._estimate(part)
+            seen = self._seen.get(_shape(part), [])
+            # The middle of the sorted logarithms, of the two in the middle the mean.
+            middle = len(seen) // 2
+            self._cache[part] = math.exp((seen[middle] + seen[-1 - middle]) / 2) if seen else self._estimate(part)
         return self._cache[part]
 
     def _estimate(self, part: Part) -> float:

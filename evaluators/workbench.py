@@ -136,6 +136,11 @@ class Workbench:
         return {device.profile.name: device.machine for device in self._devices}
 
     @property
+    def suffix(self) -> str:
+        """Of the files that the main profile's runtime loads."""
+        return self._devices.main.artefacts.path("any").suffix
+
+    @property
     def latency(self) -> LatencyEvaluator | None:
         """The main profile's; set by `anchor`."""
         return self._devices.main.latency
@@ -203,13 +208,12 @@ class Workbench:
 
         Args:
             configuration: Canonical.
-            name: Of the artefact.
-            trained: The trained network as the main device's runtime loads it; None where no such file exists, and
-                then no file stays, as an untrained one would pass for it.
+            name: Of the file that the structure is measured with, which does not stay: it is untrained.
+            trained: The trained network as the main device's runtime loads it; None where no such file exists.
         """
         evaluation = self.structure(configuration, name)
+        self._devices.remove(name)
         if trained is None:
-            self._devices.remove(name)
             return evaluation
         watch = Stopwatch()
         with watch("evaluate"):

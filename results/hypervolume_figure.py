@@ -89,13 +89,16 @@ def _series(trials: Sequence[Trial], fidelity: Fidelity, goals: Goals) -> Hyperv
     numbers: list[int] = []
     shares: list[float] = []
     origins: list[str] = []
-    for trial in trials:
+    for position, trial in enumerate(trials):
         if trial.state is not State.COMPLETE or trial.fidelity is not fidelity:
             continue
-        # Only the members so far can matter beside the new one, which keeps a long run quick to follow.
-        members = [t for t in front([baseline, *members, trial], fidelity, goals) if t is not baseline]
+        # Only the members so far can matter beside a new one, which keeps a long run quick to follow; but what one that
+        # was measured again had put off may come back, and the hypervolume may shrink.
+        is_again = trial.supersedes is not None
+        beside = trials[1 : position + 1] if is_again else [*members, trial]
+        members = [t for t in front([baseline, *beside], fidelity, goals) if t is not baseline]
         share = front_hypervolume([baseline, *members], fidelity, goals)
-        if not shares or share > shares[-1]:
+        if not shares or share > shares[-1] or (is_again and share != shares[-1]):
             numbers, shares, origins = [*numbers, trial.number], [*shares, share], [*origins, trial.origin]
     if trials[-1].number > numbers[-1]:
         numbers, shares, origins = [*numbers, trials[-1].number], [*shares, shares[-1]], [*origins, "last trial"]

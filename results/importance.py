@@ -3,8 +3,8 @@
 A Bayesian linear model of the objective over the positions of the choices (neutral 0, strongest 1); a site's share is
 the variance that it makes over its own choices. Optuna's evaluators were tried beside it where the variances are known
 (`benchmarks/importance.py`: 60 sites, interactions, saturation). Of the eight sites that matter most to the accuracy,
-PED-ANOVA found 72 % in 200 random trials, fANOVA 75 %, the mean decrease of impurity 78 % and this 95 %; in 200 trials
-of a search, which resemble each other, 15, 17, 45 and 53 % (chance: 13 %). It also says in which direction a site
+PED-ANOVA found 73 % in 200 random trials, fANOVA 75 %, the mean decrease of impurity 78 % and this 95 %; in 200 trials
+of a search, which resemble each other, 15, 18, 45 and 53 % (chance: 13 %). It also says in which direction a site
 works, and whether that is clear.
 """
 

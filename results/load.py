@@ -16,6 +16,7 @@ from ..search.record import read_trials
 from ..search.run_directory import SCHEMA, RunDirectory
 from ..search.trial import Trial
 from ..spaces.site import Site
+from .ending import ending_line
 from .summary import find_baseline, reported_front, rungs_line, screening_line, summary_line
 
 
@@ -58,6 +59,11 @@ class Run:
     def summary(self) -> str:
         """How much faster and smaller, and at what loss."""
         return summary_line(self.trials, self.goals)
+
+    @property
+    def ending(self) -> str:
+        """What ended the search and what there was no time for; empty before its end."""
+        return ending_line(self.manifest, self.trials)
 
     @property
     def screening(self) -> str:
@@ -129,7 +135,8 @@ def load(path: Path | str) -> Run:
 def to_frame(run: Run) -> pd.DataFrame:
     """A table with one row per trial, indexed by trial number.
 
-    Columns: `fidelity`, `state`, `origin`, `parent`, `is_verified`, `artefact`, `reason`; every score in its unit
+    Columns: `fidelity`, `state`, `origin`, `parent`, `supersedes` (the trial that it is a later measurement of),
+    `is_verified`, `artefact`, `reason`; every score in its unit
     (`accuracy_percent`, `accuracy_drop_pt`, `latency_ms`, `size_bytes`, ...), with `_low` and `_high` for its 95 %
     interval; wall time by stage (`train_seconds`, ...); every site that any trial decided, NaN where it is neutral.
     """
@@ -163,6 +170,7 @@ def _record(trial: Trial) -> dict[str, Any]:
         "state": trial.state.value,
         "origin": trial.origin,
         "parent": trial.parent,
+        "supersedes": trial.supersedes,
         "is_verified": trial.is_verified,
         "artefact": trial.artefact,
         "reason": trial.reason,

@@ -87,7 +87,10 @@ def time_bars(run: Run) -> Html:
 def facts(run: Run) -> Html:
     """The line of facts below the headline."""
     states = [trial.state for trial in run.trials]
-    n_complete = sum(t.state is State.COMPLETE and t.is_verified is not False for t in run.trials)
+    superseded = {t.supersedes for t in run.trials if t.state is State.COMPLETE}
+    n_complete = sum(
+        t.state is State.COMPLETE and t.is_verified is not False and t.number not in superseded for t in run.trials
+    )
     baseline = find_baseline(run.trials)
     total = (run.manifest.get("seconds") or {}).get("total")
     shown: dict[str, object] = {
@@ -102,6 +105,8 @@ def facts(run: Run) -> Html:
         )
     if total:
         shown["time"] = word_seconds(total)
+    if run.ending:
+        shown["ending"] = run.ending
     if run.screening:
         shown["screening"] = run.screening.partition(": ")[2]
     if run.rungs:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .trial import Trial
 
 ENDED = "ended"
 """Detail of a trial: the run's wall seconds and processor seconds at its end."""
 _PROC = Path("/proc")
-# Fields of /proc/PID/stat behind the name in brackets (proc(5)): parent; user and system time, own and of ended children.
+# Fields of /proc/PID/stat behind the name in brackets (proc(5)): the parent; user and system time, the process's own
+# and that of its ended children.
 _PARENT_FIELD, _TIME_FIELDS = 1, slice(11, 15)
 
 
@@ -39,7 +41,10 @@ class Clock:
     """Counts what a run spends, from when it is made."""
 
     def __init__(
-        self, wall: Callable[[], float] = time.monotonic, cpu: Callable[[], float] | None = None, before: Spent = Spent()
+        self,
+        wall: Callable[[], float] = time.monotonic,
+        cpu: Callable[[], float] | None = None,
+        before: Spent = Spent(),
     ) -> None:
         """Begins to count.
 
@@ -59,16 +64,16 @@ class Clock:
         )
 
 
-def spent_before(seconds: dict[str, float], trials: Sequence[Trial]) -> Spent:
+def spent_before(manifest: Mapping[str, Any], trials: Sequence[Trial]) -> Spent:
     """What the earlier sessions of a run spent.
 
     Args:
-        seconds: Of its manifest, which a killed session had no time to write.
+        manifest: Of the run; a session that was killed had no time to write it.
         trials: Of its record: each says when it ended.
     """
-    ends = [trial.details[ENDED] for trial in trials if ENDED in trial.details and not trial.is_reused]
-    wall_s = max([seconds.get("total", 0.0), *(end["wall_s"] for end in ends)])
-    return Spent(wall_s, max([seconds.get("cpu", 0.0), *(end["cpu_s"] for end in ends)]))
+    ends = [trial.details[ENDED] for trial in trials if ENDED in trial.details]
+    wall_s = max([manifest.get("seconds", {}).get("total", 0.0), *(end["wall_s"] for end in ends)])
+    return Spent(wall_s, max([manifest.get("cpu_seconds", 0.0), *(end["cpu_s"] for end in ends)]))
 
 
 def processor_s(root: Path = _PROC) -> float:

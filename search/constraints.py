@@ -25,6 +25,11 @@ _UNITS: Mapping[str, Mapping[str, float]] = {
     "mJ": {"": 1, "mj": 1, "uj": 1e-3, "j": 1e3},
 }
 """What a number is multiplied by, for each way to write the unit of a quantity."""
+_SHOWN_UNITS: Mapping[str, Mapping[str, float]] = {
+    "bytes": {"GB": 1e9, "MB": 1e6, "kB": 1e3},
+    "MACs": {"G": 1e9, "M": 1e6, "k": 1e3},
+}
+"""The units that a limit is shown in, where its number is exact in them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +56,14 @@ class Constraint:
 
     @property
     def text(self) -> str:
-        """As it is shown: `accuracy_drop<=1pt`, `latency<=5ms`."""
+        """As it is shown, and understood by `parse_constraint`: `accuracy_drop<=1pt`, `latency<=5ms`, `size<=2MB`."""
         unit = Objective(self.name).quantity.unit
         name = "accuracy_drop" if self.name == "accuracy" else self.name
-        return f"{name}<={self.limit:.12g}{'' if unit in ('bytes', 'MACs') else unit}"
+        for shown, factor in _SHOWN_UNITS.get(unit, {}).items():
+            number = f"{self.limit / factor:.12g}"
+            if self.limit >= factor and float(number) * factor == self.limit:
+                return f"{name}<={number}{shown}"
+        return f"{name}<={self.limit:.12g}{'' if unit in _SHOWN_UNITS else unit}"
 
     def is_kept_by(self, trial: Trial, slack: float = 0.0) -> bool:
         """Whether a trial's score is within the limit, plus a slack in the score's unit."""

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..evaluators import Evaluation
 from ..hardware_profiles.errors import SearchError
-from .aimed_promotion import next_aimed_promotion
-from .ended import as_trial, structure_of
+from .adoption import adopt
+from .budget import Budget
+from .clock import Clock
+from .course import Course
+from .ended import as_repeated, as_trial, structure_of
 from .executor import Executor, Failure, Job, Stage
+from .finals import finish
 from .front import complete, front
 from .goals import DEFAULT_GOALS, Goals
 from .pareto import dominates
 from .promotion import next_promotion, promoted
 from .proposal import Proposal, Proposer
 from .record import Record
-from .rungs import AIMED, Rungs
-from .status import FINAL_MEMBERS, SEARCH, OnStatus, Reporter
+from .repeats import next_repeat
+from .reuse import NOTHING, Reuse
+from .rungs import Rungs
+from .status import SEARCH, OnStatus, Reporter
+from .stopping import NO_LIMITS, Limits
 from .trial import Fidelity, State, Trial
 
 MAX_FIRST_FAILURES = 10
@@ -28,16 +34,32 @@ _STAGES = {Fidelity.CALIBRATED: Stage.CALIBRATED, Fidelity.SHORT: Stage.SHORT, F
 
 @dataclass(slots=True)
 class _Work:
-    """What is under way: a proposal for the lowest rung, or the promotion of `parent` to a fidelity."""
+    """What is under way: a proposal for the lowest rung, the promotion of `parent`, or `repeated` measured again."""
 
     proposal: Proposal
     fidelity: Fidelity
     parent: Trial | None = None
     structure: Evaluation | None = None
+    repeated: Trial | None = None
+
+    @property
+    def is_candidate(self) -> bool:
+        return self.parent is None and self.repeated is None
+
+    @property
+    def first_stage(self) -> Stage:
+        if self.repeated is not None:
+            return Stage.REPEAT
+        return Stage.STRUCTURE if self.parent is None else _STAGES[self.fidelity]
 
 
 class Engine:
-    """Runs one search to its end, or as far as it is let; every ended trial is in the record before the next starts."""
+    """Runs one search to its end, or as far as it is let; every ended trial is in the record before the next starts.
+
+    Attributes:
+        ended_by: Why no further candidate was begun, in words; empty before that.
+        cut: What there was no time for after that, in words; empty where there was nothing.
+    """
 
     def __init__(
         self,
@@ -46,69 +68,99 @@ class Engine:
         record: Record,
         on_status: OnStatus,
         goals: Goals = DEFAULT_GOALS,
+        *,
+        limits: Limits = NO_LIMITS,
+        clock: Clock | None = None,
+        reuse: Reuse = NOTHING,
+        suffix: str = ".onnx",
     ) -> None:
         self._executor, self._proposer, self._record, self._goals = executor, proposer, record, goals
-        self._reporter = Reporter(on_status, goals)
+        self._reporter, self._limits, self._clock = Reporter(on_status, goals), limits, clock or Clock()
+        self._reuse, self._suffix = reuse, suffix
         self._is_exhausted = False
+        self.ended_by = self.cut = ""
 
     def run(self, rungs: Rungs) -> None:
-        """Searches until the lower rungs are full, then gives members of the front the full fine-tune.
+        """Searches until the lower rungs are full or a limit ends it, then finishes members of the front.
 
         Raises:
             SearchError: The first ten trials all failed.
         """
+        n_slots = self._executor.n_slots
+        self._budget = Budget(rungs, self._limits, self._clock, self._goals, self._record.trials, n_slots)
+        self._course = Course(self._record, self._goals, rungs, self._budget, self._reporter)
+        left_over = adopt(self._reuse, self._course, self._executor, self._suffix)
         for trial in self._record.trials:
             if trial.fidelity is not Fidelity.FULL:
                 self._proposer.tell(trial)
         self._search(rungs)
-        self._finish(rungs)
+        cut = [left_over, self.cut, finish(self._course, self._executor)]
+        self.cut = "; ".join(filter(None, cut))
 
     def _search(self, rungs: Rungs) -> None:
         work: dict[int, _Work] = {}
         ticket = len(self._record.trials)
+        self._budget.note_begin()
         while True:
             for item in self._next_work(rungs, work):
                 work[ticket] = item
-                self._submit(ticket, Stage.STRUCTURE if item.parent is None else _STAGES[item.fidelity], item)
+                self._submit(ticket, item.first_stage, item)
                 ticket += 1
             if not work:
                 return
-            started = time.perf_counter()
             job, outcome = self._executor.next_done()
             trial = self._advance(job, outcome, work)
-            self._reporter.spend(SEARCH, time.perf_counter() - started)
             if trial is not None:
                 del work[job.ticket]
                 self._proposer.tell(trial)
-                n_done = self._n_candidates(rungs) + self._n_promoted(Fidelity.SHORT)
+                done = self._budget.tally
                 n_total = rungs.n_candidates + (rungs.n_short or 0)
-                self._reporter.report(SEARCH, n_done, n_total, rungs.n_full, self._record.trials)
+                self._course.report(SEARCH, done.n_candidates + done.n_short, n_total, is_searching=True)
                 self._stop_if_all_fail()
 
     def _next_work(self, rungs: Rungs, work: Mapping[int, _Work]) -> list[_Work]:
-        """As much as there is room for: promotions that are due first, then new candidates."""
-        room = self._executor.n_slots - len(work)
+        """As much as there is room for: promotions and repeated measurements that are due, then new candidates.
+
+        When there are no new candidates any more, the last round of either may be due.
+        """
         items: list[_Work] = []
-        while len(items) < room and (parent := self._due_for_short(rungs, [*work.values(), *items])) is not None:
+        for find in (self._promotions, self._repeats, self._candidates, self._promotions, self._repeats):
+            room = self._executor.n_slots - len(work) - len(items)
+            items += find(rungs, room, [*work.values(), *items])
+        return items
+
+    def _candidates(self, rungs: Rungs, room: int, under_way: Sequence[_Work]) -> list[_Work]:
+        n_under_way = sum(item.is_candidate for item in under_way)
+        if room <= 0 or self._is_exhausted:
+            return []
+        self.ended_by = self.ended_by or self._budget.end_of_search(n_under_way)
+        n_missing = rungs.n_candidates - self._budget.tally.n_candidates - n_under_way
+        if self.ended_by or n_missing <= 0:
+            return []
+        proposals = self._proposer.ask(min(room, n_missing))
+        if not proposals:
+            self._is_exhausted, self.ended_by = True, "nothing new was left to propose"
+        return [_Work(proposal, rungs.lowest) for proposal in proposals]
+
+    def _promotions(self, rungs: Rungs, room: int, under_way: Sequence[_Work]) -> list[_Work]:
+        items: list[_Work] = []
+        while len(items) < room and (parent := self._due_for_short(rungs, [*under_way, *items])) is not None:
+            if exceeded := self._budget.end_of_promotions():
+                self.cut = f"promotions to the short fine-tune by {exceeded}"
+                break
             details = {name: parent.details[name] for name in ("sampler",) if name in parent.details}
             proposal = Proposal(parent.configuration, f"promoted #{parent.number}", details)
             structure = structure_of(parent, self._record.directory.artefacts)
             items.append(_Work(proposal, Fidelity.SHORT, parent, structure))
-        n_under_way = sum(item.parent is None for item in work.values())
-        n_missing = rungs.n_candidates - self._n_candidates(rungs) - n_under_way
-        n_asked = min(room - len(items), n_missing)
-        if n_asked > 0 and not self._is_exhausted:
-            proposals = self._proposer.ask(n_asked)
-            self._is_exhausted = not proposals
-            items += [_Work(proposal, rungs.lowest) for proposal in proposals]
-            if not items and not work:  # nothing new is left, but perhaps the last round of promotions
-                return self._next_work(rungs, work)
         return items
 
-    def _due_for_short(self, rungs: Rungs, under_way: list[_Work]) -> Trial | None:
+    def _due_for_short(self, rungs: Rungs, under_way: Sequence[_Work]) -> Trial | None:
         """The next calibrated trial to promote, None while no round is due."""
-        has_ended = self._is_exhausted and all(item.parent is not None for item in under_way)
-        n_before, n_due = rungs.round_at(rungs.n_candidates if has_ended else self._n_candidates(rungs))
+        if rungs.n_short is None:
+            return None
+        has_ended = self._has_ended(under_way)
+        n_ended = rungs.n_candidates if has_ended and self._is_exhausted else self._budget.tally.n_candidates
+        n_before, n_due = rungs.round_at(n_ended, is_last=has_ended)
         taken = promoted(self._record.trials, Fidelity.SHORT)
         taken += [item.parent for item in under_way if item.parent is not None]
         if len(taken) >= n_due:
@@ -116,9 +168,31 @@ class Engine:
         calibrated = complete(self._record.trials, Fidelity.CALIBRATED)
         return next_promotion(calibrated, taken, n_before, n_due - n_before, self._goals)
 
+    def _repeats(self, rungs: Rungs, room: int, under_way: Sequence[_Work]) -> list[_Work]:
+        """What to measure again: up to half of all as the search goes on, the rest when its front stands."""
+        tally, items = self._budget.tally, list[_Work]()
+        n_due = (
+            rungs.n_repeats if not under_way and self._has_ended(under_way) else rungs.n_repeats_at(tally.n_candidates)
+        )
+        pending = {item.repeated.number for item in under_way if item.repeated is not None}
+        while len(items) < room and tally.n_repeats + len(pending) < n_due:
+            trial = next_repeat(self._record.trials, self._goals, pending)
+            if trial is None or self._budget.end_of_repeats():
+                break
+            pending.add(trial.number)
+            items.append(_Work(Proposal(trial.configuration, ""), trial.fidelity, repeated=trial))
+        return items
+
+    def _has_ended(self, under_way: Sequence[_Work]) -> bool:
+        """Whether there will be no candidate any more."""
+        return bool(self.ended_by) and not any(item.is_candidate for item in under_way)
+
     def _advance(self, job: Job, outcome: Evaluation | Failure, work: Mapping[int, _Work]) -> Trial | None:
         """Takes a result; gives the trial it ended, or None where the next stage was submitted."""
         item = work[job.ticket]
+        if item.repeated is not None:
+            found, reason = (None, outcome.reason) if isinstance(outcome, Failure) else (outcome, "")
+            return self._course.add(as_repeated(len(self._record.trials), item.repeated, found, reason))
         if isinstance(outcome, Failure):
             return self._add(item, State.FAILED, reason=outcome.reason)
         if job.stage is Stage.STRUCTURE:
@@ -140,41 +214,14 @@ class Engine:
             return None
         return self._add(item, State.COMPLETE, outcome)
 
-    def _finish(self, rungs: Rungs) -> None:
-        """Promotes members of the front one by one, each chosen in the light of the ones before."""
-        while (n_done := self._n_promoted(Fidelity.FULL)) < rungs.n_full:
-            parent = self._next_final(rungs)
-            if parent is None:
-                break
-            started = time.perf_counter()
-            self._executor.submit(Job(parent.number, Stage.FULL, parent.configuration, f"final-{parent.number}"))
-            _, outcome = self._executor.next_done()
-            item = _Work(Proposal(parent.configuration, f"promoted #{parent.number}"), Fidelity.FULL, parent)
-            if isinstance(outcome, Failure):
-                self._add(item, State.FAILED, reason=outcome.reason)
-            elif missing := self._goals.missing_from(outcome.scores):
-                self._add(item, State.FAILED, outcome, reason=f"{', '.join(missing)} was not measured")
-            else:
-                # A member that fails parity stays visible with its reason; fronts leave it out.
-                self._add(item, State.COMPLETE, outcome, reason=outcome.reason)
-            self._reporter.spend(FINAL_MEMBERS, time.perf_counter() - started)
-            self._reporter.report(FINAL_MEMBERS, n_done + 1, rungs.n_full, rungs.n_full, self._record.trials)
-
-    def _next_final(self, rungs: Rungs) -> Trial | None:
-        if rungs.rule == AIMED:
-            return next_aimed_promotion(self._record.trials, self._goals)
-        taken = promoted(self._record.trials, Fidelity.FULL)
-        return next_promotion(complete(self._record.trials, Fidelity.SHORT), taken, 0, rungs.n_full, self._goals)
-
     def _submit(self, ticket: int, stage: Stage, item: _Work) -> None:
-        artefact = f"trial-{ticket}"
+        artefact = f"trial-{ticket}" if item.repeated is None else f"repeat-{ticket}"
         self._executor.submit(Job(ticket, stage, item.proposal.configuration, artefact, item.structure))
 
     def _add(self, item: _Work, state: State, outcome: Evaluation | None = None, *, reason: str = "") -> Trial:
         number, parent = len(self._record.trials), item.parent.number if item.parent is not None else None
         trial = as_trial(number, item.proposal, state, item.fidelity, outcome, parent=parent, reason=reason)
-        self._record.add(trial)
-        return trial
+        return self._course.add(trial)
 
     def _dominating(self, lows: Mapping[str, float]) -> Trial | None:
         """The front member that this candidate could not beat even with the best accuracy seen plus its interval.
@@ -190,12 +237,6 @@ class Engine:
             if dominates(tuple(member.value(name) for name in names), candidate):
                 return member
         return None
-
-    def _n_candidates(self, rungs: Rungs) -> int:
-        return sum(t.fidelity is rungs.lowest and len(t.configuration) > 0 for t in self._record.trials)
-
-    def _n_promoted(self, fidelity: Fidelity) -> int:
-        return sum(t.fidelity is fidelity and t.parent is not None for t in self._record.trials)
 
     def _stop_if_all_fail(self) -> None:
         searched = [t for t in self._record.trials if len(t.configuration) > 0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -147,4 +148,7 @@ def _lows(scores: Mapping[str, Score]) -> dict[str, float]:
 def _rounded_up(value: float) -> float:
     """To three significant digits, so that it may be typed and is still kept."""
     rounded = float(f"{value:.3g}")
-    return rounded if rounded >= value else float(f"{value + 0.005 * abs(value):.3g}")
+    if rounded >= value:
+        return rounded
+    step = 10.0 ** (math.floor(math.log10(abs(value))) - 2)
+    return float(f"{rounded + step:.12g}")

@@ -40,6 +40,7 @@ class ForeignStudy:
             SearchError: No accuracy among the objectives, or a limit on a score that no value holds.
         """
         self._space, self._goals, self._tables = space, goals, CostTables(space)
+        self._sites = {site.name for site in space.sites}
         names = [axis.name for axis in goals.objectives]
         if not any(axis.is_accuracy for axis in goals.objectives):
             raise SearchError(f"one of the objectives must be accuracy, got {', '.join(names)}: add it")
@@ -67,17 +68,14 @@ class ForeignStudy:
             )
 
     def proposal(self, frozen: FrozenTrial) -> Proposal | None:
-        """What a trial evaluates, canonical, and why; None while that is not known yet."""
+        """What a trial evaluates, canonical, and why; None where no site was asked for so far."""
         noted = frozen.user_attrs.get(PROPOSAL, {})
-        names = {site.name for site in self._space.sites}
-        chosen = {name: choice for name, choice in frozen.params.items() if name in names}
-        enqueued = {name: choice for name, choice in frozen.system_attrs.get(FIXED, {}).items() if name in names}
-        if not noted and not chosen and not enqueued and frozen.state is TrialState.RUNNING:
+        chosen, enqueued = self._sites_of(frozen.params), self._sites_of(frozen.system_attrs.get(FIXED, {}))
+        if not noted and not chosen and not enqueued:
             return None
         # What was evaluated decides; sites that the objective did not ask for stayed neutral.
-        if frozen.state.is_finished():
-            choices: Mapping[str, Any] = chosen
-        else:
+        choices = chosen
+        if not chosen or not frozen.state.is_finished():
             choices = {**(Configuration.from_json(noted["configuration"]) if noted else enqueued), **chosen}
         origin = str(noted.get("origin", "enqueued"))
         return Proposal(self._space.canonical(choices), origin, {PARENTS: noted.get(PARENTS, [])})
@@ -133,6 +131,10 @@ class ForeignStudy:
             reason="" if scores else f"{frozen.state.name.lower()}, or values that are no measurement",
             details={**proposal.details, **_operators(frozen, scores)},
         )
+
+    def _sites_of(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of a trial's parameters that are sites."""
+        return {name: choice for name, choice in params.items() if name in self._sites}
 
     def _values(self, frozen: FrozenTrial) -> dict[str, float] | None:
         """By the names of the scores, the accuracy's under that of its drop; None where they mean nothing."""

@@ -100,4 +100,5 @@ class LayerSum:
             yield _CHANGES, 1 / len(self._position)
         if form.bits in self._narrow:
             yield _N_SHARED + self._narrow.index(form.bits), macs
-        yield self._first_own + self._position[form.layer], n_bytes if self._is_stored else macs
+        own = n_bytes if self._is_stored else macs * (1 + _SAVED.get(form.bits, 0.0) / _WORKED[_MACS])
+        yield self._first_own + self._position[form.layer], own

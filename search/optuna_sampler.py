@@ -9,7 +9,8 @@ from typing import Any
 from optuna import Study, Trial
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler, RandomSampler
-from optuna.trial import FrozenTrial, TrialState
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial
 from torch import Tensor, nn
 
 from ..evaluators.cost_tables import CostTables
@@ -145,7 +146,7 @@ class TableSampler(BaseSampler):
         """See Optuna: for what is no site; proposals differ because each counts what is under way."""
         self._independent.reseed_rng()
 
-    def _begin(self, study: Study | None) -> None:
+    def _begin(self, study: tuple[BaseStorage, int] | None) -> None:
         self._study = study
         self._proposer = TableProposer(self.space, CostTables(self.space), self._damages, self._seed, goals=self._goals)
         self._baseline_accuracy: float | None = None
@@ -156,14 +157,14 @@ class TableSampler(BaseSampler):
         proposal: Proposal | None = None
         for _ in range(MAX_REPEATS):
             others = [each for each in study.get_trials(deepcopy=False) if each.number != trial.number]
+            self._catch_up(study, others)
             under_way = self._under_way(others)
             if proposal is not None and not any(
                 number < trial.number and other.configuration == proposal.configuration
                 for number, other in under_way.items()
             ):
                 break
-            self._catch_up(study, others)
-            self._proposer.expect([each for each in under_way.values() if each != proposal])
+            self._proposer.expect(list(under_way.values()))
             if self._is_baseline_due(others, under_way):
                 proposal = Proposal(Configuration(), "baseline")
             else:
@@ -177,9 +178,9 @@ class TableSampler(BaseSampler):
 
     def _catch_up(self, study: Study, trials: Sequence[FrozenTrial]) -> None:
         """Tells the proposer what has ended since; nothing before the uncompressed network's values are known."""
-        if study is not self._study:
-            self._begin(study)
-        ended = [each for each in trials if each.state.is_finished() and each.number not in self._told]
+        if (key := (study._storage, study._study_id)) != self._study:
+            self._begin(key)
+        ended = [each for each in trials if self._is_news(each)]
         if self._baseline_accuracy is None:
             baseline = next((each for each in ended if self._is_baseline(each)), None)
             if baseline is None:
@@ -191,6 +192,10 @@ class TableSampler(BaseSampler):
             self._proposer.tell(self._reader.trial(each, self._baseline_accuracy))
             self._told.add(each.number)
 
+    def _is_news(self, frozen: FrozenTrial) -> bool:
+        is_told = frozen.number in self._told
+        return frozen.state.is_finished() and not is_told and self._reader.proposal(frozen) is not None
+
     def _is_baseline(self, frozen: FrozenTrial) -> bool:
         proposal = self._reader.proposal(frozen)
         return proposal is not None and not proposal.configuration and self._reader.accuracy(frozen) is not None
@@ -200,7 +205,7 @@ class TableSampler(BaseSampler):
         found = {}
         for each in trials:
             is_held_back = each.state.is_finished() and self._baseline_accuracy is None
-            if (each.state is TrialState.RUNNING or is_held_back) and (proposal := self._reader.proposal(each)):
+            if (not each.state.is_finished() or is_held_back) and (proposal := self._reader.proposal(each)):
                 found[each.number] = proposal
         return found
 
@@ -213,7 +218,7 @@ class TableSampler(BaseSampler):
         if self._baseline_accuracy is not None:
             return False
         tried = [each for each in trials if each.number in under_way and not under_way[each.number].configuration]
-        if any(each.state is TrialState.RUNNING for each in tried):
+        if not all(each.state.is_finished() for each in tried):
             return False
         if len(tried) >= MAX_BASELINE_FAILURES:
             raise SearchError(

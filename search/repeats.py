@@ -13,9 +13,7 @@ from .goals import DEFAULT_GOALS, Goals
 from .trial import Fidelity, State, Trial
 
 
-def next_repeat(
-    trials: Sequence[Trial], goals: Goals = DEFAULT_GOALS, under_way: Collection[int] = ()
-) -> Trial | None:
+def next_repeat(trials: Sequence[Trial], goals: Goals = DEFAULT_GOALS, under_way: Collection[int] = ()) -> Trial | None:
     """The short trial to measure again next, or None where that can change nothing.
 
     A member of the front puts a trial off where it is as good in everything, and in what is measured a small difference

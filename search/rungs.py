@@ -63,6 +63,10 @@ class Rungs:
         start = max(0, (end - 1) // ROUND * ROUND)
         return self._n_due(start), self._n_due(end)
 
+    def n_repeats_at(self, n_ended: int) -> int:
+        """Trials that may have been measured again once so many candidates have ended: half of all by the end."""
+        return self.n_repeats // 2 * min(n_ended, self.n_candidates) // max(1, self.n_candidates)
+
     def _n_due(self, n_ended: int) -> int:
         assert self.n_short is not None, "only where there is a rung below"
         return self.n_short if n_ended >= self.n_candidates else self.n_short * n_ended // self.n_candidates

@@ -3,45 +3,48 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
-import time
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ..evaluators import CostTables, Evaluation, Workbench
+from ..evaluators import CostTables, Workbench
 from ..evaluators.sensitivity import site_damages
 from ..hardware_profiles import HardwareProfile, check_host, common_capabilities
 from ..hardware_profiles.errors import SearchError, unknown_name
 from ..hardware_profiles.fingerprint import Fingerprint
-from ..spaces import DEFAULT_OPTIONS, CompressionOptions, Configuration
+from ..spaces import DEFAULT_OPTIONS, CompressionOptions
 from ..tasks import Task
-from .ended import as_trial
+from .baseline import N_BASELINE_TRIALS, baseline_trials
+from .clock import Clock, spent_before
 from .engine import Engine
 from .executor import InProcessExecutor
-from .feasibility import check_accuracy_limit, check_measured, check_structural_limits
+from .first_proposals import FirstProposals
 from .goals import DEFAULT_GOALS, Goals
 from .optuna_proposer import SAMPLERS, OptunaProposer
 from .patient_executor import PatientExecutor
-from .proposal import Proposal, Proposer
+from .proposal import PARENTS, Proposal, Proposer
 from .proposer import TableProposer
 from .record import Record, owned
+from .reuse import Reuse, keep_reuse, open_reuse
+from .reuse_plan import plan_reuse
 from .run_directory import RunDirectory
 from .rung_correlation import rung_correlations
 from .rungs import AIMED, Rungs
 from .screening import screening_accuracy
 from .status import OnStatus
-from .trial import Fidelity, State, Trial
+from .stopping import NO_LIMITS, Limits
+from .trial import Trial
 
 OWN_SAMPLER = "tables"
-N_BASELINE_TRIALS = 2
+N_REPEATS = 8
 WORK_STAGES = ("baseline", "train", "evaluate", "export", "measure")
 """What a search is for; all other time is our overhead."""
 
 Progress = Callable[[str, int, int], None]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,9 @@ class SearchSettings:
         n_short: Candidates that get the short fine-tune, chosen by what they reach untrained; None where all do.
         promotion: Who gets the full fine-tune, see `Rungs`.
         goals: What is traded off, within which limits.
+        limits: What ends the search beside its trials.
+        n_repeats: Trials that may be measured again, where the front turns on a difference that is not sure.
+        earlier: Directory of a run to begin from; None for none. A run goes on with what it took.
     """
 
     n_trials: int
@@ -67,6 +73,9 @@ class SearchSettings:
     n_short: int | None = None
     promotion: str = AIMED
     goals: Goals = DEFAULT_GOALS
+    limits: Limits = NO_LIMITS
+    n_repeats: int = N_REPEATS
+    earlier: Path | None = None
 
     def __post_init__(self) -> None:
         for name in ("n_trials", "n_final"):
@@ -80,7 +89,7 @@ class SearchSettings:
     @property
     def rungs(self) -> Rungs:
         """How many candidates get how much training."""
-        return Rungs(self.n_trials, self.n_short, self.n_final, self.promotion)
+        return Rungs(self.n_trials, self.n_short, self.n_final, self.promotion, self.n_repeats)
 
 
 def run_search(
@@ -110,7 +119,7 @@ def run_search(
     Raises:
         ParefrontError: Anything that a person can mend; nothing was lost.
     """
-    started = time.perf_counter()
+    clock = Clock()
     profiles = (profile, *others)
     common_capabilities(profiles)  # checks that they go together
     for each in profiles:
@@ -128,27 +137,38 @@ def run_search(
         executor = PatientExecutor(InProcessExecutor(workbench))
         try:
             facts = _facts(workbench, profiles, settings)
-            earlier = _check_same(directory, facts)
+            existing = _check_same(directory, facts)
+            reuse = _reuse(directory, facts, workbench, settings)
             record = Record(directory, workbench.space, settings.goals)
-            baseline = _baseline_trials(workbench, record, directory, settings.goals)
-            manifest = {**facts, "status": "running", "seconds": earlier}
+            clock.before = spent_before(existing, record.trials)
+            baseline = baseline_trials(workbench, record, directory, settings.goals, reuse)
+            # What is neither training nor measuring counts as our overhead, here as later.
+            baseline_s = clock.spent().wall_s - clock.before.wall_s - workbench.setup_s
+            baseline_s += existing.get("seconds", {}).get("baseline", 0.0)
+            manifest = {**facts, "from": reuse.source, "status": "running", **_spent(clock, baseline_s, record.trials)}
             # Before the first trial, so that no trial is ever without what it belongs to.
             directory.write_manifest(manifest)
             for trial in baseline:
                 record.add(trial)
-            n_before = len(record.trials)
-            # What is neither training nor measuring counts as our overhead, here as later.
-            baseline_s = time.perf_counter() - started - workbench.setup_s
+            engine = Engine(
+                executor,
+                _first(reuse, _proposer(workbench, settings)),
+                record,
+                on_status,
+                settings.goals,
+                limits=settings.limits,
+                clock=clock,
+                reuse=reuse,
+                suffix=workbench.suffix,
+            )
             try:
-                engine = Engine(executor, _proposer(workbench, settings), record, on_status, settings.goals)
                 engine.run(settings.rungs)
                 manifest["status"] = "finished"
             finally:
                 if manifest["status"] == "running":
                     manifest["status"] = "stopped"
-                total = time.perf_counter() - started
-                seconds = _added(earlier, _time_spent(record.trials[n_before:], baseline_s, total))
-                manifest |= {"seconds": seconds, "overhead_fraction": overhead_fraction(seconds)}
+                manifest |= _spent(clock, baseline_s, record.trials)
+                manifest |= {"ended_by": engine.ended_by, "cut": engine.cut}
                 screening = screening_accuracy(record.trials)
                 manifest |= {"screening": screening.to_json() if screening else None}
                 manifest |= {"rungs": [each.to_json() for each in rung_correlations(record.trials)]}
@@ -232,8 +252,8 @@ _SAME = {
 }
 
 
-def _check_same(directory: RunDirectory, facts: dict[str, Any]) -> dict[str, float]:
-    """Refuses a directory whose run cannot be continued; gives the time that the run took so far."""
+def _check_same(directory: RunDirectory, facts: dict[str, Any]) -> dict[str, Any]:
+    """Refuses a directory whose run cannot be continued; gives its manifest, empty where it begins."""
     existing = directory.read_manifest()
     if existing is None:
         return {}
@@ -246,8 +266,7 @@ def _check_same(directory: RunDirectory, facts: dict[str, Any]) -> dict[str, flo
                 f"a run goes on only as it began, but the {what} of {directory.root} was {was}, now {now}: "
                 "choose another --out"
             )
-    seconds: dict[str, float] = existing.get("seconds", {})
-    return seconds
+    return existing
 
 
 def _in_words(name: str, fact: Any) -> str:
@@ -261,65 +280,35 @@ def _proposer(workbench: Workbench, settings: SearchSettings) -> Proposer:
     return TableProposer(workbench.space, CostTables(workbench.space), damages, settings.seed, settings.goals)
 
 
-def _baseline_trials(workbench: Workbench, record: Record, directory: RunDirectory, goals: Goals) -> list[Trial]:
-    """Sets the workbench's reference; gives what the record lacks of trials 0 and 1.
+def _spent(clock: Clock, baseline_s: float, trials: Sequence[Trial]) -> dict[str, Any]:
+    """What the run took so far, for its manifest: wall seconds by stage, and processor seconds.
 
-    Trial 0 is the baseline as it came, trial 1 the same given the full fine-tune; drops refer to the better one.
+    What no stage accounts for is overhead, and so is `prepare`, which is our own code.
     """
-    memory = directory.artefacts / "baseline.npz"
-    if len(record.trials) >= N_BASELINE_TRIALS:
-        _remember_baseline(workbench, memory)
-        return []
-    anchors = workbench.anchor()
-    plain = workbench.baseline("baseline")
-    usable, reached = workbench.task.usable_accuracy, plain.scores["accuracy"].value
-    if reached < usable:
-        raise SearchError(
-            f"the baseline's accuracy must be at least {usable:g} %, got {reached:.1f} %: train it better, or lower "
-            "the task's usable_accuracy"
-        )
-    check_measured(goals, plain.scores)
-    check_accuracy_limit(goals, reached)
-    check_structural_limits(goals, workbench, plain.scores)
-    tuned = workbench.full(Configuration(), "baseline-tuned")
-    better = max((plain, tuned), key=lambda evaluation: evaluation.scores["accuracy"].value)
-    assert better.samples is not None
-    assert better.test_samples is not None
-    workbench.set_reference(better.samples, better.test_samples)
-    np.savez(memory, samples=better.samples, test_samples=better.test_samples, anchors_ms=json.dumps(anchors))
-    trials = [
-        _baseline_trial(0, workbench.with_drops(plain), "baseline", Fidelity.SHORT),
-        _baseline_trial(1, workbench.with_drops(tuned), "baseline, full fine-tune", Fidelity.FULL),
-    ]
-    return trials[len(record.trials) :]  # a kill between the two leaves the first one
-
-
-def _remember_baseline(workbench: Workbench, memory: Path) -> None:
-    """Sets the reference and the anchors to what they were when the run began."""
-    if not memory.is_file():
-        raise SearchError(
-            f"the baseline's results must stay with the run, but {memory} is gone: restore it or choose another --out"
-        )
-    with np.load(memory, allow_pickle=False) as saved:
-        workbench.set_reference(saved["samples"], saved["test_samples"])
-        anchors_ms: dict[str, float] = json.loads(str(saved["anchors_ms"]))
-    workbench.anchor(anchors_ms)
-
-
-def _baseline_trial(number: int, evaluation: Evaluation, origin: str, fidelity: Fidelity) -> Trial:
-    proposal = Proposal(Configuration(), origin)
-    return as_trial(number, proposal, State.COMPLETE, fidelity, evaluation, reason=evaluation.reason)
-
-
-def _time_spent(trials: list[Trial], baseline_s: float, total: float) -> dict[str, float]:
-    """Wall seconds by stage; what no stage accounts for is overhead, and so is `prepare`, which is our own code."""
-    seconds = {"baseline": baseline_s, "total": total}
-    for trial in trials:
+    spent = clock.spent()
+    seconds = {"baseline": baseline_s, "total": spent.wall_s}
+    for trial in trials[N_BASELINE_TRIALS:]:
         for stage in set(WORK_STAGES) & set(trial.seconds):
             seconds[stage] = seconds.get(stage, 0.0) + trial.seconds[stage]
-    seconds["overhead"] = max(0.0, total - sum(seconds.get(stage, 0.0) for stage in WORK_STAGES))
-    return seconds
+    seconds["overhead"] = max(0.0, spent.wall_s - sum(seconds.get(stage, 0.0) for stage in WORK_STAGES))
+    return {"seconds": seconds, "cpu_seconds": spent.cpu_s, "overhead_fraction": overhead_fraction(seconds)}
 
 
-def _added(a: dict[str, float], b: dict[str, float]) -> dict[str, float]:
-    return {stage: a.get(stage, 0.0) + b.get(stage, 0.0) for stage in {**a, **b}}
+def _reuse(directory: RunDirectory, facts: dict[str, Any], workbench: Workbench, settings: SearchSettings) -> Reuse:
+    """What the run takes from an earlier one: decided when it begins, and said."""
+    reuse = open_reuse(settings.earlier, directory)
+    if reuse is None:
+        assert settings.earlier is not None, "only a named run is still to be read"
+        reuse = plan_reuse(settings.earlier, facts, workbench.space, settings.goals)
+        keep_reuse(reuse, RunDirectory(settings.earlier), directory, workbench.suffix)
+    if reuse.source:
+        _log.info("%s", reuse.summary)
+    return reuse
+
+
+def _first(reuse: Reuse, proposer: Proposer) -> Proposer:
+    """Where accuracies do not hold, an earlier run's front is what a proposer's candidates come after."""
+    if reuse.has_accuracy or not reuse.trials:
+        return proposer
+    proposals = [Proposal(t.configuration, f"from {reuse.source} #{t.number}", {PARENTS: []}) for t in reuse.trials]
+    return FirstProposals(proposals, proposer)

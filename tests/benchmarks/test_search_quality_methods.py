@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from benchmarks.search_quality_botorch import BotorchProposer
 from benchmarks.search_quality_costs import draw, synthetic_damages, synthetic_space, synthetic_trial
 from benchmarks.search_quality_methods import COLD, METHODS, OFF_THE_SHELF, SEEDED, WrongTables, is_seed
 from benchmarks.search_quality_peers import Positions, PymooProposer
@@ -68,6 +69,18 @@ def test_pymoo_takes_failed_trials(space: SearchSpace) -> None:
         (proposal,) = proposer.ask(1)
         trial = synthetic_trial(space, number, proposal.configuration)
         proposer.tell(trial if number % 3 else failed(trial))
+
+
+def test_botorch_begins_with_its_seeds_and_chance_and_proposes_legal_configurations(space: SearchSpace) -> None:
+    pytest.importorskip("botorch")
+    seeds = [space.canonical({"bits/layer00": 8})]
+    proposer = BotorchProposer(space, 3, DEFAULT_GOALS, seeds=seeds, is_told_floor=True)
+    proposals = list(drive(proposer, space, 22))
+    assert [each.origin for each in proposals[:3]] == ["seed", "random", "random"]
+    assert proposals[-1].origin == "qlognehvi"
+    configurations = [each.configuration for each in proposals]
+    assert len({*configurations, Configuration()}) == 23
+    assert [space.canonical(configuration) for configuration in configurations] == configurations
 
 
 def failed(trial: Trial) -> Trial:

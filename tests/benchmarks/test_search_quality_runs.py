@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.search_quality import finalists, share
 from benchmarks.search_quality_costs import FRONTS, ask_figures, hypervolume_figures, sphere
 from benchmarks.search_quality_figures import Scores
 from benchmarks.search_quality_page import cell, curves_data, draw
@@ -82,6 +83,17 @@ def test_a_run_that_was_stopped_is_not_repeated(tmp_path: Path) -> None:
     assert journal.has("s", "m", 0, 400)
 
 
+def test_runs_of_a_method_that_has_changed_are_void(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.add(make_run(0, 50))
+    journal.forget(["another"])
+    assert journal.has("s", "m", 0, 50)
+    journal.forget(["m"])
+    assert not journal.has("s", "m", 0, 50)
+    journal.add(make_run(0, 100))
+    assert journal.runs() == {("s", "m", 0): make_run(0, 100)}
+
+
 def test_half_a_line_of_a_killed_process_costs_no_other(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     path.write_text('{"surface": "s", "met')
@@ -124,3 +136,33 @@ def test_costs_are_reported_for_every_size() -> None:
     figures = ask_figures([30], n_timed=1)
     assert figures["ask_sites"] == 60
     assert {"ask_ms_30", "ask_cpu_ms_30", "ask_memory_mb_30"} < set(figures)
+
+
+def test_finalists_are_ours_the_best_others_and_the_best_of_each_kind(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.jsonl")
+    # By the end: tpe + our seeds, gp + our seeds, nsga2 + our seeds; off the shelf tpe + ladder; cold gp told.
+    shares = {
+        "tpe + our seeds": 0.9,
+        "gp + our seeds": 0.8,
+        "nsga2 + our seeds": 0.7,
+        "tpe + ladder": 0.6,
+        "gp told": 0.5,
+        "random cold": 0.1,
+        "ours": 0.4,
+    }
+    for method, depth in shares.items():
+        journal.add(Run("plain", method, 0, [(1 - depth, -depth, -depth)], [""], [0.1], 1))
+    assert finalists(journal, "plain") == [
+        "ours",
+        "ours-flat-tables",
+        "ours-shuffled-tables",
+        "tpe + our seeds",
+        "gp + our seeds",
+        "nsga2 + our seeds",
+        "tpe + ladder",
+        "gp told",
+    ]
+
+
+def test_cold_methods_have_all_evaluations_and_others_half() -> None:
+    assert [share(name, 400) for name in ("gp told", "random cold", "tpe + ladder", "ours")] == [400, 400, 200, 200]

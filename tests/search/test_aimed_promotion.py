@@ -1,6 +1,7 @@
 from collections.abc import Callable
 
 from parefront.search.aimed_promotion import next_aimed_promotion
+from parefront.search.goals import parse_goals
 from parefront.search.trial import Fidelity, Trial
 
 MakeTrial = Callable[..., Trial]
@@ -85,3 +86,52 @@ def test_the_best_fold_and_the_best_rank_are_kept_though_dominated(make_trial: M
         trials.append(make_trial(number, chosen.configuration, parent_drop, 0.4, 400, FULL, parent=chosen.number))
     # The front's two first, then the best that holds a fold (#4, not #3) and the best that holds a rank.
     assert promoted == [2, 1, 4, 5]
+
+
+def test_with_a_limit_the_full_fine_tune_is_aimed_at_it(make_trial: MakeTrial) -> None:
+    """Within 2 points #3 promises most; with nothing said the first aim is 1 point, and #2 does."""
+    trials = [
+        make_trial(0, {}, 0.0, 1.0, 1000),
+        make_trial(2, {"bits/b": 8}, 0.9, 0.5, 400),
+        make_trial(3, {"prune/a": 8}, 4.0, 0.1, 100),
+    ]
+    # #3 is predicted at 1.6: a chance of .79 to stay within 2 points, times log 10; of .12 to stay within 1.
+    limited = next_aimed_promotion(trials, parse_goals([], ["accuracy_drop<=2pt"], ["cpu"]))
+    free = next_aimed_promotion(trials)
+    assert limited is not None
+    assert free is not None
+    assert (limited.number, free.number) == (3, 2)
+
+
+def test_what_breaks_a_limit_on_cost_is_not_promoted(make_trial: MakeTrial) -> None:
+    trials = [
+        make_trial(0, {}, 0.0, 1.0, 1000),
+        make_trial(1, {"bits/a": 8}, 0.5, 0.8, 500),
+        make_trial(2, {"bits/b": 8}, 0.9, 0.5, 700),
+    ]
+    chosen = next_aimed_promotion(trials, parse_goals([], ["size<=600"], ["cpu"]))
+    assert chosen is not None
+    assert chosen.number == 1
+
+
+def test_the_gain_is_that_of_the_main_cost(make_trial: MakeTrial) -> None:
+    trials = [
+        make_trial(0, {}, 0.0, 1.0, 1000),
+        make_trial(1, {"bits/a": 8}, 0.5, 0.1, 900),
+        make_trial(2, {"bits/b": 8}, 0.5, 0.9, 100),
+    ]
+    chosen = next_aimed_promotion(trials, parse_goals(["accuracy", "size", "latency"], [], ["cpu"]))
+    assert chosen is not None
+    assert chosen.number == 2
+
+
+def test_where_nothing_keeps_the_limit_on_accuracy_the_nearest_is_trained(make_trial: MakeTrial) -> None:
+    """The limit of half a point is one of 1.25 after the short fine-tune; both are beyond it, the nearer one comes."""
+    trials = [
+        make_trial(0, {}, 0.0, 1.0, 1000),
+        make_trial(1, {"bits/a": 8}, 2.0, 0.5, 500),
+        make_trial(2, {"bits/b": 8}, 9.0, 0.4, 400),
+    ]
+    chosen = next_aimed_promotion(trials, parse_goals([], ["accuracy_drop<=0.5pt"], ["cpu"]))
+    assert chosen is not None
+    assert chosen.number == 1

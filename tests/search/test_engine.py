@@ -12,6 +12,7 @@ from parefront.hardware_profiles import SearchError
 from parefront.search import Fidelity, RunDirectory, State, Trial, front, read_trials
 from parefront.search.engine import Engine
 from parefront.search.executor import Failure, Job, Stage, run_job
+from parefront.search.goals import DEFAULT_GOALS, parse_goals
 from parefront.search.proposal import Proposal
 from parefront.search.record import Record
 from parefront.search.rungs import Rungs
@@ -112,10 +113,11 @@ class Bench:
     ) -> tuple[list[Trial], FakeExecutor, ListProposer]:
         answers = options.pop("answers", ANSWERS)
         rungs = Rungs(n_trials, options.pop("n_short", None), n_final, options.pop("rule", "aimed"))  # type: ignore[arg-type]
+        goals = options.pop("goals", DEFAULT_GOALS)
         executor = FakeExecutor(answers, self.directory.journal, **options)  # type: ignore[arg-type]
         proposer = ListProposer(configurations)
-        record = Record(self.directory, self.space)
-        Engine(executor, proposer, record, self.statuses.append).run(rungs)
+        record = Record(self.directory, self.space, goals)  # type: ignore[arg-type]
+        Engine(executor, proposer, record, self.statuses.append, goals).run(rungs)
         return record.trials, executor, proposer
 
 
@@ -367,3 +369,50 @@ def test_final_members_by_rank(bench: Bench) -> None:
     # Drops 0, 2, 3; latency and size, in logarithms below the slowest, 0, .22, .92; the reference a tenth of the ranges
     # beyond the worst: FAST adds .3 x (1.01² - .31²), FOLD 1 x (.31² - .09²), GOOD 2 x .09².
     assert [t.configuration for t in trials[5:]] == [FAST, FOLD, GOOD]
+
+
+# --- other goals than the default ones
+
+
+def test_what_breaks_a_limit_on_cost_is_closed_without_training(bench: Bench) -> None:
+    goals = parse_goals([], ["accuracy_drop<=1pt", "size<=450"], ["cpu"])
+    trials, executor, _ = bench.search([GOOD, FAST], 2, goals=goals)
+    assert [t.state for t in trials[2:]] == [State.DOMINATED, State.COMPLETE]
+    assert trials[2].reason == "size_bytes is 500, the limit is size<=450"
+    assert (GOOD, Stage.SHORT) not in [(job.configuration, job.stage) for job in executor.jobs]
+
+
+def test_a_limit_on_accuracy_closes_nothing_but_filters_the_front(bench: Bench) -> None:
+    goals = parse_goals([], ["accuracy_drop<=1pt"], ["cpu"])
+    trials, _, _ = bench.search([FAST, GOOD], 2, n_final=2, goals=goals)
+    # FAST loses 3 points after the short fine-tune, more than 2.5: only GOOD is promoted.
+    assert [(t.configuration, t.fidelity) for t in trials[2:]] == [
+        (FAST, Fidelity.SHORT),
+        (GOOD, Fidelity.SHORT),
+        (GOOD, Fidelity.FULL),
+    ]
+    assert bench.statuses[-1].within_pt == 1.0
+
+
+def test_a_candidate_is_judged_by_the_objectives_alone(
+    tmp_path: Path, small_space: SearchSpace, make_trial: MakeTrial
+) -> None:
+    """Slower than GOOD, and less accurate; but where only the size counts beside accuracy, a little smaller will do."""
+    size_only = parse_goals(["accuracy", "size"], [], ["cpu"])
+    bench = Bench(RunDirectory(tmp_path), small_space)
+    record = Record(bench.directory, small_space, size_only)
+    record.add(make_trial(0, {}, 0.0, 1.0, 1000))
+    record.add(make_trial(1, {}, 0.1, 1.0, 1000, Fidelity.FULL, is_verified=True))
+    slow = Configuration.of({"prune/a": 16})
+    answers = {**ANSWERS, slow: (0.5, 9.0, 499.0)}
+    trials, _, _ = bench.search([GOOD, SLOW, slow], 3, answers=answers, goals=size_only)
+    assert [t.state for t in trials[2:]] == [State.COMPLETE, State.DOMINATED, State.COMPLETE]
+    assert bench.statuses[-1].main_cost == "size"
+    assert bench.statuses[-1].best_speedup == pytest.approx(1000 / 499)
+
+
+def test_what_has_not_all_scores_is_a_failed_trial(bench: Bench) -> None:
+    trials, _, _ = bench.search([GOOD], 1, goals=parse_goals([], ["energy<=1mJ"], ["cpu"]))
+    assert trials[2].state is State.FAILED
+    assert trials[2].reason == "energy_mj was not measured"
+    assert trials[2].value("latency_ms") == 0.5  # what was measured is kept

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 
+from parefront.search.goals import parse_goals
 from parefront.search.promotion import by_promise, next_promotion, promoted
 from parefront.search.trial import Fidelity, Trial
 
@@ -107,3 +108,17 @@ def test_no_place_is_kept_for_what_the_round_holds_already(make_trial: MakeTrial
     assert chosen[0] == 9
     assert chosen[2] == 8
     assert not {5, 6} & set(chosen)
+
+
+def test_what_breaks_a_limit_on_cost_is_not_promoted(make_trial: MakeTrial) -> None:
+    small = parse_goals([], ["size<=600"], ["cpu"])
+    trials = [make_trial(1, {"bits/a": 8}, 0.1, 0.1, 601), make_trial(2, {"prune/a": 8}, 9.0, 0.9, 600)]
+    chosen = next_promotion(trials, [], 0, 4, small)
+    assert chosen is not None
+    assert chosen.number == 2
+    assert next_promotion(trials, [chosen], 0, 4, small) is None
+
+
+def test_ranks_are_those_of_the_objectives(make_trial: MakeTrial) -> None:
+    trials = [make_trial(1, {"bits/a": 8}, 1.0, 0.1, 900), make_trial(2, {"prune/a": 8}, 0.9, 0.9, 800)]
+    assert numbers(by_promise(trials, parse_goals(["accuracy", "size"], [], ["cpu"]))) == [2, 1]

@@ -7,6 +7,7 @@ import pytest
 
 from parefront.hardware_profiles import SearchError
 from parefront.search import RunDirectory, read_trials
+from parefront.search.goals import parse_goals
 from parefront.search.record import Record, owned
 from parefront.search.trial import Trial
 from parefront.spaces import SearchSpace
@@ -57,6 +58,27 @@ def test_it_is_an_ordinary_optuna_study(recorded: RunDirectory) -> None:
         "bits/b": 32,
     }
     assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE", "MINIMIZE"]
+
+
+def test_the_values_are_those_of_the_objectives(
+    directory: RunDirectory, small_space: SearchSpace, trials: list[Trial]
+) -> None:
+    record = Record(directory, small_space, parse_goals(["size", "accuracy"], [], ["cpu"]))
+    record.add(trials[1])
+    backend = optuna.storages.journal.JournalFileBackend(str(directory.journal))
+    study = optuna.load_study(study_name="parefront", storage=optuna.storages.JournalStorage(backend))
+    assert study.trials[0].values == [500.0, 88.75]
+    assert [direction.name for direction in study.directions] == ["MINIMIZE", "MAXIMIZE"]
+
+
+def test_a_study_without_trials_takes_other_objectives(
+    directory: RunDirectory, small_space: SearchSpace, trials: list[Trial]
+) -> None:
+    """What a search leaves that was refused at its start."""
+    Record(directory, small_space)
+    record = Record(directory, small_space, parse_goals(["accuracy", "size"], [], ["cpu"]))
+    record.add(trials[1])
+    assert read_trials(directory.journal) == [trials[1]]
 
 
 def test_each_trial_is_one_line_on_disk_at_once(

@@ -18,6 +18,7 @@ import pytest
 from parefront.hardware_profiles import HardwareProfile, ProfileError, SearchError, fingerprint, load_profile
 from parefront.hardware_profiles.runtimes.onnxruntime_cpu import OnnxRuntimeCpu
 from parefront.search import Fidelity, RunDirectory, State, Trial, front, read_trials
+from parefront.search.goals import Goals, parse_goals
 from parefront.search.record import owned
 from parefront.search.session import SearchSettings, overhead_fraction, run_search
 from parefront.tasks import Task, load_task
@@ -146,6 +147,10 @@ def test_the_rungs_of_a_run_are_filled_and_compared(
     ("change", "difference"),
     [
         ("seed", "the seed of .* was 0, now 7"),
+        (
+            "goals",
+            "the objectives or constraints of .* was accuracy, latency, size, now accuracy, size within size<=1MB",
+        ),
         ("sampler", "the sampler of .* was tables, now random"),
         ("profile", "the settings of the hardware profile of "),
         ("profile name", "the hardware profile of .* was fast, now faster"),
@@ -164,6 +169,7 @@ def test_a_run_of_something_else_is_refused(
     protocol = fast_profile.protocol.model_copy(update={"burst_ms": 3.0})
     changed: dict[str, Any] = {
         "seed": {"seed": 7},
+        "goals": {"goals": parse_goals(["accuracy", "size"], ["size<=1MB"], ["fast"])},
         "sampler": {"sampler": "random"},
         "profile": {"profile": fast_profile.model_copy(update={"protocol": protocol})},
         "profile name": {"profile": fast_profile.model_copy(update={"name": "faster"})},
@@ -203,6 +209,34 @@ def test_an_unusable_baseline_is_refused_before_the_search(search: Callable[...,
 def test_a_second_search_on_the_same_run_is_refused(finished: RunDirectory, search: Callable[..., list[Trial]]) -> None:
     with owned(finished), pytest.raises(SearchError, match="another one owns"):
         search(finished)
+
+
+def test_a_limit_out_of_reach_is_refused_before_the_search_and_mended(
+    search: Callable[..., list[Trial]], tmp_path: Path
+) -> None:
+    directory, main = RunDirectory(tmp_path / "run"), ["fast"]
+    message = r"size<=100 cannot be kept by any network of this space: the nearest is size<=\d.*kB \(smallest"
+    with pytest.raises(SearchError, match=message):
+        search(directory, n_trials=1, n_final=0, goals=parse_goals([], ["size<=100"], main))
+    assert directory.read_manifest() is None
+    assert not list(directory.artefacts.glob("uniform-*"))
+    # The same directory may be used with a limit that can be kept, and with other objectives.
+    goals = parse_goals(["accuracy", "macs"], ["size<=1MB"], main)
+    trials = search(directory, n_trials=1, n_final=1, goals=goals)
+    assert [trial.state for trial in trials] == [State.COMPLETE] * 4
+    manifest = directory.read_manifest()
+    assert manifest is not None
+    assert Goals.from_json(manifest["goals"]) == goals
+
+
+def test_an_objective_that_nothing_measures_is_refused_before_the_search(
+    search: Callable[..., list[Trial]], tmp_path: Path
+) -> None:
+    """Both profiles load the same file, so that the other one has no size of its own."""
+    other = load_profile(str(TINY_TASK.with_name("fast_openvino.yaml")))
+    goals = parse_goals(["accuracy", "size@fast-openvino"], [], ["fast", "fast-openvino"])
+    with pytest.raises(SearchError, match=r"size_bytes@fast-openvino is not, by these .* there are latency_ms, "):
+        search(RunDirectory(tmp_path / "run"), goals=goals, others=[other])
 
 
 def test_settings_are_checked() -> None:
