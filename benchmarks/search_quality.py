@@ -37,6 +37,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import gc
 import importlib.metadata
 import json
 import logging
@@ -62,6 +63,7 @@ KINDS = Kinds(OURS, MISLED, COLD, OFF_THE_SHELF, SEEDED)
 ASK_LIMIT_S = 5.0
 """CPU seconds per proposal beyond which a method is stopped: a search would wait for it longer than for training."""
 N_BEST = 3
+JOURNAL = "journal.jsonl"
 LIBRARIES = ("optuna", "pymoo", "botorch", "moocore", "torch", "onnxruntime")
 
 
@@ -75,6 +77,11 @@ class Job:
     n: int
     folder: Path
 
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """As of the run."""
+        return self.surface, self.method, self.seed
+
 
 def main() -> None:
     """Runs what is missing, prints tables, and as its last line the figures."""
@@ -82,17 +89,17 @@ def main() -> None:
     started = time.perf_counter()
     surfaces = arguments.surfaces or list(SPECS)
     n, n_seeds = (60, 2) if arguments.quick else (arguments.evaluations, arguments.seeds)
-    journal = Journal(arguments.folder / "journal.jsonl")
+    journal = Journal(arguments.folder / JOURNAL)
     if arguments.again:
         journal.forget(arguments.again)
     if arguments.methods and not arguments.report:
         pairs = [(surface, method) for surface in surfaces for method in arguments.methods]
-        work([Job(*pair, seed, n, arguments.folder) for seed in range(n_seeds) for pair in pairs], arguments.jobs)
+        work(journal, [Job(*p, seed, n, arguments.folder) for seed in range(n_seeds) for p in pairs], arguments.jobs)
     elif not arguments.report:
         screened = [(surface, method) for surface in surfaces for method in METHODS]
-        work([Job(*pair, 0, share(pair[1], n), arguments.folder) for pair in screened], arguments.jobs)
+        work(journal, [Job(*pair, 0, share(pair[1], n), arguments.folder) for pair in screened], arguments.jobs)
         again = [(seed, s, m) for seed in range(1, n_seeds) for s in surfaces for m in finalists(journal, s)]
-        work([Job(s, m, seed, share(m, n), arguments.folder) for seed, s, m in again], arguments.jobs)
+        work(journal, [Job(s, m, seed, share(m, n), arguments.folder) for seed, s, m in again], arguments.jobs)
     figures, scores = report(journal, surfaces, arguments.folder)
     figures |= ask_figures() if arguments.ask else {}
     figures |= hypervolume_figures() if arguments.hypervolume else {}
@@ -116,9 +123,10 @@ def share(method: str, n: int) -> int:
     return n if method in COLD else max(1, n // 2)
 
 
-def work(jobs: Sequence[Job], n_processes: int) -> None:
+def work(journal: Journal, jobs: Sequence[Job], n_processes: int) -> None:
     """Does what the journal lacks, each run in a process, in the order given."""
-    missing = [job for job in jobs if not _journal(job).has(job.surface, job.method, job.seed, job.n)]
+    known = journal.runs()
+    missing = [job for job in jobs if job.key not in known or not known[job.key].is_enough(job.n)]
     # A fresh interpreter each: libraries that compute in threads do not survive a fork.
     with ProcessPoolExecutor(n_processes, mp_context=get_context("spawn")) as pool:
         running = {pool.submit(do, job): job for job in missing}
@@ -136,22 +144,27 @@ def do(job: Job) -> str:
     name = f"{job.surface}, {job.method}, seed {job.seed}"
     started = time.perf_counter()
     surface = opened(job.surface, job.folder)
+    n_before = surface.n_fresh
     try:
         trace = run(surface, METHODS[job.method], job.n, job.seed, ask_limit_s=ASK_LIMIT_S)
     except ModuleNotFoundError as error:
         return f"{name}: skipped, {error.name} is not installed"
     finished = as_run(surface, job.method, job.n, job.seed, trace)
-    _journal(job).add(finished)
+    Journal(job.folder / JOURNAL).add(finished)
     score = Scores([finished], surface.spec.goals.objectives.reference).best_known
     seconds = time.perf_counter() - started
     more = f", {trace.stopped}" if trace.stopped else ""
-    return f"{name}: {score:.4f} ({surface.n_fresh} of {len(finished.points)} new, {seconds:.0f} s{more})"
+    return f"{name}: {score:.4f} ({surface.n_fresh - n_before} of {len(finished.points)} new, {seconds:.0f} s{more})"
 
 
 @functools.cache
 def opened(surface: str, folder: Path) -> Surface:
     """A surface, once for all runs of a process."""
-    return load_surface(surface, folder)
+    loaded = load_surface(surface, folder)
+    # What is loaded stays: the collector need not look at it again at every evaluation, which makes many small objects.
+    gc.collect()
+    gc.freeze()
+    return loaded
 
 
 def finalists(journal: Journal, surface: str) -> list[str]:
@@ -159,7 +172,11 @@ def finalists(journal: Journal, surface: str) -> list[str]:
     runs = [each for each in journal.runs().values() if each.surface == surface and each.seed == 0]
     scores = Scores(runs, SPECS[surface].goals.objectives.reference)
     marks = {run.method: scores.values(run.method, min(200, len(run.points))) for run in runs}
-    others = sorted((name for name in marks if name not in (OURS, *MISLED)), key=lambda name: marks[name], reverse=True)
+    others = sorted(
+        (name for name in marks if name in METHODS and name not in (OURS, *MISLED)),
+        key=lambda name: marks[name],
+        reverse=True,
+    )
     best_of = [next((name for name in others if name in kind), None) for kind in (OFF_THE_SHELF, COLD, SEEDED)]
     chosen = [OURS, *MISLED, *others[:N_BEST], *(name for name in best_of if name)]
     return list(dict.fromkeys(chosen))
@@ -178,10 +195,6 @@ def report(journal: Journal, surfaces: Iterable[str], folder: Path) -> tuple[Fig
         by_surface[name] = surface_figures(scores[name], KINDS) | {"methods": method_figures(scores[name])}
         print_table(name, by_surface[name])
     return overall(by_surface) | {"surfaces": by_surface}, scores
-
-
-def _journal(job: Job) -> Journal:
-    return Journal(job.folder / "journal.jsonl")
 
 
 def _versions() -> dict[str, str | None]:

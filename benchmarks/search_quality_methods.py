@@ -152,13 +152,12 @@ FAMILIES: Mapping[str, Callable[..., Proposer]] = {
     "nsga3": partial(optuna_method, sampler="nsga3"),
     "tpe": partial(optuna_method, sampler="tpe"),
     "tpe-ordered": partial(optuna_method, sampler="tpe", is_ordered=True),
-    "tpe-univariate": partial(optuna_method, sampler="tpe-univariate"),
-    "gp": partial(optuna_method, sampler="gp"),
+    "tpe-univariate-ordered": partial(optuna_method, sampler="tpe-univariate", is_ordered=True),
     "gp-ordered": partial(optuna_method, sampler="gp", is_ordered=True),
     "pymoo-nsga2": pymoo_method,
     "qlognehvi": botorch_method,
 }
-"""Opponents; `ordered`: a site is an integer instead of a category."""
+"""Opponents; `ordered`: a site is an integer instead of a category, which is much the better for those that model."""
 
 
 def _methods() -> dict[str, Make]:

@@ -52,6 +52,10 @@ class Run:
         """What names a run."""
         return self.surface, self.method, self.seed
 
+    def is_enough(self, n: int) -> bool:
+        """Whether it stands for a run of n evaluations: it has as many, or came to an end before."""
+        return self.n_asked >= n or bool(self.stopped)
+
 
 @dataclass
 class Trace:
@@ -136,11 +140,6 @@ class Journal:
             each = Run(**{**data, "points": [tuple(p) if p else None for p in data["points"]]})
             found[each.key] = each
         return found
-
-    def has(self, surface: str, method: str, seed: int, n: int) -> bool:
-        """Whether a run of at least so many evaluations is there, or one that came to an end before."""
-        known = self.runs().get((surface, method, seed))
-        return known is not None and (known.n_asked >= n or bool(known.stopped))
 
     def add(self, finished: Run) -> None:
         """Keeps a run."""

@@ -38,7 +38,8 @@ def limit_answers(estimates: Sequence[Estimate], limits: Sequence[Constraint]) -
     for limit in limits:
         reach = found.get(limit)
         if reach is None:
-            answers.append(LimitAnswer(limit.text, None, "a search measures it, this does not"))
+            why = "a search measures it, this does not" if limit.is_structural else "only training tells"
+            answers.append(LimitAnswer(limit.text, None, why))
         elif reach.can_be_kept:
             answers.append(LimitAnswer(limit.text, True, f"{reach.by}: {reach.nearest}"))
         else:

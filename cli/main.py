@@ -156,7 +156,8 @@ def search(
     from .quantities import parse_seconds
 
     options = CompressionOptions(importance, ranges, bias_correction, with_cp)
-    limits = Limits(*(None if each is None else parse_seconds(each) for each in (max_time, max_cpu)), patience)
+    max_wall_s, max_cpu_s = (None if each is None else parse_seconds(each) for each in (max_time, max_cpu))
+    limits = Limits(max_wall_s, max_cpu_s, patience)
     loaded_task = load_task(task)
     profile, *others = (load_profile(each) for each in hardware)
     goals = parse_goals(objectives or (), constraints or (), [each.name for each in (profile, *others)])

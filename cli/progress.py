@@ -196,6 +196,7 @@ class LiveDisplay:
 def _numbers(status: Status) -> str:
     best = "none yet" if status.best_speedup is None else word_ratio(status.best_speedup)
     gain = "speed-up" if status.main_cost == "latency" else f"gain in {status.main_cost}"
-    left = "" if status.eta_s is None else f" · {word_seconds(status.eta_s)} left"
+    limit = "" if status.ends_by == "candidates" else f" ({status.ends_by})"
+    left = "" if status.eta_s is None else f" · {word_seconds(status.eta_s)} left{limit}"
     front = f"front {status.n_front} · hypervolume {status.hypervolume:.3f}"
     return f"{front} · best {gain} within {status.within_pt:g} pt: {best}{left}"

@@ -20,13 +20,20 @@ from ..search.session import WORK_STAGES
 from .console import open_console
 
 
+WIDE = 112
+"""Columns of a terminal that has room for what nothing was ranked by."""
+
+
 def print_front(run: Run) -> None:
     """The reported front, from accurate to fast."""
     rows = front_rows(run.trials, run.goals)
     axes = further_costs(run.goals)
     has_test = any(row.test_accuracy is not None for row in rows)
+    console = open_console()
+    has_macs = console.width >= WIDE or "macs" in run.objectives.names
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("trial", "accuracy %", "drop pt", "latency ms", "faster", "size", "smaller", "MACs"):
+    headings = ("trial", "accuracy %", "drop pt", "latency ms", "faster", "size", "smaller")
+    for heading in (*headings, "MACs") if has_macs else headings:
         table.add_column(heading, justify="right", no_wrap=True)
     for axis in axes:
         table.add_column(f"{axis.name} {cost_words(axis).unit}", justify="right", no_wrap=True)
@@ -42,13 +49,14 @@ def print_front(run: Run) -> None:
             word_ratio(row.speedup),
             word_bytes(row.size_bytes),
             word_ratio(row.size_ratio),
-            "" if row.macs is None else f"{row.macs.value / 1e6:.1f} M",
         ]
+        if has_macs:
+            cells.append("" if row.macs is None else f"{row.macs.value / 1e6:.1f} M")
         cells += [_further(row, axis) for axis in axes]
         if has_test:
             cells.append("" if row.test_drop is None else f"{row.test_drop.value:.2f}")
         table.add_row(*cells, _note(row), style="bold green" if row.is_pick else None)
-    open_console().print(table)
+    console.print(table)
 
 
 def print_ending(run: Run) -> None:

@@ -22,12 +22,13 @@ BLOCK = 16
 _CENTRE = math.log(64)
 _N_TERMS = 11
 _PENALTIES = (
-    (1e-9,) + (1.0,) * 4 + (10.0,) * 3 + (1.0,) * 3,
-    (0.001,) + (0.1,) * 10,
-    (0.003,) + (0.1,) * 4 + (0.3,) * 3 + (0.1,) * 3,
+    (1e-9,) + (1.0,) * 4 + (10.0,) * 3 + (30.0, 30.0, 1.0),
+    (0.001,) + (0.1,) * 7 + (10.0, 10.0, 0.1),
+    (0.003,) + (0.1,) * 4 + (0.3,) * 3 + (10.0, 10.0, 0.1),
 )
 """By level. The first candidate alone has different kinds of operators but one width of each: what all kinds share is
-therefore held close to a time in proportion to the MACs, and the slopes are learnt where widths differ."""
+therefore held close to a time in proportion to the MACs, and the slopes are learnt where widths differ. A part of a
+block is held to cost what the block does: in a few candidates narrow layers are those with parts."""
 
 
 class OperatorTimes:

@@ -40,6 +40,8 @@ def draw_front(data: FrontData, height: int = 560) -> go.Figure:
             figure.add_trace(_bubble_trace(points, name, style, largest))
     if data.closed:
         figure.add_trace(_rug_trace(data.closed))
+    if data.area is None:  # or the legend would show circles of one pixel
+        figure.update_layout(legend={"itemsizing": "constant"})
     _finish_axes(figure, data)
     _label(figure, data)
     return figure
@@ -134,10 +136,14 @@ def _finish_axes(figure: go.Figure, data: FrontData) -> None:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """The numbers 1, 2 and 5 of every decade between two positive values."""
+    """The numbers 1, 2 and 5 of every decade between two positive values; where only one is there, all digits."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    ticks = [float(f"{digit}e{decade}") for decade in decades for digit in (1, 2, 5)]
-    return [tick for tick in ticks if low <= tick <= high]
+    for digits in ((1, 2, 5), range(1, 10)):
+        ticks = [float(f"{digit}e{decade}") for decade in decades for digit in digits]
+        shown = [tick for tick in ticks if low <= tick <= high]
+        if len(shown) > 1:
+            break
+    return shown
 
 
 def accuracy_range(data: FrontData) -> tuple[float, float]:

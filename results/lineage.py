@@ -18,6 +18,7 @@ MAX_WORDED_STEPS = 4
 MAX_WORDED_CHANGES = 6
 _NUMBER = re.compile(r"#(\d+)")
 _SEED_ARTICLES = {"sweep": "a ", "tables'": "the "}
+_WITHOUT_ARTICLE = ("measured again", "from ")
 _ENDED_BADLY = {State.FAILED: " (which failed)", State.DOMINATED: " (which was closed early)"}
 
 
@@ -221,7 +222,7 @@ def _numbers(origin: str) -> list[int]:
 
 def _with_article(step: LineageStep) -> str:
     """`a shift of #12`, `an exchange of #9`, `the tables' best for latency`; a promotion needs none."""
-    if step.is_promotion:
+    if step.is_promotion or step.origin.startswith(_WITHOUT_ARTICLE):
         return step.text
     if step.parents:
         return f"{'an' if step.text[0] in 'aeiou' else 'a'} {step.text}"

@@ -52,10 +52,10 @@ def front_caption(data: FrontData) -> Html:
     """How to read the picture of the front."""
     cost, area = cost_words(data.axis).noun, data.area
     bubbles = "" if area is None else f"; the area of a bubble is its {cost_words(area).noun}{profile_of(area)}"
+    others = "" if area is None else "; a member off the line is in the front for another objective"
     return as_html(
-        f"Up and to the left is better{bubbles}. The line joins the most accurate networks at each {cost}; a member "
-        "off the line is in the front for another objective. Bars are 95 % intervals. What lies far below the front is "
-        "out of view: double-click to see all."
+        f"Up and to the left is better{bubbles}. The line joins the most accurate networks at each {cost}{others}. "
+        "Bars are 95 % intervals. What lies far below the front is out of view: double-click to see all."
     )
 
 

@@ -41,7 +41,8 @@ def importance_charts(importances: Sequence[ObjectiveImportance], figures: Seque
 def objective_title(name: str) -> str:
     """`latency@board` as a heading: `Latency on board`."""
     quantity, _, profile = name.partition("@")
-    return f"{quantity.capitalize()} on {profile}" if profile else quantity.capitalize()
+    title = "MACs" if quantity == "macs" else quantity.capitalize()
+    return f"{title} on {profile}" if profile else title
 
 
 def _chart(each: ObjectiveImportance, figure: Html) -> Html:

@@ -33,7 +33,11 @@ def next_aimed_promotion(trials: Sequence[Trial], goals: Goals = DEFAULT_GOALS) 
     (smaller, where the search is not for latency) it is than the best member that did.
     """
     taken = promoted(trials, Fidelity.FULL)
-    candidates = [t for t in _pool(trials, goals) if t not in taken]
+    candidates = _not_taken(_pool(trials, goals), taken)
+    if not candidates:
+        # What is far from the limit on accuracy after little training may still reach it with all of it.
+        structural = tuple(limit for limit in goals.constraints if limit.is_structural)
+        candidates = _not_taken(_pool(trials, replace(goals, constraints=structural)), taken)
     if not candidates:
         return None
     for technique in KEPT_TECHNIQUES:
@@ -54,6 +58,10 @@ def next_aimed_promotion(trials: Sequence[Trial], goals: Goals = DEFAULT_GOALS) 
     return max(candidates, key=lambda trial: (expected_gain(trial), -predict(trial)))
 
 
+def _not_taken(pool: Sequence[Trial], taken: Sequence[Trial]) -> list[Trial]:
+    return [t for t in pool if t not in taken]
+
+
 def _targets(goals: Goals) -> Sequence[float]:
     """The drops that are worth aiming at: the limit where there is one, and what is asked for within it."""
     if goals.max_drop is None:
@@ -65,12 +73,7 @@ def _targets(goals: Goals) -> Sequence[float]:
 
 
 def _pool(trials: Sequence[Trial], goals: Goals) -> list[Trial]:
-    """The short front, and the front in accuracy and main cost among what holds a fold or a rank.
-
-    Where nothing keeps the limit on accuracy yet, that is no reason to train nothing: all within the others count.
-    """
-    if not any(t.configuration and goals.allow(t) for t in _complete_short(trials)):
-        goals = replace(goals, constraints=tuple(limit for limit in goals.constraints if limit.is_structural))
+    """The short front, and the front in accuracy and main cost among what holds a fold or a rank."""
     cost = goals.objectives.main_cost.score
     pool = {t.number: t for t in front(trials, Fidelity.SHORT, goals)}
     for technique in KEPT_TECHNIQUES:

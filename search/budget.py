@@ -155,7 +155,7 @@ class Budget:
         return Forecast(left[name], name)
 
     def _is_timed(self) -> bool:
-        return self.tally.n_candidates >= min(N_TIMED, self._rungs.n_candidates)
+        return len(self._durations[Kind.CANDIDATE]) >= min(N_TIMED, self._rungs.n_candidates)
 
     def _work_s(self) -> float:
         n_left = self._rungs.n_candidates - self.tally.n_candidates

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Mapping
 
 import numpy as np
@@ -24,6 +25,10 @@ _PENALTY = 2.0
 """As if so many candidates had shown that a score without a table goes with latency and size alike."""
 GROWTH_BEFORE_REFRESH = 1.05
 """Shares of layers are worked out anew whenever there are so many times the observations."""
+N_ERRORS = 24
+"""Latest predictions that say how far the next ones may be off."""
+FIRST_ERROR = 0.15
+"""Of the logarithm, before there are any."""
 
 
 class CostModel:
@@ -66,6 +71,7 @@ class CostModel:
         self._n_observed = self._n_refreshed = 0
         self._shares: dict[tuple[Choice | None, ...], tuple[float, ...]] = {}
         self._wholes: dict[str, float] = {}
+        self._errors: dict[str, deque[float]] = {name: deque(maxlen=N_ERRORS) for name in self.scores}
 
     @property
     def main(self) -> LatencyPredictor:
@@ -76,6 +82,7 @@ class CostModel:
         """Adds what was measured of a trial's structure; nothing where that never came about."""
         if trial.state is State.FAILED or trial.parent is not None or not self._is_measured(trial):
             return  # a promotion measures nothing anew
+        self._note_errors(trial)
         self._n_observed += 1
         if self._n_observed >= GROWTH_BEFORE_REFRESH * self._n_refreshed:
             self._n_refreshed, self._shares, self._wholes = self._n_observed, {}, {}
@@ -116,6 +123,11 @@ class CostModel:
                 found[name] = self._baseline[name] * learned.ratio(self._predicted_ratios(configuration))
         return found
 
+    def error(self, score: str) -> float:
+        """Standard deviation of the logarithm of a predicted score, by the median of the latest errors."""
+        seen = self._errors[score]
+        return 1.4826 * float(np.median(seen)) if len(seen) >= N_ERRORS // 4 else FIRST_ERROR
+
     @property
     def has_observed(self) -> bool:
         """Whether anything was measured, so that predictions mean something."""
@@ -153,6 +165,12 @@ class CostModel:
         latency, bytes_ = self._learned[name].exponents
         at = f"@{profile}" if profile else ""
         return latency * ms / self._whole(f"{_LATENCY}{at}") + bytes_ * size / self._whole(f"{_SIZE}{at}")
+
+    def _note_errors(self, trial: Trial) -> None:
+        if self._n_observed:
+            for name, value in self.values(trial.configuration).items():
+                if name in trial.scores and value > 0:
+                    self._errors[name].append(abs(math.log(value / trial.value(name))))
 
     def _is_measured(self, trial: Trial) -> bool:
         return any(name in trial.scores for name in (*self.scores, _LATENCY))

@@ -23,8 +23,11 @@ Array = NDArray[np.float64]
 
 QUANTILES = tuple(NormalDist().inv_cdf((k + 0.5) / 8) for k in range(8))
 """At equal shares of probability: what expectations over a normal distribution are taken at."""
-COST_ERROR = 0.02
-"""Standard deviation of the logarithm of a predicted cost."""
+CAUTION = 0.7
+"""Standard deviations by which predicted costs are raised: the best of many predictions is mostly a lucky error."""
+ANCHORED = 0.4
+"""Share of the error that remains where a measured neighbour is the yardstick."""
+LEAST_COST_ERROR = 0.01
 EXPLORING = 0.1
 """Share of the proposals that are chosen as if the predictions of accuracy were three times as unsure."""
 WIDENED = 3.0
@@ -91,7 +94,7 @@ class ExpectedGain:
         return samples, self._chances(predicted, means, deviations)
 
     def _predicted(self, candidate: Candidate) -> dict[str, float]:
-        """Structural scores, relative to the measured ones of the candidate's anchor where it has one."""
+        """Structural scores with caution, relative to the measured ones of the candidate's anchor where it has one."""
         values = self._costs.values(candidate.configuration)
         anchor = candidate.anchor
         if anchor is not None:
@@ -99,6 +102,9 @@ class ExpectedGain:
             for name, value in values.items():
                 if name in anchor.scores and of_anchor[name] > 0:
                     values[name] = value * anchor.value(name) / of_anchor[name]
+        for name, value in values.items():
+            error = self._costs.error(name) * (ANCHORED if anchor is not None else 1.0)
+            values[name] = value * math.exp(CAUTION * error)
         return {name: values.get(name, self._baseline.value(name)) for name in self._costs.scores}
 
     def _chances(self, predicted: Sequence[Mapping[str, float]], means: Array, deviations: Array) -> Array:
@@ -108,7 +114,8 @@ class ExpectedGain:
         for limit in self._limits:
             for k, values in enumerate(predicted):
                 if limit.is_structural:
-                    distance = math.log(limit.limit / max(values[limit.score], 1e-12)) / COST_ERROR
+                    error = max(LEAST_COST_ERROR, self._costs.error(limit.score))
+                    distance = math.log(limit.limit / max(values[limit.score], 1e-12)) / error
                 else:
                     compressed = float(self._surrogate.compressed(np.array([limit.limit]))[0])
                     distance = (compressed - means[k]) / max(deviations[k], 1e-9)

@@ -12,6 +12,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from ..evaluators.cost_tables import CostTables
 from ..evaluators.sensitivity import Damages
 from ..spaces import Configuration, SearchSpace
@@ -34,6 +36,8 @@ SWEEP_SHARES = (0.5, 1.0, 0.2)
 """Drops that the first sweeps aim at, as shares of the largest that counts."""
 N_LADDER = 8
 N_DIRECTIONS = 3
+HOPELESS = 2.0
+"""Times the largest drop that counts."""
 MAX_TRIES = 100
 """Draws before a space counts as exhausted."""
 
@@ -58,7 +62,7 @@ class TableProposer:
         self._costs = CostModel(space, tables, goals)
         self._surrogate = DropSurrogate(space, damages, self._max_drop)
         self._directions = directions(self._costs, goals)
-        self._ladder = list(itertools.islice(uniform_ladder(space), N_LADDER))
+        self._ladder = list(uniform_ladder(space))
         self._pool = CandidatePool(space, self._costs, self._surrogate, self._directions)
         self._trials: list[Trial] = []
         self._known: set[Configuration] = set()
@@ -115,8 +119,9 @@ class TableProposer:
 
     def _seeds(self, rng: random.Random) -> list[Proposal]:
         """The next step of the ladder, or the next sweep; nothing when all were made."""
-        for configuration, origin in self._ladder:
-            if configuration not in self._known:
+        n_done = sum(configuration in self._known for configuration, _ in self._ladder)
+        for configuration, origin in self._ladder if n_done < N_LADDER else ():
+            if configuration not in self._known and not self._is_hopeless(configuration):
                 return [Proposal(configuration, origin)]
         origins = {t.origin for t in self._trials} | {proposal.origin for proposal in self._pending.values()}
         for share, direction in itertools.product(SWEEP_SHARES, self._directions[:N_DIRECTIONS]):
@@ -125,6 +130,12 @@ class TableProposer:
             if origin not in origins:
                 return self._sweep(target, direction, origin, rng)
         return []
+
+    def _is_hopeless(self, configuration: Configuration) -> bool:
+        """Whether it would surely lose far more than counts: nothing is learnt from ruins."""
+        means, deviations = self._surrogate.predict(self._surrogate.rows([configuration]))
+        worst = self._surrogate.compressed(np.array([HOPELESS * self._max_drop]))
+        return self._n_fitted > 1 and float(means[0] - deviations[0]) > float(worst[0])
 
     def _target(self, share: float) -> float:
         limit = self._goals.limits_at(Fidelity.SHORT)

@@ -208,7 +208,8 @@ class DropSurrogate:
 
     def _kernel(self, a: NDArray[np.int64], b: NDArray[np.int64], spreads: _Spreads) -> Array:
         linear = self._contributions(a) @ self._contributions(b).T
-        return spreads.site**2 * linear + spreads.rest**2 * np.exp(-self._distances(a, b) / (2 * spreads.length**2))
+        smooth = np.exp(-self._distances(a, b) / (2 * spreads.length**2))
+        return np.asarray(spreads.site**2 * linear + spreads.rest**2 * smooth)
 
     def _prior_variance(self, rows: NDArray[np.int64]) -> Array:
         contributions = self._contributions(rows)
@@ -219,7 +220,7 @@ class DropSurrogate:
         """Squared distances between configurations as positions along their sites' choices; at most about 1."""
         first, second = self._scaled_levels(a), self._scaled_levels(b)
         squares = (first**2).sum(1)[:, None] + (second**2).sum(1)[None, :] - 2 * first @ second.T
-        return np.maximum(squares, 0.0)
+        return np.asarray(np.maximum(squares, 0.0))
 
     def _scaled_levels(self, rows: NDArray[np.int64]) -> Array:
         levels = self._levels[np.arange(len(self._sites)), rows]
@@ -241,7 +242,7 @@ class DropSurrogate:
 
     def _solve(self, rows: NDArray[np.int64], residual: Array) -> None:
         kernel = self._kernel(rows, rows, self._spreads)
-        self._cholesky = np.linalg.cholesky(kernel + NOISE_PT**2 * np.eye(len(rows)))
+        self._cholesky = _cholesky(kernel)
         half = _forward(self._cholesky, residual[:, None])
         self._weights = _backward(self._cholesky, half)[:, 0]
         self._deviations = self._spreads.site**2 * (self._contributions(rows).T @ self._weights)
@@ -261,9 +262,14 @@ def _kept(target: Array) -> NDArray[np.int64]:
 
 
 def _log_likelihood(kernel: Array, residual: Array) -> float:
-    cholesky = np.linalg.cholesky(kernel + NOISE_PT**2 * np.eye(len(residual)))
+    cholesky = _cholesky(kernel)
     half = _forward(cholesky, residual[:, None])[:, 0]
     return float(-0.5 * half @ half - np.log(np.diag(cholesky)).sum())
+
+
+def _cholesky(kernel: Array) -> Array:
+    """Of the covariance of noisy observations."""
+    return np.asarray(np.linalg.cholesky(kernel + NOISE_PT**2 * np.eye(len(kernel))), np.float64)
 
 
 def _forward(cholesky: Array, right: Array) -> Array:

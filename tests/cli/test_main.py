@@ -74,9 +74,9 @@ def test_an_unknown_name_is_one_line(
 
 
 def test_an_unknown_sampler_is_refused_at_once(parefront: Parefront, tmp_path: Path) -> None:
-    command = ("search", TINY_TASK, "--hardware", FAST_PROFILE, "--sampler", "nsga3", "--out", tmp_path / "x")
+    command = ("search", TINY_TASK, "--hardware", FAST_PROFILE, "--sampler", "nsga9", "--out", tmp_path / "x")
     line = error_line(parefront(*command))
-    assert "unknown sampler 'nsga3': known samplers are nsga2, " in line
+    assert "unknown sampler 'nsga9': known samplers are nsga" in line
     assert "tables" in line
     assert not (tmp_path / "x").exists()
 
@@ -219,7 +219,7 @@ def test_export_writes_a_file_that_runs(parefront: Parefront, finished_run: Any,
 def test_a_bad_pick_is_one_line(parefront: Parefront, finished_run: Any, tmp_path: Path) -> None:
     target = tmp_path / "model.onnx"
     line = error_line(parefront("export", finished_run.directory.root, "--pick", "best", "--to", target))
-    assert "--pick must be knee, a trial number or \"accuracy_drop<=1pt\", got 'best'" in line
+    assert "--pick must be knee, a trial number or a limit such as \"accuracy_drop<=1pt\", got 'best'" in line
     assert not target.exists()
 
 

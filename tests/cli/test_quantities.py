@@ -1,6 +1,6 @@
 import pytest
 
-from parefront.cli.quantities import parse_bytes
+from parefront.cli.quantities import parse_bytes, parse_seconds
 from parefront.hardware_profiles.errors import SearchError
 
 
@@ -27,3 +27,19 @@ def test_what_is_no_size_is_refused(text: str) -> None:
         SearchError, match=r"a size must be a number of bytes above 0, got .*: write for instance 200kB"
     ):
         parse_bytes(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90s", 90), ("15min", 900), ("15 m", 900), ("2h", 7200), ("1.5 h", 5400), (".5H", 1800), ("1d", 86_400)],
+)
+def test_a_duration_is_read_with_its_unit(text: str, seconds: float) -> None:
+    assert parse_seconds(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "long", "-3h", "0s", "5 weeks", "90", "2h30"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(
+        SearchError, match=r"a duration must be a number above 0 and its unit, got .*: write .* 90s or 2h"
+    ):
+        parse_seconds(text)

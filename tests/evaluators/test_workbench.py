@@ -298,3 +298,30 @@ def test_the_key_tells_tasks_apart(bench: Workbench, fast_profile: HardwareProfi
 
     assert key(load_task(str(TINY_TASK))) == bench.key()
     assert key(load_task(f"{TINY_TASK}:other_recipe")) != bench.key()
+
+
+# --- measured again, and taken from elsewhere
+
+
+def test_a_repeated_measurement_leaves_no_file(bench: Workbench) -> None:
+    configuration = all_int8(bench)
+    once = bench.structure(configuration, "once")
+    before = {path.name for path in once.artefact.parent.iterdir()}
+    again = bench.repeat(configuration, "again")
+    assert {path.name for path in once.artefact.parent.iterdir()} == before
+    assert set(again.scores) == set(once.scores)
+    assert again.scores["size_bytes"].value == once.scores["size_bytes"].value
+    assert again.details["executed_int8"] == again.details["planned_int8"] == 5
+
+
+def test_what_was_trained_elsewhere_is_scored_by_its_file(bench: Workbench) -> None:
+    configuration = all_int8(bench)
+    trained = bench.short(configuration, bench.structure(configuration, "elsewhere"))
+    adopted = bench.adopt(configuration, "adopted", trained.artefact)
+    assert adopted.scores["accuracy"] == trained.scores["accuracy"]
+    assert adopted.scores["accuracy_drop"] == trained.scores["accuracy_drop"]
+    assert adopted.scores["latency_ms"].value > 0
+    assert "train" not in adopted.seconds
+    assert trained.artefact.exists()
+    assert not trained.artefact.with_name(f"adopted{bench.suffix}").exists()  # untrained, it would pass for the other
+    assert "accuracy" not in bench.adopt(configuration, "adopted", None).scores

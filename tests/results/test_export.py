@@ -11,6 +11,7 @@ from parefront.hardware_profiles import MeasurementError
 from parefront.results import Run, load
 from parefront.results.export import choose, export_member, knee
 from parefront.results.load import ResultsError
+from parefront.search.goals import parse_goals
 from parefront.search.trial import Fidelity, Trial
 
 MakeTrial = Callable[..., Trial]
@@ -26,19 +27,31 @@ MakeTrial = Callable[..., Trial]
         ("accuracy_drop<=0.5pt", 5),
         ("accuracy_drop <= 3", 7),
         ("accuracy_drop<=2.99 %", 6),
+        ("size<=100kB", 7),
+        ("accuracy_drop<=1pt and size<=100kB", 6),
+        ("latency<=0.3ms, drop<=2", 6),
+        (None, 6),
         ("5", 5),
         ("6", 6),
     ],
 )
-def test_a_member_is_picked(run: Run, pick: str, number: int) -> None:
+def test_a_member_is_picked(run: Run, pick: str | None, number: int) -> None:
     assert choose(run, pick).number == number
 
 
 @pytest.mark.parametrize(
     ("pick", "message"),
     [
-        ("accuracy_drop<=0.1pt", r"no member loses at most 0\.1 pt: the least is 0\.25 pt"),
-        ("accuracy<=1", '--pick must be knee, a trial number or "accuracy_drop<=1pt", got '),
+        (
+            "accuracy_drop<=0.1pt",
+            r"no member keeps accuracy_drop<=0\.1pt: the nearest is accuracy_drop<=0\.25pt \(by #5\)",
+        ),
+        ("accuracy_drop<=1pt and latency<=0.15ms", "no member keeps .*: each is kept by some, so relax one of them"),
+        ("drop<=1, size<=1kB", r"no member keeps .*: the nearest is size<=31\.3kB \(by #7\)$"),
+        ("energy<=1mJ", "--pick must limit what was measured, but energy was not: leave it out"),
+        ("latency@board<=1ms", "--pick: what is measured must be so by one of the profiles cpu-ort-1t, "),
+        ("accuracy<=1", "--pick: limit the accuracy by what it may lose, got "),
+        ("best", '--pick must be knee, a trial number or a limit such as "accuracy_drop<=1pt", got '),
         ("", "--pick must be knee"),
         ("-1", "--pick must be knee"),
         ("99", "#99 has no exported file; the front's members are 5, 6, 7"),
@@ -48,6 +61,23 @@ def test_a_member_is_picked(run: Run, pick: str, number: int) -> None:
 def test_what_is_no_member_is_refused(run: Run, pick: str, message: str) -> None:
     with pytest.raises(ResultsError, match=message):
         choose(run, pick)
+
+
+def test_without_a_pick_the_search_s_own_limit_holds(run: Run) -> None:
+    limited = {**run.manifest, "goals": parse_goals([], ["accuracy_drop<=0.5pt"], ["cpu-ort-1t"]).to_json()}
+    assert choose(dataclasses.replace(run, manifest=limited), None).number == 5
+
+
+def test_of_those_within_the_one_with_the_least_main_cost_is_taken(run: Run, make_trial: MakeTrial) -> None:
+    trials = (
+        make_trial(0, 0.0),
+        make_trial(1, 0.5, 0.1, 500_000, {"bits/a": 8}),
+        make_trial(2, 0.5, 0.5, 100_000, {"bits/b": 8}),
+    )
+    for names, number in ((["accuracy", "latency", "size"], 1), (["accuracy", "size", "latency"], 2)):
+        manifest = {**run.manifest, "goals": parse_goals(names, [], ["cpu-ort-1t"]).to_json()}
+        found = choose(dataclasses.replace(run, trials=trials, manifest=manifest), "accuracy_drop<=1pt")
+        assert found.number == number
 
 
 def test_a_member_that_failed_its_check_is_not_handed_out(run: Run) -> None:

@@ -5,11 +5,18 @@ import pytest
 
 from parefront.results.figures import draw_front, front_data
 from parefront.results.front_figure import accuracy_range, log_ticks
+from parefront.search.goals import parse_goals
 from parefront.search.trial import Trial
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "ticks"), [(0.09, 2.4, [0.1, 0.2, 0.5, 1, 2]), (3, 4, []), (10, 100, [10, 20, 50, 100])]
+    ("low", "high", "ticks"),
+    [
+        (0.09, 2.4, [0.1, 0.2, 0.5, 1, 2]),
+        (3, 4, [3, 4]),
+        (0.028, 0.062, [0.03, 0.04, 0.05, 0.06]),
+        (10, 100, [10, 20, 50, 100]),
+    ],
 )
 def test_ticks_are_numbers_that_read_well(low: float, high: float, ticks: list[float]) -> None:
     assert log_ticks(low, high) == ticks
@@ -38,6 +45,16 @@ def test_the_area_of_a_bubble_is_the_size(trials: list[Trial]) -> None:
     marker = draw_front(front_data(trials)).data[2].marker
     assert marker.sizemode == "area"
     assert list(marker.size) == [250_000, 31_250]
+
+
+def test_the_axis_is_the_main_cost(trials: list[Trial]) -> None:
+    figure = draw_front(front_data(trials, parse_goals(["accuracy", "size"], ["accuracy_drop<=3pt"], ["cpu"])))
+    assert figure.layout.xaxis.title.text == "file size (kB, log scale)"
+    assert "smallest within 3 pt" in [trace.name for trace in figure.data]
+    assert "3 pt below the baseline" in [note.text for note in figure.layout.annotations]
+    marker = figure.data[1].marker
+    assert set(marker.size) == {1.0}
+    assert marker.sizeref == pytest.approx(7 / 38**2 * 2)  # the area of each is a seventh of the largest one's
 
 
 def test_a_name_cannot_bring_markup_into_the_picture(trials: list[Trial]) -> None:

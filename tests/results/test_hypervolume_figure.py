@@ -5,6 +5,7 @@ import pytest
 
 from parefront.results.figures import HypervolumeData, draw_hypervolume, hypervolume_data
 from parefront.search.front import front_hypervolume
+from parefront.search.goals import parse_goals
 from parefront.search.trial import Fidelity, Trial
 
 MakeTrial = Callable[..., Trial]
@@ -26,6 +27,17 @@ def test_the_hypervolume_rises_only_where_a_trial_helps(make_trial: MakeTrial) -
     assert series.numbers == (0, 1, 3, 4)
     assert series.shares == pytest.approx((0.0, 0.6 * 0.5 * 0.5, 0.6 * 1.0 * 0.5, 0.6 * 1.0 * 0.5))
     assert series.origins[1:3] == ("first", "faster")
+
+
+def test_the_box_is_that_of_the_objectives(make_trial: MakeTrial) -> None:
+    """Without latency 8x smaller is half a side; what breaks a limit adds nothing."""
+    trials = [
+        make_trial(0, 0.0, 2.0, 1_000_000),
+        make_trial(1, 2.0, 1.0, 125_000, INT8),
+        make_trial(2, 3.0, 0.1, 15_625, INT8),
+    ]
+    (series,) = hypervolume_data(trials, parse_goals(["accuracy", "size"], ["drop<=2.5"], ["cpu"])).series
+    assert series.shares[-1] == pytest.approx(0.6 * 0.5)
 
 
 def test_each_fidelity_has_its_own_series(trials: list[Trial]) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 import plotly.offline
 import pytest
 
+from parefront.evaluators.evaluator import Score
 from parefront.results import Run, write_report
+from parefront.search.goals import parse_goals
 from parefront.search.trial import Trial
 
 INJECTION = '</script><script>alert("x")</script><img src=x onerror=alert(1)>'
@@ -71,6 +73,26 @@ def test_each_objective_has_its_chart(run: Run, make_trial: Callable[..., Trial]
     assert content.count("Plotly.newPlot(") == 6
     assert "prune 100%. They predict 100% of how 30 trials differ." in page.text
     assert "<script>alert" not in content
+
+
+def test_the_report_is_about_the_objectives_of_the_search(run: Run) -> None:
+    goals = parse_goals(["accuracy", "size", "latency", "macs"], ["accuracy_drop<=3pt", "memory<=1MB"], ["cpu-ort-1t"])
+    more = {"macs": Score("macs", 2e6, "MACs", False), "memory_bytes": Score("memory_bytes", 5e5, "bytes", False)}
+    trials = tuple(replace(t, scores={**t.scores, **more}) if t.scores else t for t in run.trials)
+    manifest = {**run.manifest, "goals": goals.to_json()}
+    content, page = read(write_report(replace(run, manifest=manifest, trials=trials), run.directory / "report.html"))
+    for words in (
+        "smallest within 3 pt",
+        "MACs, M",
+        "memory, MB",
+        "0.50",  # MB
+        "the area of a bubble is its latency",
+        "Accuracy against MACs",
+        "from the baseline to 5 pt lost, 64x smaller, 64x faster and 64x fewer MACs",
+        "accuracy_drop<=3pt, memory<=1MB",
+    ):
+        assert words in page.text
+    assert content.count("Plotly.newPlot(") == 4  # one more picture, for the MACs
 
 
 def test_the_report_needs_no_network(report: Path) -> None:

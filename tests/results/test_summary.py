@@ -3,8 +3,10 @@ from dataclasses import replace
 
 import pytest
 
+from parefront.evaluators.evaluator import Score
 from parefront.results import front_rows, summary_line
 from parefront.results.summary import failed_trials, find_baseline, find_pick, rungs_line, screening_line
+from parefront.search.goals import Goals, parse_goals
 from parefront.search.trial import Fidelity, State, Trial
 
 MakeTrial = Callable[..., Trial]
@@ -51,6 +53,52 @@ def test_gains_are_not_called_losses(make_trial: MakeTrial, drop: float, test_dr
 def test_what_grew_is_not_called_smaller(make_trial: MakeTrial) -> None:
     trials = [make_trial(0, 0.0), make_trial(1, 0.5, 1.0, 1_250_000, INT8)]
     assert summary_line(trials).startswith("2.0x faster and 1.2x larger at")
+
+
+def goals(objectives: list[str], *limits: str) -> Goals:
+    return parse_goals(objectives, limits, ["cpu", "board"])
+
+
+def test_the_summary_is_within_the_limit_that_was_set(trials: list[Trial]) -> None:
+    assert summary_line(trials, goals([], "accuracy_drop<=0.5pt")).endswith(", #5")
+    assert summary_line(trials, goals([], "accuracy_drop<=3pt")).endswith(", #7")
+    assert find_pick(trials, goals([], "accuracy_drop<=0.1pt")) is None
+
+
+def test_the_summary_names_the_gain_in_each_objective(make_trial: MakeTrial) -> None:
+    def counted(trial: Trial, macs: float, board_ms: float) -> Trial:
+        more = {"macs": Score("macs", macs, "MACs", False), "latency_ms@board": Score("x", board_ms, "ms", False)}
+        return replace(trial, scores={**trial.scores, **more})
+
+    trials = [counted(make_trial(0, 0.0), 9e6, 4.0), counted(make_trial(1, 0.5, 1.0, 250_000, INT8), 3e6, 5.0)]
+    loss = "at 0.5 pt of accuracy lost (validation), #1"
+    assert summary_line(trials, goals(["accuracy", "size"])) == f"4.0x smaller {loss}"
+    assert summary_line(trials, goals(["accuracy", "macs", "latency", "latency@board"])) == (
+        f"3.0x fewer MACs, 2.0x faster and 1.2x slower on board {loss}"
+    )
+    rows = front_rows(trials, goals(["accuracy", "macs", "latency@board"]))
+    assert [row.further["latency@board"].value for row in rows] == [4.0, 5.0]
+    assert front_rows(trials)[0].further == {}
+
+
+def test_the_summary_says_how_near_the_limits_were_met(make_trial: MakeTrial) -> None:
+    trials = [
+        make_trial(0, 0.0),
+        make_trial(1, 0.5, 1.0, 500_000, INT8),
+        make_trial(2, 4.0, 0.25, 100_000, {"prune/conv1": 8}),
+    ]
+    assert summary_line(trials, goals([], "drop<=1pt", "latency<=0.2ms")) == (
+        "No network keeps accuracy_drop<=1pt and latency<=0.2ms; the nearest: latency<=0.25ms (#2)"
+    )
+    assert summary_line(trials, goals([], "drop<=1pt", "latency<=0.5ms")) == (
+        "No network keeps accuracy_drop<=1pt and latency<=0.5ms at once, though each is kept"
+    )
+
+
+def test_what_breaks_a_limit_is_not_in_the_table_but_the_baseline_is(trials: list[Trial]) -> None:
+    rows = front_rows(trials, goals([], "latency<=0.3ms"))
+    assert [row.number for row in rows] == [4, 6, 7]
+    assert rows[0].is_baseline
 
 
 def test_the_summary_of_a_baseline_alone_counts_the_rest(make_trial: MakeTrial) -> None:

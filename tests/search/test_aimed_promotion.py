@@ -126,12 +126,17 @@ def test_the_gain_is_that_of_the_main_cost(make_trial: MakeTrial) -> None:
 
 
 def test_where_nothing_keeps_the_limit_on_accuracy_the_nearest_is_trained(make_trial: MakeTrial) -> None:
-    """The limit of half a point is one of 1.25 after the short fine-tune; both are beyond it, the nearer one comes."""
+    """The limit of half a point is one of 1.25 after the short fine-tune: both are beyond it, the nearer is first."""
     trials = [
         make_trial(0, {}, 0.0, 1.0, 1000),
         make_trial(1, {"bits/a": 8}, 2.0, 0.5, 500),
         make_trial(2, {"bits/b": 8}, 9.0, 0.4, 400),
     ]
-    chosen = next_aimed_promotion(trials, parse_goals([], ["accuracy_drop<=0.5pt"], ["cpu"]))
+    limited = parse_goals([], ["accuracy_drop<=0.5pt"], ["cpu"])
+    chosen = next_aimed_promotion(trials, limited)
     assert chosen is not None
     assert chosen.number == 1
+    trials.append(make_trial(3, {"bits/a": 8}, 0.4, 0.5, 500, FULL, parent=1))
+    chosen = next_aimed_promotion(trials, limited)
+    assert chosen is not None
+    assert chosen.number == 2

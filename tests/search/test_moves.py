@@ -1,6 +1,6 @@
 import random
 
-from parefront.search.moves import MAX_CHANGED_SITES, cross, mutate, shift_group
+from parefront.search.moves import MAX_CHANGED_SITES, cross, exchange, mutate, random_configuration, shift_group
 from parefront.spaces import Configuration, SearchSpace
 
 
@@ -63,3 +63,39 @@ def test_a_move_leaves_its_parent_alone(small_space: SearchSpace) -> None:
     parent = Configuration.of({"bits/a": 8})
     mutate(small_space, parent, random.Random(0))
     assert parent == Configuration.of({"bits/a": 8})
+
+
+def test_an_exchange_gives_one_site_back_and_takes_from_others(small_space: SearchSpace) -> None:
+    parent = Configuration.of({"prune/a": 16})
+    widths, taken = set(), set()
+    for seed in range(200):
+        child = exchange(small_space, parent, random.Random(seed))
+        assert small_space.canonical(child) == child
+        if "fold/a" in child:
+            continue  # which makes others moot
+        widths.add(child.get("prune/a", 32))
+        for site in small_space.sites:
+            if site.name != "prune/a":
+                # By one step from neutral along the order of the choices.
+                assert site.choices.index(child.get(site.name, site.neutral)) <= 1
+                taken |= {site.name} & set(child)
+    assert widths == {24, 32}  # a step back, or wholly
+    assert taken == {"rank/b", "bits/a", "bits/b"}
+
+
+def test_steps_follow_the_order_of_the_choices(small_space: SearchSpace) -> None:
+    """A width is a number: a mutation reaches those next to it, and never leaps from one end to the other."""
+    steps = set()
+    for seed in range(300):
+        child = mutate(small_space, Configuration.of({}), random.Random(seed))
+        if "fold/a" not in child:
+            steps.add(child.get("prune/a", 32))
+    assert steps == {32, 24, 16}  # at most two steps of 32, 24, 16, 8
+
+
+def test_chance_reaches_every_choice_of_every_site(small_space: SearchSpace) -> None:
+    rng = random.Random(0)
+    found = [random_configuration(small_space, rng) for _ in range(300)]
+    assert all(small_space.canonical(each) == each for each in found)
+    for site in small_space.sites:
+        assert {each.get(site.name, site.neutral) for each in found} == set(site.choices)

@@ -27,7 +27,7 @@ Make = Callable[..., TableProposer]
 
 @pytest.fixture(scope="module")
 def chain() -> SearchSpace:
-    """Five 3 x 3 convolutions in a row, 4 → 32 → … → 8 channels: 4 widths of four of them, 2 bits of all, 8192 in all."""
+    """Five 3 x 3 convolutions in a row, 4 → 32 → … → 8 channels: 4 widths of four, 2 bits of all: 8192."""
     names = "abcde"
     widths, sites = {}, []
     for i, name in enumerate(names):
@@ -149,7 +149,7 @@ def told(proposer: TableProposer, trials: Sequence[Trial]) -> TableProposer:
 
 
 def test_the_same_seed_and_results_give_the_same_proposals(make: Make, surface: Surface) -> None:
-    first, second, other = (drive(make(seed), surface, [], 40) for seed in (3, 3, 4))
+    first, second, other = (drive(make(seed), surface, [], 28) for seed in (3, 3, 4))
     assert first == second
     assert [t.configuration for t in first] != [t.configuration for t in other]
 
@@ -217,10 +217,10 @@ def test_what_is_under_way_is_taken_into_account(make: Make, surface: Surface) -
     assert [p.configuration for p in other.ask(4)] == [p.configuration for p in second]
 
 
-def test_many_at_once_cost_little(make: Make, surface: Surface) -> None:
-    by_one, by_eight = drive(make(), surface, [], 65), drive(make(), surface, [], 65, n_at_once=8)
-    assert surface.share(by_eight) > surface.share(by_one) - 0.1
-    assert surface.share(by_eight) > surface.share(surface.by_chance(65)) + 0.2
+def test_eight_at_once_still_come_far(make: Make, surface: Surface) -> None:
+    trials = drive(make(), surface, [], 49, n_at_once=8)
+    assert surface.share(trials) > 0.8
+    assert surface.share(trials) > surface.share(surface.by_chance(200))
 
 
 def test_failed_trials_are_not_proposed_again_and_do_no_harm(make: Make, surface: Surface) -> None:
@@ -273,15 +273,22 @@ def test_it_learns_without_operator_times(make: Make, surface: Surface) -> None:
     assert surface.share(trials) > 0.9
 
 
-@pytest.mark.parametrize("limit", ["latency<=0.035ms", "size<=16kB"])
-def test_limits_are_steered_to_even_where_no_seed_keeps_them(make: Make, surface: Surface, limit: str) -> None:
-    goals = parse_goals([], [limit, "accuracy_drop<=2pt"], ("",))
-    trials = drive(make(goals=goals), surface, [], 70)
-    kept = [goals.allow(trial) for trial in trials]
+@pytest.mark.parametrize("limits", [("size<=30kB", "accuracy_drop<=1.8pt"), ("latency<=0.5ms", "accuracy_drop<=1.6pt")])
+def test_limits_are_steered_to(make: Make, surface: Surface, limits: tuple[str, ...]) -> None:
+    goals = parse_goals([], limits, ("",))
     possible = sum(goals.allow(trial) for trial in surface.everything) / len(surface.everything)
-    assert 0 < possible < 0.25
-    assert sum(kept[-20:]) > 10
-    assert surface.share(trials, goals) > 0.7
+    assert 0 < possible < 0.05
+    trials = drive(make(goals=goals), surface, [], 60)
+    assert sum(goals.allow(trial) for trial in trials[30:]) > 12
+    assert surface.share(trials, goals) > 0.85
+
+
+def test_limits_are_found_that_hardly_anything_keeps(make: Make, chain: SearchSpace, surface: Surface) -> None:
+    """26 of 8192 do, and the tables say the opposite of the truth."""
+    goals = parse_goals([], ["size<=24kB", "accuracy_drop<=1.6pt"], ("",))
+    assert sum(goals.allow(trial) for trial in surface.everything) == 26
+    trials = drive(make(damages=inverted(chain), goals=goals), surface, [], 60)
+    assert sum(goals.allow(trial) for trial in trials) >= 5
 
 
 def test_a_tiny_space_is_exhausted(small_space: SearchSpace, evaluated: Callable[..., Trial]) -> None:

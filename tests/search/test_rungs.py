@@ -42,3 +42,19 @@ def test_the_last_round_fills_the_rung_whatever_the_division_leaves() -> None:
 def test_sizes_that_make_no_sense_are_refused(sizes: dict[str, int], message: str) -> None:
     with pytest.raises(SearchError, match=message):
         Rungs(**sizes)  # type: ignore[arg-type]
+
+
+def test_when_candidates_end_early_the_last_round_is_their_share() -> None:
+    rungs = Rungs(20, 10, 2)
+    assert rungs.round_at(12, is_last=True) == (4, 6)  # 12 of 20 candidates: 6 of 10
+    assert rungs.round_at(8, is_last=True) == (0, 4)
+    assert rungs.round_at(0, is_last=True) == (0, 0)
+    assert rungs.round_at(20, is_last=True) == (8, 10)
+
+
+def test_half_of_the_repeated_measurements_may_come_during_the_search() -> None:
+    rungs = Rungs(20, n_repeats=8)
+    assert [rungs.n_repeats_at(n) for n in (0, 4, 5, 19, 20, 25)] == [0, 0, 1, 3, 4, 4]
+    assert Rungs(0, n_repeats=8).n_repeats_at(0) == 0
+    with pytest.raises(SearchError, match="n_repeats must be 0 or more, got -1"):
+        Rungs(20, n_repeats=-1)

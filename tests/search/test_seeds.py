@@ -1,13 +1,20 @@
 import itertools
+import random
 from collections.abc import Mapping
 
 import pytest
 
 from parefront.evaluators import CostTables
-from parefront.search.seeds import DIRECTIONS, Direction, LagrangeSweep, uniform_ladder
-from parefront.spaces import Choice, Configuration, SearchSpace
+from parefront.search.costs import CostModel
+from parefront.search.goals import DEFAULT_GOALS, Goals, parse_goals
+from parefront.search.seeds import Direction, LagrangeSweep, directions, uniform_ladder
+from parefront.spaces import Choice, Configuration, SearchSpace, Site
+from parefront.spaces.network import Layer
+from parefront.spaces.space import LayerWidths
 
 Drops = Mapping[str, Mapping[Choice, float]]
+SIZE = parse_goals(["accuracy", "size"], [], ("",))
+WEIGHTS = [(1.0, 0.0), (0.6, 0.4), (0.1, 0.9)]
 
 
 def test_the_ladder_treats_all_layers_alike(small_space: SearchSpace) -> None:
@@ -29,6 +36,33 @@ def test_the_ladder_repeats_nothing(small_space: SearchSpace, tiny_space: Search
         assert all(space.canonical(configuration) == configuration for configuration in ladder)
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("accuracy", "size"),
+        ("accuracy", "latency", "size"),
+        ("accuracy", "latency", "size", "macs"),
+        ("latency", "latency@board", "accuracy"),
+    ],
+)
+def test_every_objective_that_costs_has_a_direction_of_its_own(
+    small_space: SearchSpace, names: tuple[str, ...]
+) -> None:
+    costs = CostModel(small_space, CostTables(small_space), parse_goals(names, [], ("", "board")))
+    found = directions(costs, parse_goals(names, [], ("", "board")))
+    assert len({direction.name for direction in found}) == len(found)
+    assert all(sum(direction.weights) == pytest.approx(1) for direction in found)
+    strongest = {max(range(len(costs.scores)), key=lambda k: direction.weights[k]) for direction in found}
+    assert strongest == set(range(len(costs.scores)))
+
+
+def test_a_limited_score_that_is_no_objective_is_not_traded_for(small_space: SearchSpace) -> None:
+    goals = parse_goals(["accuracy", "latency"], ["size<=10kB"], ("",))
+    costs = CostModel(small_space, CostTables(small_space), goals)
+    assert costs.scores == ("latency_ms", "size_bytes")
+    assert {direction.weights for direction in directions(costs, goals)} == {(1.0, 0.0)}
+
+
 @pytest.fixture
 def drops(small_space: SearchSpace) -> Drops:
     return {
@@ -43,62 +77,128 @@ def total(drops: Drops, choices: Mapping[str, Choice]) -> float:
     return sum(drops[name][choice] for name, choice in choices.items())
 
 
-@pytest.mark.parametrize("direction", DIRECTIONS, ids=lambda direction: direction.name)
+def model(space: SearchSpace, goals: Goals = DEFAULT_GOALS) -> CostModel:
+    return CostModel(space, CostTables(space), goals)
+
+
+def cost(costs: CostModel, space: SearchSpace, weights: tuple[float, ...], choices: Mapping[str, Choice]) -> float:
+    """What all layers cost, as a share of the baseline."""
+    shares = [costs.shares(layer, choices) for layer in space.widths]
+    return sum(weight * share for each in shares for weight, share in zip(weights, each, strict=True))
+
+
+@pytest.mark.parametrize("weights", WEIGHTS, ids=str)
 @pytest.mark.parametrize("multiplier", [0.5, 5.0, 50.0])
 def test_no_single_site_improves_what_is_solved(
-    small_space: SearchSpace, drops: Drops, direction: Direction, multiplier: float
+    small_space: SearchSpace, drops: Drops, weights: tuple[float, ...], multiplier: float
 ) -> None:
-    tables = CostTables(small_space)
-    latency_ms, size_bytes = tables.latency_ms({}), tables.size_bytes({})
+    costs = model(small_space)
 
     def price(choices: Mapping[str, Choice]) -> float:
-        # Latency and size as shares of the uncompressed network's.
-        cost = direction.latency * tables.latency_ms(choices) / latency_ms
-        cost += direction.size * tables.size_bytes(choices) / size_bytes
-        return total(drops, choices) + multiplier * cost
+        return total(drops, choices) + multiplier * cost(costs, small_space, weights, choices)
 
-    found = LagrangeSweep(small_space, tables, drops).solve(multiplier, direction, {})
+    found = LagrangeSweep(small_space, costs, drops).solve(multiplier, Direction("x", weights), {})
     neighbours = [{**found, site.name: choice} for site in small_space.sites for choice in site.choices]
     assert price(found) <= min(map(price, neighbours)) + 1e-9
 
 
-def test_bits_alone_are_chosen_optimally(small_space: SearchSpace, drops: Drops) -> None:
+@pytest.mark.parametrize(
+    ("techniques", "slack"),
+    [
+        (("bits",), 1.0),  # layers do not touch each other: descent is exact
+        (("rank", "bits"), 1.3),  # rank and bits meet in one layer's cost: it may stop beside the best, but not far
+        (("rank", "prune", "bits"), 1.5),
+    ],
+    ids=str,
+)
+def test_what_is_solved_beside_trying_everything(
+    small_space: SearchSpace, techniques: tuple[str, ...], slack: float
+) -> None:
+    sites = tuple(site for site in small_space.sites if site.technique in techniques)
+    space = SearchSpace(sites, (), small_space.widths)
+    costs, rng = model(space), random.Random(0)
+    names = [site.name for site in sites]
+    everything = [dict(zip(names, each, strict=True)) for each in itertools.product(*(s.choices for s in sites))]
+    for _ in range(20):
+        drops = {site.name: {c: rng.uniform(0, 2) * (c != site.neutral) for c in site.choices} for site in sites}
+        multiplier, weights = 10 ** rng.uniform(-1, 2), rng.choice(WEIGHTS)
+
+        def price(choices: Mapping[str, Choice]) -> float:
+            return total(drops, choices) + multiplier * cost(costs, space, weights, choices)  # noqa: B023
+
+        found = LagrangeSweep(space, costs, drops).solve(multiplier, Direction("x", weights), {}, passes=10)
+        assert price(found) <= slack * min(map(price, everything)) + 1e-9
+
+
+def test_bits_alone_are_chosen_optimally(small_space: SearchSpace) -> None:
     """Without pruning, folds and ranks the layers do not touch each other, and descent is exact."""
-    tables = CostTables(small_space)
-    cheap: Drops = {
-        name: {choice: value if name.startswith("bits") else 1e9 * value for choice, value in values.items()}
-        for name, values in drops.items()
-    }
-    size_bytes = tables.size_bytes({})
-    # a: 4*32*9 = 1152 weights, b: 2304; in 8 bits they save 3/4 of 4608 and of 9216 bytes, less 8 bytes per output
-    # channel for the scales: a saves 3456 - 256 = 3200, b saves 6912 - 64 = 6848 of 13824 + 160 = 13984 bytes.
-    assert size_bytes == 13_984
-    sweep = LagrangeSweep(small_space, tables, cheap)
-    size_only = Direction("size", 0.0, 1.0)
-    # One point is worth it from a multiplier of 13984 / 6848 = 2.04 for b, and of 13984 / 3200 = 4.37 for a.
-    for multiplier, expected in ((1.9, (32, 32)), (2.2, (32, 8)), (4.2, (32, 8)), (4.6, (8, 8))):
-        found = sweep.solve(multiplier, size_only, {})
+    space = SearchSpace(small_space.sites[3:], (), small_space.widths)
+    drops: Drops = {site.name: {32: 0.0, 8: 1.0} for site in space.sites}
+    # a: 4*32*9 = 1152 weights, b: 2304. In 8 bits they save 3/4 of 4608 and of 9216 bytes, less 13 bytes per output
+    # channel for a bias of 12 instead of 4 bytes and 5 for the scale: a saves 3456 - 416 = 3040, b 6912 - 104 = 6808
+    # of 13824 + 160 = 13984 bytes.
+    sweep = LagrangeSweep(space, model(space, SIZE), drops)
+    # One point is worth it from a multiplier of 13984 / 6808 = 2.05 for b, and of 13984 / 3040 = 4.6 for a.
+    for multiplier, expected in ((1.9, (32, 32)), (2.2, (32, 8)), (4.4, (32, 8)), (4.8, (8, 8))):
+        found = sweep.solve(multiplier, Direction("size", (1.0,)), {})
         assert (found["bits/a"], found["bits/b"]) == expected
 
 
-@pytest.mark.parametrize("direction", DIRECTIONS, ids=lambda direction: direction.name)
-def test_more_drop_allowed_never_costs_more(small_space: SearchSpace, drops: Drops, direction: Direction) -> None:
-    tables = CostTables(small_space)
-    sweep = LagrangeSweep(small_space, tables, drops)
-
-    def cost(choices: Mapping[str, Choice]) -> float:
-        shares = tables.latency_ms(choices) / tables.latency_ms({}), tables.size_bytes(choices) / tables.size_bytes({})
-        return direction.latency * shares[0] + direction.size * shares[1]
-
-    found = [sweep.at_drop(target, direction, lambda choices: total(drops, choices)) for target in (0.5, 1, 2, 4, 8)]
-    costs = list(map(cost, found))
-    assert all(cheaper <= dearer + 1e-9 for dearer, cheaper in itertools.pairwise(costs))
-    assert costs[-1] < costs[0]
+@pytest.mark.parametrize("weights", WEIGHTS, ids=str)
+def test_more_drop_allowed_never_costs_more(small_space: SearchSpace, drops: Drops, weights: tuple[float, ...]) -> None:
+    costs = model(small_space)
+    sweep = LagrangeSweep(small_space, costs, drops)
+    found = [
+        sweep.at_drop(target, Direction("x", weights), lambda choices: total(drops, choices))
+        for target in (0.5, 1, 2, 4, 8)
+    ]
+    prices = [cost(costs, small_space, weights, choices) for choices in found]
+    assert all(cheaper <= dearer + 1e-9 for dearer, cheaper in itertools.pairwise(prices))
+    assert prices[-1] < prices[0]
 
 
 def test_the_target_is_kept(small_space: SearchSpace, drops: Drops) -> None:
-    sweep = LagrangeSweep(small_space, CostTables(small_space), drops)
+    sweep = LagrangeSweep(small_space, model(small_space), drops)
     for target in (0.5, 1.0, 3.0, 6.0):
-        found = sweep.at_drop(target, DIRECTIONS[0], lambda choices: total(drops, choices))
+        found = sweep.at_drop(target, Direction("x", (1.0, 0.0)), lambda choices: total(drops, choices))
         assert total(drops, found) <= target
         assert small_space.canonical(found) == found
+
+
+def overlapping_folds(n: int) -> SearchSpace:
+    """n convolutions in a row, wide and narrow in turn; folds of two and of three that follow each other overlap."""
+    names = [f"c{i}" for i in range(n)]
+    channels = [8, *(64 if i % 2 else 16 for i in range(n - 1)), 8]
+    widths = {
+        name: LayerWidths(Layer(name, "conv", channels[i], channels[i + 1], (1, 1), (1, 1), 1, 16), (), None)
+        for i, name in enumerate(names)
+    }
+    sites = []
+    for i in range(n - 1):
+        spans = [tuple(names[i : i + length]) for length in (2, 3) if i + length <= n]
+        choices = ("off", *(f"on:{len(span)}" for span in spans))
+        sites.append(Site(f"fold/{names[i]}", spans[-1], choices, ((), *spans)))
+    return SearchSpace(tuple(sites), (), widths)
+
+
+@pytest.mark.parametrize("n", [3, 5, 6])
+def test_folds_that_overlap_are_chosen_together_and_exactly(n: int) -> None:
+    """Against all choices of folds that share no layer."""
+    space, rng = overlapping_folds(n), random.Random(n)
+    costs = model(space, SIZE)
+    for _ in range(10):
+        drops = {site.name: {c: rng.uniform(0, 1) * (c != site.neutral) for c in site.choices} for site in space.sites}
+        multiplier = 10 ** rng.uniform(-1, 1.5)
+
+        def price(choices: Mapping[str, Choice], drops: Drops = drops, multiplier: float = multiplier) -> float:
+            return total(drops, choices) + multiplier * cost(costs, space, (1.0,), choices)
+
+        found = LagrangeSweep(space, costs, drops).solve(multiplier, Direction("size", (1.0,)), {})
+        allowed = []
+        for picked in itertools.product(*(site.choices for site in space.sites)):
+            spans = [site.touched(choice) for site, choice in zip(space.sites, picked, strict=True)]
+            layers = [layer for span in spans for layer in span]
+            if len(layers) == len(set(layers)):
+                allowed.append(dict(zip([site.name for site in space.sites], picked, strict=True)))
+        assert found in allowed
+        assert price(found) == pytest.approx(min(map(price, allowed)))

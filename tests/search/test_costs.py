@@ -1,0 +1,111 @@
+import dataclasses
+import random
+from collections.abc import Callable
+
+import pytest
+
+from parefront.evaluators import CostTables
+from parefront.evaluators.evaluator import Score
+from parefront.search.costs import CostModel
+from parefront.search.goals import DEFAULT_GOALS, Goals, parse_goals
+from parefront.search.moves import random_configuration
+from parefront.search.proposal import Proposal
+from parefront.search.trial import State, Trial
+from parefront.spaces import Configuration, SearchSpace
+
+Evaluated = Callable[[SearchSpace, Proposal, int], Trial]
+
+
+@pytest.fixture
+def trials(small_space: SearchSpace, evaluated: Evaluated) -> list[Trial]:
+    """The baseline and thirty others, with operator times, MACs, and an energy that is √(latency · size)."""
+    rng = random.Random(0)
+    configurations = [Configuration(), *(random_configuration(small_space, rng) for _ in range(30))]
+    found = []
+    for number, configuration in enumerate(configurations):
+        trial = evaluated(small_space, Proposal(configuration, ""), number)
+        energy = (trial.value("latency_ms") * trial.value("size_bytes")) ** 0.5
+        macs = float(CostTables(small_space).macs(configuration))
+        more = {"energy_mj": Score("energy_mj", energy, "mJ", False), "macs": Score("macs", macs, "MACs", False)}
+        found.append(dataclasses.replace(trial, scores={**trial.scores, **more}))
+    return found
+
+
+def model(space: SearchSpace, trials: list[Trial], goals: Goals = DEFAULT_GOALS) -> CostModel:
+    costs = CostModel(space, CostTables(space), goals)
+    for trial in trials:
+        costs.observe(trial)
+    return costs
+
+
+def blind(trial: Trial) -> Trial:
+    """The same without operator times."""
+    return dataclasses.replace(trial, details={})
+
+
+def test_macs_are_exact_before_anything_is_measured(small_space: SearchSpace) -> None:
+    costs = model(small_space, [], parse_goals(["accuracy", "macs", "size"], [], ("",)))
+    assert not costs.has_observed
+    # 4 * 16 * 9 + 16 * 8 * 9 = 1728 weights at 64 positions.
+    assert costs.values(Configuration.of({"prune/a": 16})) == {"macs": 1728 * 64}
+
+
+@pytest.mark.parametrize("has_operators", [True, False])
+def test_scores_are_predicted_from_what_was_measured(
+    small_space: SearchSpace, trials: list[Trial], has_operators: bool
+) -> None:
+    goals = parse_goals(["accuracy", "latency", "size", "energy"], [], ("",))
+    seen = trials if has_operators else [blind(trial) for trial in trials]
+    costs = model(small_space, seen[:21], goals)
+    assert costs.has_observed
+    for name, tolerance in (("latency_ms", 0.12), ("size_bytes", 0.1), ("energy_mj", 0.12)):
+        errors = [abs(costs.values(t.configuration)[name] / t.value(name) - 1) for t in trials[21:]]
+        assert sum(errors) / len(errors) < tolerance
+
+
+@pytest.mark.parametrize("has_operators", [True, False])
+def test_the_shares_of_the_baselines_layers_are_almost_the_whole(
+    small_space: SearchSpace, trials: list[Trial], has_operators: bool
+) -> None:
+    seen = trials if has_operators else [blind(trial) for trial in trials]
+    costs = model(small_space, seen)
+    for position in range(2):
+        assert 0.6 < sum(costs.shares(layer, {})[position] for layer in ("a", "b")) < 1.1
+    # A fold takes the second layer in.
+    assert costs.shares("b", {"fold/a": "on"}) == (0.0, 0.0)
+
+
+def test_a_score_of_any_kind_alone_is_enough(small_space: SearchSpace, trials: list[Trial]) -> None:
+    """A study that reports nothing but an energy."""
+    goals = parse_goals(["accuracy", "energy"], [], ("",))
+    only = [
+        dataclasses.replace(blind(trial), scores={name: trial.scores[name] for name in ("accuracy_drop", "energy_mj")})
+        for trial in trials
+    ]
+    costs = model(small_space, only[:21], goals)
+    errors = [abs(costs.values(t.configuration)["energy_mj"] / t.value("energy_mj") - 1) for t in only[21:]]
+    assert sum(errors) / len(errors) < 0.12
+
+
+def test_each_profile_has_tables_of_its_own(small_space: SearchSpace, trials: list[Trial]) -> None:
+    """The board takes three times as long, by its own operator times."""
+    goals = parse_goals(["accuracy", "latency", "latency@board"], [], ("", "board"))
+    seen = []
+    for trial in trials:
+        latency = trial.scores["latency_ms"]
+        slow = Score("latency_ms@board", 3 * latency.value, "ms", False)
+        rows = [[layer, kind, precision, 3 * us] for layer, kind, precision, us in trial.details["operators"]]
+        details = {**trial.details, "operators@board": rows}
+        seen.append(dataclasses.replace(trial, scores={**trial.scores, slow.name: slow}, details=details))
+    costs = model(small_space, seen, goals)
+    for trial in seen[:10]:
+        values = costs.values(trial.configuration)
+        assert values["latency_ms@board"] == pytest.approx(3 * values["latency_ms"], rel=0.02)
+
+
+def test_failures_and_promotions_teach_nothing(small_space: SearchSpace, trials: list[Trial]) -> None:
+    costs = model(small_space, [])
+    costs.observe(dataclasses.replace(trials[0], state=State.FAILED))
+    costs.observe(dataclasses.replace(trials[1], parent=0))
+    costs.observe(dataclasses.replace(trials[2], scores={}))
+    assert not costs.has_observed
