@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich import box
+from rich.console import Console
 from rich.table import Table
 
 from ..evaluators.evaluator import Score
@@ -19,7 +20,6 @@ from ..search.screening import screening_accuracy
 from ..search.session import WORK_STAGES
 from .console import open_console
 
-
 WIDE = 112
 """Columns of a terminal that has room for what nothing was ranked by."""
 
@@ -27,7 +27,6 @@ WIDE = 112
 def print_front(run: Run) -> None:
     """The reported front, from accurate to fast."""
     rows = front_rows(run.trials, run.goals)
-    axes = further_costs(run.goals)
     has_test = any(row.test_accuracy is not None for row in rows)
     console = open_console()
     has_macs = console.width >= WIDE or "macs" in run.objectives.names
@@ -35,28 +34,46 @@ def print_front(run: Run) -> None:
     headings = ("trial", "accuracy %", "drop pt", "latency ms", "faster", "size", "smaller")
     for heading in (*headings, "MACs") if has_macs else headings:
         table.add_column(heading, justify="right", no_wrap=True)
-    for axis in axes:
-        table.add_column(f"{axis.name} {cost_words(axis).unit}", justify="right", no_wrap=True)
     if has_test:
         table.add_column("test drop", justify="right", no_wrap=True)
     table.add_column("note", min_width=8)  # the only column that may wrap: figures are read whole or not at all
     for row in rows:
-        cells = [
-            str(row.number),
-            with_half_width(row.accuracy, 1),
-            f"{row.accuracy_drop.value:.2f}",
-            with_half_width(row.latency_ms, 3),
-            word_ratio(row.speedup),
-            word_bytes(row.size_bytes),
-            word_ratio(row.size_ratio),
-        ]
+        cells = _figures(row)
         if has_macs:
             cells.append("" if row.macs is None else f"{row.macs.value / 1e6:.1f} M")
-        cells += [_further(row, axis) for axis in axes]
         if has_test:
             cells.append("" if row.test_drop is None else f"{row.test_drop.value:.2f}")
         table.add_row(*cells, _note(row), style="bold green" if row.is_pick else None)
     console.print(table)
+    _print_further(console, rows, further_costs(run.goals))
+
+
+def _print_further(console: Console, rows: Sequence[FrontRow], axes: Sequence[Objective]) -> None:
+    """What else counts in this search, in a table of its own: the first one has no room left."""
+    if not axes or not rows:
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("trial", justify="right", no_wrap=True)
+    for axis in axes:
+        table.add_column(f"{axis.name} {cost_words(axis).unit}", justify="right", overflow="fold")
+        table.add_column(cost_words(axis).better.partition(" ")[0], justify="right", no_wrap=True)
+    for row in rows:
+        cells = [cell for axis in axes for cell in _further(row, rows[0], axis)]
+        table.add_row(str(row.number), *cells, style="bold green" if row.is_pick else None)
+    console.print(table)
+
+
+def _figures(row: FrontRow) -> list[str]:
+    """What is shown of every run."""
+    return [
+        str(row.number),
+        with_half_width(row.accuracy, 1),
+        f"{row.accuracy_drop.value:.2f}",
+        with_half_width(row.latency_ms, 3),
+        word_ratio(row.speedup),
+        word_bytes(row.size_bytes),
+        word_ratio(row.size_ratio),
+    ]
 
 
 def print_ending(run: Run) -> None:
@@ -115,9 +132,11 @@ def _plain(value: Any) -> Any:
     return value.to_json() if isinstance(value, Score) else value
 
 
-def _further(row: FrontRow, axis: Objective) -> str:
-    score = row.further.get(axis.name)
-    return "" if score is None else with_half_width(scaled(score, axis), cost_words(axis).digits)
+def _further(row: FrontRow, baseline: FrontRow, axis: Objective) -> tuple[str, str]:
+    """A score, and how many times less it is than the baseline's."""
+    score, reference = row.further.get(axis.name), baseline.further.get(axis.name)
+    shown = "" if score is None else with_half_width(scaled(score, axis), cost_words(axis).digits)
+    return shown, "" if score is None or reference is None else word_ratio(reference.value / score.value)
 
 
 def with_half_width(score: Score, digits: int) -> str:

@@ -79,7 +79,7 @@ def front_data(trials: Sequence[Trial], goals: Goals = DEFAULT_GOALS, axis: Obje
         return FrontData()
     shown = {trial.number for trial in front} | {baseline.number}
     rest = [trial for trial in trials if trial.number not in shown and trial.is_verified is not False]
-    superseded = {trial.supersedes for trial in rest}
+    superseded = {trial.supersedes for trial in trials if trial.state is State.COMPLETE}
     rest = [trial for trial in rest if trial.number not in superseded]
     main, *others = costs(goals.objectives)
     x, area = (main, next(iter(others), None)) if axis is None else (axis, None)

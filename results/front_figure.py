@@ -40,8 +40,7 @@ def draw_front(data: FrontData, height: int = 560) -> go.Figure:
             figure.add_trace(_bubble_trace(points, name, style, largest))
     if data.closed:
         figure.add_trace(_rug_trace(data.closed))
-    if data.area is None:  # or the legend would show circles of one pixel
-        figure.update_layout(legend={"itemsizing": "constant"})
+    figure.update_layout(legend={"itemsizing": "constant"})  # or small numbers would be circles of one pixel there
     _finish_axes(figure, data)
     _label(figure, data)
     return figure

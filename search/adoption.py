@@ -12,6 +12,7 @@ from .ended import as_trial
 from .executor import Executor, Failure, Job, Stage
 from .proposal import PARENTS, Proposal
 from .reuse import Reuse, file_name
+from .screening import PREDICTED
 from .status import EARLIER
 from .trial import FROM, REMEASURED, Fidelity, State, Trial
 
@@ -44,7 +45,7 @@ def adopt(reuse: Reuse, course: Course, executor: Executor, suffix: str = ".onnx
 
 def _bare(reuse: Reuse, course: Course, old: Trial, suffix: str) -> Trial:
     """An earlier trial under its new number; its time was not spent here, its ancestors are not in this record."""
-    facts = {name: fact for name, fact in old.details.items() if name not in (REMEASURED, ENDED, "sampler")}
+    facts = {name: fact for name, fact in old.details.items() if name not in (REMEASURED, ENDED, PREDICTED, "sampler")}
     parents = [
         trial.number
         for trial in course.trials

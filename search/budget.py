@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,13 @@ N_RECENT = 20
 """Latest durations of a kind that count: trials grow cheaper or dearer as a search goes on."""
 N_TIMED = 3
 """Candidates that must have ended before a time left is told."""
+
+
+N_KEPT_REPEATS = 2
+"""Repeated measurements that time is kept for: more of them only where there is time left."""
+MAX_KEPT = 0.5
+"""Of the time that a session finds left, what is kept at most for what follows the search: final members of a search
+that had no time would be worth nothing."""
 
 
 class Kind(StrEnum):
@@ -103,6 +111,7 @@ class Budget:
                 n_beside = n_slots if kind in (Kind.CANDIDATE, Kind.PROMOTION) else 1
                 self._durations[kind].append(sum(trial.seconds.values()) / n_beside)
         self._ended_s = clock.spent().wall_s
+        self._max_kept_s = MAX_KEPT * min(limits.left_s(clock.spent()).values(), default=math.inf)
 
     @property
     def tally(self) -> Tally:
@@ -128,16 +137,17 @@ class Budget:
         """Why no further candidate is begun, empty while there is room for one."""
         patience = self._limits.patience
         gain = recent_gain(self._trials, self._rungs.lowest, patience, self._goals) if patience else None
-        wanted_s = self._mean_s(Kind.CANDIDATE) * (1 + n_under_way) + self._promotions_s() + self._after_search_s()
+        wanted_s = self._mean_s(Kind.CANDIDATE) * (1 + n_under_way) + self._promotions_s()
+        wanted_s += self._kept_s(n_repeats=N_KEPT_REPEATS)
         return self._rule.reason(self.tally.n_candidates + n_under_way, self.spent(), wanted_s, gain)
 
     def end_of_promotions(self) -> str:
         """The limit for which there is no time for one more promotion, empty while there is."""
-        return self._limits.exceeded(self.spent(), self._mean_s(Kind.PROMOTION) + self._finals_s())
+        return self._limits.exceeded(self.spent(), self._mean_s(Kind.PROMOTION) + self._kept_s())
 
     def end_of_repeats(self) -> str:
         """The limit for which there is no time to measure one more trial again, empty while there is."""
-        return self._limits.exceeded(self.spent(), self._mean_s(Kind.REPEAT) + self._finals_s())
+        return self._limits.exceeded(self.spent(), self._mean_s(Kind.REPEAT) + self._kept_s())
 
     def end_of_finals(self) -> str:
         """The limit for which there is no time for one more final member, empty while there is."""
@@ -171,11 +181,10 @@ class Budget:
         n_owed = self._rungs.round_at(self.tally.n_candidates, is_last=True)[1] - self.tally.n_short
         return max(0, n_owed) * self._mean_s(Kind.PROMOTION)
 
-    def _after_search_s(self) -> float:
-        return self._finals_s() + self._n_repeats_left() * self._mean_s(Kind.REPEAT)
-
-    def _n_repeats_left(self) -> int:
-        return max(0, self._rungs.n_repeats - self.tally.n_repeats)
+    def _kept_s(self, n_repeats: int = 0) -> float:
+        """Time kept for final members, and for measuring so many trials again before."""
+        n_left = max(0, self._rungs.n_repeats - self.tally.n_repeats)
+        return min(self._finals_s() + min(n_repeats, n_left) * self._mean_s(Kind.REPEAT), self._max_kept_s)
 
     def _finals_s(self) -> float:
         return max(0, self._rungs.n_full - self.tally.n_full) * self._mean_s(Kind.FINAL)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-from collections import deque
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -20,10 +19,8 @@ from .trial import Trial
 N_SCREENED = 96
 N_MORE = 64
 """Moves screened for one proposal, and for each further one of the batch."""
-N_SWEEPS = 4
+N_SWEEPS = 8
 """Solutions of the tables along one direction, found anew for every proposal."""
-N_KEPT_SWEEPS = 48
-"""Latest solutions of the tables that stay candidates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +48,6 @@ class CandidatePool:
     ) -> None:
         self._space, self._costs, self._surrogate = space, costs, surrogate
         self._directions = directions
-        self._sweeps: deque[Candidate] = deque(maxlen=N_KEPT_SWEEPS)
 
     def draw(
         self, members: Sequence[Trial], known: Collection[Configuration], n: int, rng: random.Random
@@ -65,8 +61,7 @@ class CandidatePool:
             rng: Source of all randomness.
         """
         found: dict[Configuration, Candidate] = {}
-        self._sweeps.extend(self._new_sweeps(members, rng))
-        for candidate in self._sweeps:
+        for candidate in self._sweeps(members, rng):
             if candidate.configuration not in known:
                 found.setdefault(candidate.configuration, candidate)
         for _ in range(N_SCREENED + N_MORE * (n - 1) if members else 0):
@@ -75,7 +70,7 @@ class CandidatePool:
                 found.setdefault(candidate.configuration, candidate)
         return list(found.values())
 
-    def _new_sweeps(self, members: Sequence[Trial], rng: random.Random) -> list[Candidate]:
+    def _sweeps(self, members: Sequence[Trial], rng: random.Random) -> list[Candidate]:
         """Solutions along one direction, with the sites' scales drawn from what is believed of them."""
         direction = rng.choice(self._directions)
         noise = np.array([rng.gauss(0.0, 1.0) for _ in self._space.sites])

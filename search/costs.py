@@ -23,8 +23,6 @@ OPERATORS = "operators"
 _LATENCY, _SIZE, _MACS, _MEMORY = "latency_ms", "size_bytes", "macs", "memory_bytes"
 _PENALTY = 2.0
 """As if so many candidates had shown that a score without a table goes with latency and size alike."""
-GROWTH_BEFORE_REFRESH = 1.05
-"""Shares of layers are worked out anew whenever there are so many times the observations."""
 N_ERRORS = 24
 """Latest predictions that say how far the next ones may be off."""
 FIRST_ERROR = 0.15
@@ -67,8 +65,7 @@ class CostModel:
         self._layers = {site.name: tables.layers_under(site) for site in space.sites}
         under = {layer: [name for name, layers in self._layers.items() if layer in layers] for layer in space.widths}
         self._sites_of = {layer: tuple(names) for layer, names in under.items()}
-        # What the tables said when they were last asked anew; they learn a little from every observation.
-        self._n_observed = self._n_refreshed = 0
+        self._n_observed = 0
         self._shares: dict[tuple[Choice | None, ...], tuple[float, ...]] = {}
         self._wholes: dict[str, float] = {}
         self._errors: dict[str, deque[float]] = {name: deque(maxlen=N_ERRORS) for name in self.scores}
@@ -84,8 +81,7 @@ class CostModel:
             return  # a promotion measures nothing anew
         self._note_errors(trial)
         self._n_observed += 1
-        if self._n_observed >= GROWTH_BEFORE_REFRESH * self._n_refreshed:
-            self._n_refreshed, self._shares, self._wholes = self._n_observed, {}, {}
+        self._shares, self._wholes = {}, {}
         for name, predictor in self._predictors.items():
             at = f"@{name}" if name else ""
             times = [OperatorTime(*row) for row in trial.details.get(f"{OPERATORS}{at}", ())]

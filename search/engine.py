@@ -79,6 +79,7 @@ class Engine:
         self._reuse, self._suffix = reuse, suffix
         self._is_exhausted = False
         self.ended_by = self.cut = ""
+        self._cuts: dict[str, str] = {}
 
     def run(self, rungs: Rungs) -> None:
         """Searches until the lower rungs are full or a limit ends it, then finishes members of the front.
@@ -94,7 +95,8 @@ class Engine:
             if trial.fidelity is not Fidelity.FULL:
                 self._proposer.tell(trial)
         self._search(rungs)
-        cut = [left_over, self.cut, finish(self._course, self._executor)]
+        cuts = (f"{what} by {limit}" for what, limit in self._cuts.items())
+        cut = [left_over, *cuts, finish(self._course, self._executor)]
         self.cut = "; ".join(filter(None, cut))
 
     def _search(self, rungs: Rungs) -> None:
@@ -146,7 +148,7 @@ class Engine:
         items: list[_Work] = []
         while len(items) < room and (parent := self._due_for_short(rungs, [*under_way, *items])) is not None:
             if exceeded := self._budget.end_of_promotions():
-                self.cut = f"promotions to the short fine-tune by {exceeded}"
+                self._cuts["promotions to the short fine-tune"] = exceeded
                 break
             details = {name: parent.details[name] for name in ("sampler",) if name in parent.details}
             proposal = Proposal(parent.configuration, f"promoted #{parent.number}", details)
@@ -177,7 +179,10 @@ class Engine:
         pending = {item.repeated.number for item in under_way if item.repeated is not None}
         while len(items) < room and tally.n_repeats + len(pending) < n_due:
             trial = next_repeat(self._record.trials, self._goals, pending)
-            if trial is None or self._budget.end_of_repeats():
+            if trial is None:
+                break
+            if exceeded := self._budget.end_of_repeats():
+                self._cuts["measuring again what is not sure"] = exceeded
                 break
             pending.add(trial.number)
             items.append(_Work(Proposal(trial.configuration, ""), trial.fidelity, repeated=trial))

@@ -23,12 +23,12 @@ Array = NDArray[np.float64]
 
 QUANTILES = tuple(NormalDist().inv_cdf((k + 0.5) / 8) for k in range(8))
 """At equal shares of probability: what expectations over a normal distribution are taken at."""
-CAUTION = 0.7
+CAUTION = 0.5
 """Standard deviations by which predicted costs are raised: the best of many predictions is mostly a lucky error."""
 ANCHORED = 0.4
 """Share of the error that remains where a measured neighbour is the yardstick."""
 LEAST_COST_ERROR = 0.01
-EXPLORING = 0.1
+EXPLORING = 0.05
 """Share of the proposals that are chosen as if the predictions of accuracy were three times as unsure."""
 WIDENED = 3.0
 

@@ -43,7 +43,7 @@ def shift_group(space: SearchSpace, parent: Mapping[str, Choice], rng: random.Ra
 
 
 def cross(space: SearchSpace, a: Mapping[str, Choice], b: Mapping[str, Choice], rng: random.Random) -> Configuration:
-    """The first layers as in one parent, the last as in the other; or one technique as in one, the rest as in the other."""
+    """The first layers as in one parent, the last as in the other; or one technique as in one, else the other."""
     techniques = sorted({site.technique for site in space.sites})
     cut, swapped = rng.random(), rng.choice(techniques) if rng.random() < 0.3 else None
     choices: dict[str, Choice] = {}

@@ -166,6 +166,8 @@ class OptunaProposer:
         self._known.add(trial.configuration)
         if trial.fidelity is Fidelity.CALIBRATED and trial.state is State.COMPLETE:
             return  # Accuracies of different fidelities do not compare: the sampler learns from the promoted ones.
+        if trial.supersedes is not None:
+            return  # It has heard of this candidate; a second time would count it twice.
         values = [trial.value(name) for name in self._values] if trial.state is State.COMPLETE else None
         # A sampler follows the constraints that a trial has, whatever it was made with.
         limits = {_CONSTRAINTS: self._violations(trial)} if self._constraints is not None else {}

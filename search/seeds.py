@@ -137,7 +137,8 @@ class LagrangeSweep:
         self._space, self._costs, self._drops = space, costs, site_drops
         self._order = {layer: position for position, layer in enumerate(space.widths)}
         self._folds = [_FoldCluster(sites, self._order) for sites in _overlapping(space)]
-        self._single = [site for site in space.sites if not any(site in cluster.sites for cluster in self._folds)]
+        single = [site for site in space.sites if not any(site in cluster.sites for cluster in self._folds)]
+        self._together = _together(single)
 
     def at_drop(
         self, target: float, direction: Direction, drop: Callable[[Mapping[str, Choice]], float]
@@ -174,12 +175,14 @@ class LagrangeSweep:
         choices = {site.name: start.get(site.name, site.neutral) for site in self._space.sites}
         for _ in range(passes):
             before = dict(choices)
-            for site in self._single:
+            for sites in self._together:
+                names = [site.name for site in sites]
                 costs = []
-                for choice in site.choices:
-                    choices[site.name] = choice
-                    costs.append(self._drops[site.name][choice] + multiplier * self._cost(site, choices, direction))
-                choices[site.name] = site.choices[costs.index(min(costs))]
+                for combination in itertools.product(*(site.choices for site in sites)):
+                    choices.update(zip(names, combination, strict=True))
+                    damage = sum(self._drops[name][choice] for name, choice in zip(names, combination, strict=True))
+                    costs.append((damage + multiplier * self._cost(sites[0], choices, direction), combination))
+                choices.update(zip(names, min(costs, key=lambda each: each[0])[1], strict=True))
             for cluster in self._folds:
                 choices |= cluster.best(functools.partial(self._gain, choices, multiplier, direction))
             if choices == before:
@@ -230,6 +233,17 @@ class _FoldCluster:
             with_it = value + gain(site, choice), {**taken, site.name: choice}
             sums.append(min(sums[position], with_it, key=lambda each: each[0]))
         return {**{site.name: site.neutral for site in self.sites}, **sums[-1][1]}
+
+
+def _together(sites: Sequence[Site]) -> list[list[Site]]:
+    """The sites one by one, but rank and bits of one layer together: what factors cost depends on their bits.
+
+    The rank comes first: all layers that depend on the bits depend on it.
+    """
+    groups: dict[str, list[Site]] = {}
+    for site in sites:
+        groups.setdefault(site.layer if site.technique in ("rank", "bits") else site.name, []).append(site)
+    return [sorted(group, key=lambda site: site.technique, reverse=True) for group in groups.values()]
 
 
 def _overlapping(space: SearchSpace) -> list[list[Site]]:

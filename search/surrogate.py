@@ -34,7 +34,7 @@ NOISE_PT = 0.4
 SITE_SPREADS = (0.3, 1.0, 2.0)
 REST_SPREADS = (0.3, 1.0, 3.0)
 LENGTHS = (0.25, 0.7)
-GROWTH_BEFORE_REFIT = 1.15
+GROWTH = 1.15
 """The spreads are chosen anew by marginal likelihood whenever there are so many times the observations."""
 
 
@@ -108,14 +108,12 @@ class DropSurrogate:
         if not len(rows):
             return
         target = self.compressed(np.asarray(drops))
-        kept = _kept(target)
-        rows, target = rows[kept], target[kept]
-        self._fit_techniques(self._grouped(rows), target)
-        self._observed = rows
-        residual = target - self._mean(rows)
-        if len(rows) >= GROWTH_BEFORE_REFIT * self._n_when_chosen or len(rows) < self._n_when_chosen:
-            self._choose_spreads(rows, residual)
-        self._solve(rows, residual)
+        n = _milestone(len(rows))
+        if n != self._n_when_chosen:
+            self._n_when_chosen = n
+            self._choose_spreads(*self._residual(rows[:n], target[:n]))
+        self._observed, residual = self._residual(rows, target)
+        self._solve(self._observed, residual)
 
     def predict(self, rows: NDArray[np.int64]) -> tuple[Array, Array]:
         """Mean and standard deviation of the compressed drop, each of shape (configurations,)."""
@@ -226,9 +224,15 @@ class DropSurrogate:
         levels = self._levels[np.arange(len(self._sites)), rows]
         return np.asarray(levels * math.sqrt(4 / max(1, len(self._sites))))
 
+    def _residual(self, rows: NDArray[np.int64], target: Array) -> tuple[NDArray[np.int64], Array]:
+        """Fits the techniques' scales; gives the observations that count and what the scales leave of them."""
+        kept = _kept(target)
+        rows, target = rows[kept], target[kept]
+        self._fit_techniques(self._grouped(rows), target)
+        return rows, target - self._mean(rows)
+
     def _choose_spreads(self, rows: NDArray[np.int64], residual: Array) -> None:
         """The spreads under which the residuals are likeliest."""
-        self._n_when_chosen = len(rows)
         contributions = self._contributions(rows)
         linear, distances = contributions @ contributions.T, self._distances(rows, rows)
         best = -math.inf
@@ -250,6 +254,16 @@ class DropSurrogate:
 
 def _powers(technique: str) -> tuple[float, ...]:
     return POWERS.get(technique, (1.0,))
+
+
+def _milestone(n_observed: int) -> int:
+    """The last number of observations at which the spreads are chosen: of that number alone, so that a resumed search
+    chooses them at the same ones.
+    """
+    n = 1
+    while (following := max(n + 1, math.ceil(GROWTH * n))) <= n_observed:
+        n = following
+    return n
 
 
 def _kept(target: Array) -> NDArray[np.int64]:

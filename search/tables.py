@@ -116,10 +116,11 @@ def open_tables(
 
 
 def observed(trial: Trial, profile: str = "") -> Observation | None:
-    """What was measured of a trial on a profile; None of promotions, and where it failed before."""
+    """What was measured of a trial on a profile; None of promotions, and where nothing was measured here."""
     at = f"@{profile}" if profile else ""
     times = tuple(OperatorTime(*row) for row in trial.details.get(f"operators{at}", ()))
-    if trial.parent is not None or not times or f"latency_ms{at}" not in trial.scores:
+    is_taken_over = trial.is_reused and not trial.seconds
+    if trial.parent is not None or is_taken_over or not times or f"latency_ms{at}" not in trial.scores:
         return None
     size = trial.scores.get(f"size_bytes{at}", trial.scores["size_bytes"])
     return Observation(trial.configuration, times, trial.value(f"latency_ms{at}"), size.value)

@@ -251,3 +251,9 @@ def test_ctrl_c_keeps_the_trials_and_says_how_to_go_on(program: str, finished_ru
     manifest = directory.read_manifest()
     assert manifest is not None
     assert manifest["status"] == "stopped"
+
+
+def test_a_limit_in_time_needs_its_unit(parefront: Parefront, tmp_path: Path) -> None:
+    line = error_line(parefront("search", TINY_TASK, "--max-time", "90", "--out", tmp_path / "run"))
+    assert "a duration must be a number above 0 and its unit, got '90': write for instance 90s or 2h" in line
+    assert not (tmp_path / "run").exists()

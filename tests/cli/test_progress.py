@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import logging
 
@@ -6,6 +7,7 @@ from rich.console import Console
 
 from parefront.cli import progress
 from parefront.cli.progress import PlainDisplay, StepClock
+from parefront.search.status import Status
 
 
 class Clock:
@@ -70,3 +72,15 @@ def test_what_the_packages_log_is_shown_while_a_display_is_open() -> None:
         logger.info("reading %d images", 7)
     logger.info("nobody listens")
     assert stream.getvalue().splitlines() == ["title", "reading 7 images"]
+
+
+def test_the_time_left_says_which_limit_it_is_of() -> None:
+    status = Status("search", 3, 10, 2, 0.5, None, 90.0, "last")
+    stream = io.StringIO()
+    display = PlainDisplay("", Console(file=stream, width=300))
+    for each in (status, dataclasses.replace(status, ends_by="time limit"), dataclasses.replace(status, eta_s=None)):
+        display.on_status(each)
+    first, second, third = stream.getvalue().splitlines()
+    assert first.endswith(" · 1 min 30 s left")
+    assert second.endswith(" · 1 min 30 s left (time limit)")
+    assert "left" not in third

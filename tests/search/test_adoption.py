@@ -18,6 +18,7 @@ from parefront.search.record import Record
 from parefront.search.reuse import NOTHING, Reuse
 from parefront.search.run_directory import RunDirectory
 from parefront.search.rungs import Rungs
+from parefront.search.screening import PREDICTED
 from parefront.search.status import Reporter, Status
 from parefront.search.stopping import NO_LIMITS, Limits
 from parefront.search.trial import FROM, Fidelity, State, Trial
@@ -87,7 +88,7 @@ def bench(tmp_path: Path, small_space: SearchSpace, make_trial: MakeTrial) -> Be
 @pytest.fixture
 def trials(make_trial: MakeTrial) -> tuple[Trial, ...]:
     first = make_trial(7, {"prune/a": 8}, 2.0, 0.5, 500, half_width=1.0)
-    facts = {PARENTS: [3], "executed_int8": 4, "sampler": {"x": 1}}
+    facts = {PARENTS: [3], "executed_int8": 4, "sampler": {"x": 1}, PREDICTED: 0.4}
     return (
         replace(first, artefact="trial-7.onnx", seconds={"train": 50.0}, origin="mutation of #3", details=facts),
         make_trial(5, {"bits/a": 8}, 1.0, 0.8, 800),
@@ -108,7 +109,7 @@ def test_where_all_scores_hold_trials_are_taken_as_they_are(bench: Bench, trials
     assert first.details[FROM] == {"run": "old", "number": 7}
     assert first.details[PARENTS] == []  # numbers of the old run are not this one's
     assert first.details["executed_int8"] == 4
-    assert "sampler" not in first.details
+    assert not {"sampler", PREDICTED} & set(first.details)
     assert (first.scores, first.seconds, first.artefact) == (trials[0].scores, {}, "from-7.onnx")
     assert second.artefact is None
     assert (failed.state, failed.reason) == (State.FAILED, "in old: TrainingError: the loss must stay finite")

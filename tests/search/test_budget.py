@@ -99,27 +99,40 @@ def test_the_nearest_limit_is_what_is_left(trials: list[Trial], watch: Watch, ma
 def test_the_search_ends_while_there_is_time_for_final_members(
     trials: list[Trial], watch: Watch, make_trial: MakeTrial
 ) -> None:
-    budget = begin(trials, watch, Rungs(100, None, 2), Limits(max_wall_s=100))
+    budget = begin(trials, watch, Rungs(100, None, 2), Limits(max_wall_s=130))
     for i in range(3):
         assert budget.end_of_search(0) == ""
         end(budget, watch, trials, make_trial(2 + i, {"prune/a": 8}, 1.0), 10.0)
-    assert budget.end_of_search(0) == ""  # 30 + 10 + 2 x 30 s are just the 100
-    watch.now += 1
-    assert "the time limit of 100 s (spent 31 s, with 70 s wanted" in budget.end_of_search(0)
+    watch.now = 60
+    assert budget.end_of_search(0) == ""  # 60 + 10 + 2 x 30 s are just the 130
+    watch.now = 61
+    assert "the time limit of 130 s (spent 61 s, with 70 s wanted" in budget.end_of_search(0)
+    watch.now = 100
     assert budget.end_of_finals() == ""
+    watch.now = 101
+    assert "the time limit of 130 s" in budget.end_of_finals()
+
+
+def test_at_most_half_of_the_time_is_kept(trials: list[Trial], watch: Watch) -> None:
+    """Five final members would take 150 s, of 100 that are left when the search begins."""
+    watch.now = 20
+    budget = begin(trials, watch, Rungs(100, None, 5), Limits(max_wall_s=100))  # its clock began now
+    watch.now = 70
+    assert budget.end_of_search(0) == ""
     watch.now = 71
-    assert "the time limit of 100 s" in budget.end_of_finals()
+    assert "time limit" in budget.end_of_search(0)
 
 
 def test_time_is_kept_for_measuring_again(trials: list[Trial], watch: Watch, make_trial: MakeTrial) -> None:
     """Two measurements of the 4 s that the baseline's took."""
-    budget = begin(trials, watch, Rungs(100, None, 1, n_repeats=2), Limits(max_wall_s=50))
-    watch.now = 12
-    assert budget.end_of_search(0) == ""
-    watch.now = 12.5
+    budget = begin(trials, watch, Rungs(100, None, 1, n_repeats=9), Limits(max_wall_s=100))
+    watch.now = 62
+    assert budget.end_of_search(0) == ""  # 2 x 4 and 30 s follow
+    watch.now = 62.5
     assert "time limit" in budget.end_of_search(0)
+    watch.now = 66
     assert budget.end_of_repeats() == ""
-    watch.now = 17
+    watch.now = 67
     assert "time limit" in budget.end_of_repeats()
 
 

@@ -130,24 +130,20 @@ def test_a_search_says_what_ended_it(bench: Bench) -> None:
 
 
 def test_final_members_have_their_turn_within_the_time(bench: Bench) -> None:
-    """A candidate takes 10 s, a final member 30: in 95 s there is room for 3 candidates and 2 final members."""
-    trials, engine, _ = bench.search(Rungs(6, None, 2), Limits(max_wall_s=95))
-    assert (count(trials, Fidelity.SHORT), count(trials, Fidelity.FULL)) == (3, 2)
-    assert bench.watch.now == 90
-    assert engine.ended_by.startswith("the time limit of 95 s (spent 30 s")
+    """A candidate takes 10 s, a final member 30: in 65 s there is room for 3 candidates and a final member."""
+    trials, engine, _ = bench.search(Rungs(6, None, 1), Limits(max_wall_s=65))
+    assert (count(trials, Fidelity.SHORT), count(trials, Fidelity.FULL)) == (3, 1)
+    assert bench.watch.now == 60
+    assert engine.ended_by == "the time limit of 65 s (spent 30 s, with 40 s wanted for what follows)"
     assert engine.cut == ""
-    assert {status.ends_by for status in bench.statuses[:-1]} <= {"time limit", "candidates"}
 
 
 def test_what_there_is_no_time_for_is_cut_and_said(bench: Bench) -> None:
-    trials, engine, _ = bench.search(Rungs(6, None, 2), Limits(max_wall_s=45))
-    # Not even the final members fit, so that no candidate was begun: 60 s are wanted for them, 45 are there.
-    assert (count(trials, Fidelity.SHORT), count(trials, Fidelity.FULL)) == (0, 0)
-    bench.search(Rungs(2))
-    trials, engine, _ = bench.search(Rungs(2, None, 2), Limits(max_wall_s=55))
-    assert count(trials, Fidelity.FULL) == 1
+    """At most half of the 85 s is kept for the final members, so that one of them must go."""
+    trials, engine, _ = bench.search(Rungs(6, None, 2), Limits(max_wall_s=85))
+    assert (count(trials, Fidelity.SHORT), count(trials, Fidelity.FULL)) == (4, 1)
     assert (
-        engine.cut == "1 of 2 final members by the time limit of 55 s (spent 50 s, with 30 s wanted for what follows)"
+        engine.cut == "1 of 2 final members by the time limit of 85 s (spent 70 s, with 30 s wanted for what follows)"
     )
 
 
@@ -238,3 +234,20 @@ def test_the_later_measurement_is_what_is_promoted(bench: Bench) -> None:
     assert {t.configuration for t in finals} == {FIRST, SECOND}
     for final in finals:
         assert trials[final.parent or 0] in complete(trials, Fidelity.SHORT)
+
+
+def test_what_there_is_no_time_to_measure_again_is_said(bench: Bench) -> None:
+    _, engine, executor = bench.search(Rungs(2, None, 0, n_repeats=4), Limits(max_wall_s=29), answers=CLOSE, percent=1)
+    # 20 s for two candidates; of the last 9 s two measurements of 4 s each, if there are two to make.
+    assert sum(job.stage is Stage.REPEAT for job in executor.jobs) == 2
+    assert engine.cut == ""
+    other = Bench(RunDirectory(bench.directory.root / "other"), bench.space)
+    other.directory.root.mkdir()
+    record = Record(other.directory, other.space)
+    for trial in Record(bench.directory, bench.space).trials[:4]:
+        record.add(trial)
+    _, engine, executor = other.search(Rungs(2, None, 0, n_repeats=4), Limits(max_wall_s=23), answers=CLOSE, percent=1)
+    assert executor.jobs == []
+    assert engine.cut == (
+        "measuring again what is not sure by the time limit of 23 s (spent 20 s, with 4 s wanted for what follows)"
+    )

@@ -10,7 +10,7 @@ from parefront.search.goals import Goals
 from parefront.search.objectives import Objective, Objectives
 from parefront.search.optuna_proposer import POPULATION, SAMPLERS, OptunaProposer
 from parefront.search.proposal import Proposal
-from parefront.search.trial import Fidelity, State, Trial
+from parefront.search.trial import REMEASURED, Fidelity, State, Trial
 from parefront.spaces import Configuration, SearchSpace
 
 Evaluated = Callable[[SearchSpace, Proposal, int], Trial]
@@ -161,3 +161,18 @@ def test_a_sampler_that_is_not_told_the_limits_goes_another_way(tiny_space: Sear
     ]
     assert ways[0][:POPULATION] == ways[1][:POPULATION]  # the first generation is drawn by chance
     assert ways[0] != ways[1]
+
+
+def test_what_was_measured_again_is_no_second_candidate(
+    small_space: SearchSpace, make_trial: Callable[..., Trial]
+) -> None:
+    first = make_trial(2, {"prune/a": 8}, 1.0)
+    again = dataclasses.replace(make_trial(3, {"prune/a": 8}, 1.0, 1.1), details={REMEASURED: 2})
+
+    def asked(*trials: Trial) -> list[Configuration]:
+        proposer = OptunaProposer(small_space, "tpe", seed=0)
+        for trial in trials:
+            proposer.tell(trial)
+        return [proposal.configuration for proposal in proposer.ask(5)]
+
+    assert asked(first) == asked(first, again)

@@ -62,11 +62,11 @@ def origins(study: Study) -> list[str]:
     return [trial.user_attrs[PROPOSAL]["origin"] for trial in study.trials]
 
 
-def volume(study: Study, baseline: tuple[float, ...]) -> float:
-    """Share of the box: 5 points of accuracy, 64 times faster and smaller."""
+def volume(study: Study, baseline: tuple[float, ...], n: int) -> float:
+    """Share of the box that the first n dominate: 5 points of accuracy, 64 times faster and smaller."""
     points = [
         ((baseline[0] - t.values[0]) / 5, *(math.log(t.values[k] / baseline[k]) / math.log(64) for k in (1, 2)))
-        for t in study.trials
+        for t in study.trials[:n]
     ]
     return hypervolume(points, (1.0, 0.0, 0.0))
 
@@ -80,7 +80,8 @@ def test_it_begins_with_the_baseline_and_repeats_nothing(
     assert found[0] == Configuration()
     assert len(set(found)) == 35
     assert all(trial.params == trial.params | dict(each) for trial, each in zip(study.trials, found, strict=True))
-    assert origins(study)[:2] == ["baseline", "uniform prune 25%"]
+    assert origins(study)[0] == "baseline"
+    assert origins(study)[1].startswith("uniform")
     assert any(" of #" in origin for origin in origins(study))
 
 
@@ -98,7 +99,8 @@ def test_it_beats_chance_clearly_without_operator_times(make: MakeSampler, objec
     ours.optimize(objective, n_trials=40)
     chance.optimize(objective, n_trials=80)
     baseline = tuple(ours.trials[0].values)
-    assert volume(ours, baseline) > 1.15 * volume(chance, baseline) > 0
+    assert volume(ours, baseline, 40) > 1.2 * volume(chance, baseline, 40) > 0
+    assert volume(ours, baseline, 40) > volume(chance, baseline, 80)
 
 
 def test_a_study_in_a_file_is_resumed(
@@ -129,7 +131,7 @@ def test_trials_under_way_are_taken_into_account(
             worker.tell(trial, value)
     assert len(set(configurations(workers[0], tiny_space))) == 24
     # Each learnt from both: the ladder, then the sweeps, were made once between them.
-    assert len(set(origins(workers[0])[:17])) == 17
+    assert len(set(origins(workers[0])[:10])) == 10
 
 
 def test_two_that_choose_the_same_at_the_same_moment_part(
@@ -191,11 +193,8 @@ def test_what_fails_before_it_asks_for_a_site_is_no_trial_of_ours(make: MakeSamp
 
     study = new_study(make())
     study.optimize(failing, n_trials=7, catch=RuntimeError)
-    assert origins_of_told(study) == ["baseline", "uniform prune 25%"]
-
-
-def origins_of_told(study: Study) -> list[str]:
-    return [trial.user_attrs[PROPOSAL]["origin"] for trial in study.trials if PROPOSAL in trial.user_attrs]
+    assert [trial.number for trial in study.trials if PROPOSAL in trial.user_attrs] == [5, 6]
+    assert study.trials[5].user_attrs[PROPOSAL]["origin"] == "baseline"
 
 
 def test_enqueued_trials_are_evaluated_as_they_are(
