@@ -16,6 +16,7 @@ from ..hardware_profiles.runtimes import OperatorTime
 from ..spaces import Choice, Configuration, SearchSpace, Site
 from .goals import Goals
 from .layer_sum import LayerSum
+from .tables import Observations
 from .trial import State, Trial
 
 OPERATORS = "operators"
@@ -39,13 +40,16 @@ class CostModel:
         scores: The structural scores that it predicts.
     """
 
-    def __init__(self, space: SearchSpace, tables: CostTables, goals: Goals) -> None:
+    def __init__(
+        self, space: SearchSpace, tables: CostTables, goals: Goals, observations: Observations | None = None
+    ) -> None:
         """Begins without a measurement, but for what the tables hold.
 
         Args:
             space: What may be chosen.
             tables: Of the main profile; those of other profiles begin empty.
             goals: Which scores count.
+            observations: What earlier searches measured, by profile; that of the main one has an empty name.
         """
         self._space = space
         self.scores = tuple(name for name in goals.scores if name != "accuracy_drop")
@@ -53,6 +57,9 @@ class CostModel:
         self._predictors = {
             name: LatencyPredictor(tables if not name else CostTables(space)) for name in profiles | {""}
         }
+        for name, seen in (observations or {}).items():
+            if name in self._predictors:
+                self._predictors[name].replay(seen)
         learned = (name for name in self.scores if name.partition("@")[0] not in (_LATENCY, _SIZE, _MACS))
         self._learned = {name: _Learned() for name in learned}
         plain = tables.layers({})

@@ -8,6 +8,7 @@ learn from every trial.
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,14 +29,19 @@ from .proposal import PARENTS, Proposal, Proposer
 from .screening import PREDICTED
 from .seeds import Direction, LagrangeSweep, directions, uniform_ladder
 from .surrogate import DropSurrogate
+from .tables import Observations
 from .trial import Fidelity, Trial
 
 __all__ = ["Proposal", "Proposer", "TableProposer"]
 
+LEAST_DROP = 0.25
+"""Points: less cannot be told from nothing."""
 SWEEP_SHARES = (0.5, 1.0, 0.2)
 """Drops that the first sweeps aim at, as shares of the largest that counts."""
 N_LADDER = 8
 N_DIRECTIONS = 3
+SURELY = 0.7
+"""Standard deviations of a predicted cost beyond a limit that count as breaking it."""
 HOPELESS = 2.0
 """Times the largest drop that counts."""
 MAX_TRIES = 100
@@ -46,7 +52,15 @@ class TableProposer:
     """Uniform ladder, sweeps over the tables, then whatever promises most around the front."""
 
     def __init__(
-        self, space: SearchSpace, tables: CostTables, damages: Damages, seed: int, goals: Goals = DEFAULT_GOALS
+        self,
+        space: SearchSpace,
+        tables: CostTables,
+        damages: Damages,
+        seed: int,
+        goals: Goals = DEFAULT_GOALS,
+        *,
+        divergences: Damages | None = None,
+        observations: Observations | None = None,
     ) -> None:
         """Begins a search.
 
@@ -56,11 +70,13 @@ class TableProposer:
             damages: What every choice destroys, see `site_damages`.
             seed: Of everything random.
             goals: What is searched for.
+            divergences: What every choice alone does to the outputs, where that was measured.
+            observations: What earlier searches measured, by profile.
         """
         self._space, self._seed, self._goals = space, seed, goals
-        self._max_drop = next((axis.max_drop for axis in goals.objectives if axis.is_accuracy), MAX_DROP)
-        self._costs = CostModel(space, tables, goals)
-        self._surrogate = DropSurrogate(space, damages, self._max_drop)
+        self._max_drop = _largest_drop(goals)
+        self._costs = CostModel(space, tables, goals, observations)
+        self._surrogate = DropSurrogate(space, damages, self._max_drop, divergences)
         self._directions = directions(self._costs, goals)
         self._ladder = list(uniform_ladder(space))
         self._pool = CandidatePool(space, self._costs, self._surrogate, self._directions)
@@ -132,19 +148,32 @@ class TableProposer:
         return []
 
     def _is_hopeless(self, configuration: Configuration) -> bool:
-        """Whether it would surely lose far more than counts: nothing is learnt from ruins."""
+        """Whether it would surely lose far more than counts or break a limit: nothing is learnt from ruins."""
+        if self._breaks_limits(configuration):
+            return True
         means, deviations = self._surrogate.predict(self._surrogate.rows([configuration]))
         worst = self._surrogate.compressed(np.array([HOPELESS * self._max_drop]))
         return self._n_fitted > 1 and float(means[0] - deviations[0]) > float(worst[0])
 
+    def _breaks_limits(self, configuration: Configuration) -> bool:
+        """Whether it is sure to be slower or larger than is allowed."""
+        limits = [limit for limit in self._goals.constraints if limit.is_structural]
+        if not limits or not self._costs.has_observed:
+            return False
+        values = self._costs.values(configuration)
+        surely = [math.exp(SURELY * self._costs.error(limit.score)) for limit in limits]
+        return any(
+            values.get(limit.score, 0.0) > limit.limit * beyond for limit, beyond in zip(limits, surely, strict=True)
+        )
+
     def _target(self, share: float) -> float:
-        limit = self._goals.limits_at(Fidelity.SHORT)
-        most = min([self._max_drop, *(each.limit for each in limit if not each.is_structural)])
-        return round(share * most, 3)
+        return round(share * self._max_drop, 3)
 
     def _sweep(self, target: float, direction: Direction, origin: str, rng: random.Random) -> list[Proposal]:
         sweep = LagrangeSweep(self._space, self._costs, self._surrogate.site_drops())
-        configuration = sweep.at_drop(target, direction, lambda choices: float(self._surrogate.drops([choices])[0]))
+        configuration = sweep.strongest(
+            direction, lambda choices: self._breaks_limits(choices) or self._surrogate.drops([choices])[0] <= target
+        )
         for _ in range(MAX_TRIES):
             if configuration not in self._known:
                 return [Proposal(configuration, origin)]
@@ -181,6 +210,13 @@ class TableProposer:
             if configuration not in self._known:
                 return [Proposal(configuration, "random")]
         return []
+
+
+def _largest_drop(goals: Goals) -> float:
+    """The points of accuracy at which a short candidate is worth nothing."""
+    ends = [axis.max_drop for axis in goals.objectives if axis.is_accuracy]
+    limits = [limit.limit for limit in goals.limits_at(Fidelity.SHORT) if not limit.is_structural]
+    return max(LEAST_DROP, min([*ends, *limits], default=MAX_DROP))
 
 
 def _parents(candidate: Candidate) -> dict[str, Sequence[int]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Literal, TypeAlias
@@ -61,9 +61,22 @@ class Record:
         trials: All of them.
     """
 
-    def __init__(self, directory: RunDirectory, space: SearchSpace, goals: Goals = DEFAULT_GOALS) -> None:
-        """Opens or begins the study; the caller owns the directory (`owned`)."""
-        self.directory = directory
+    def __init__(
+        self,
+        directory: RunDirectory,
+        space: SearchSpace,
+        goals: Goals = DEFAULT_GOALS,
+        on_add: Callable[[Trial], None] | None = None,
+    ) -> None:
+        """Opens or begins the study; the caller owns the directory (`owned`).
+
+        Args:
+            directory: Of the run.
+            space: What may be chosen.
+            goals: Their scores are the study's values.
+            on_add: Told about every trial once it is stored.
+        """
+        self.directory, self._on_add = directory, on_add
         self._names = study_values(goals)
         _repair(directory.journal)
         _quiet()
@@ -87,6 +100,8 @@ class Record:
             )
         )
         self.trials.append(trial)
+        if self._on_add is not None:
+            self._on_add(trial)
 
 
 def study_values(goals: Goals) -> tuple[str, ...]:

@@ -140,22 +140,20 @@ class LagrangeSweep:
         single = [site for site in space.sites if not any(site in cluster.sites for cluster in self._folds)]
         self._together = _together(single)
 
-    def at_drop(
-        self, target: float, direction: Direction, drop: Callable[[Mapping[str, Choice]], float]
-    ) -> Configuration:
-        """The configuration on the sweep whose predicted drop comes closest to a target from below.
+    def strongest(self, direction: Direction, is_mild: Callable[[Configuration], bool]) -> Configuration:
+        """The strongest configuration on the sweep that is mild enough, by bisection of the multiplier.
 
         Args:
-            target: Percentage points.
             direction: What is traded for.
-            drop: Predicts the drop of a configuration.
+            is_mild: Whether a configuration may be stronger: its predicted drop is within a target, or a limit is not
+                yet kept.
         """
         low, high = math.log(MULTIPLIERS[0]), math.log(MULTIPLIERS[1])
         best = choices = self.solve(MULTIPLIERS[0], direction, {})
         for _ in range(BISECTIONS):
             middle = (low + high) / 2
             choices = self.solve(math.exp(middle), direction, choices)
-            if drop(self._space.canonical(choices)) <= target:
+            if is_mild(self._space.canonical(choices)):
                 low, best = middle, choices
             else:
                 high = middle

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..evaluators import CostTables, Workbench
-from ..evaluators.sensitivity import site_damages
+from ..evaluators.sensitivity_table import SensitivityPlan
 from ..hardware_profiles import HardwareProfile, check_host, common_capabilities
 from ..hardware_profiles.errors import SearchError, unknown_name
 from ..hardware_profiles.fingerprint import Fingerprint
@@ -35,6 +35,7 @@ from .rungs import AIMED, Rungs
 from .screening import screening_accuracy
 from .status import OnStatus
 from .stopping import NO_LIMITS, Limits
+from .tables import Tables, open_tables
 from .trial import Trial
 
 OWN_SAMPLER = "tables"
@@ -63,6 +64,8 @@ class SearchSettings:
         limits: What ends the search beside its trials.
         n_repeats: Trials that may be measured again, where the front turns on a difference that is not sure.
         earlier: Directory of a run to begin from; None for none. A run goes on with what it took.
+        table_seconds: What measuring each choice's effect on the outputs may take before the search.
+        has_stored_tables: Whether to begin with the operator times that earlier searches measured.
     """
 
     n_trials: int
@@ -76,6 +79,8 @@ class SearchSettings:
     limits: Limits = NO_LIMITS
     n_repeats: int = N_REPEATS
     earlier: Path | None = None
+    table_seconds: float = 0.0
+    has_stored_tables: bool = True
 
     def __post_init__(self) -> None:
         for name in ("n_trials", "n_final"):
@@ -139,12 +144,14 @@ def run_search(
             facts = _facts(workbench, profiles, settings)
             existing = _check_same(directory, facts)
             reuse = _reuse(directory, facts, workbench, settings)
-            record = Record(directory, workbench.space, settings.goals)
+            tables = _tables(workbench, profiles, directory, settings, progress)
+            record = Record(directory, workbench.space, settings.goals, on_add=tables.keep)
             clock.before = spent_before(existing, record.trials)
             baseline = baseline_trials(workbench, record, directory, settings.goals, reuse)
             # What is neither training nor measuring counts as our overhead, here as later.
             baseline_s = clock.spent().wall_s - clock.before.wall_s - workbench.setup_s
             baseline_s += existing.get("seconds", {}).get("baseline", 0.0)
+            facts |= {"tables": tables.summary()}
             manifest = {**facts, "from": reuse.source, "status": "running", **_spent(clock, baseline_s, record.trials)}
             # Before the first trial, so that no trial is ever without what it belongs to.
             directory.write_manifest(manifest)
@@ -152,7 +159,7 @@ def run_search(
                 record.add(trial)
             engine = Engine(
                 executor,
-                _first(reuse, _proposer(workbench, settings)),
+                _first(reuse, _proposer(workbench, settings, tables)),
                 record,
                 on_status,
                 settings.goals,
@@ -273,11 +280,46 @@ def _in_words(name: str, fact: Any) -> str:
     return Goals.from_json(fact).text if name == "goals" else str(fact)[:16]
 
 
-def _proposer(workbench: Workbench, settings: SearchSettings) -> Proposer:
+def _tables(
+    workbench: Workbench,
+    profiles: Sequence[HardwareProfile],
+    directory: RunDirectory,
+    settings: SearchSettings,
+    progress: Progress | None,
+) -> Tables:
+    """What the search knows before it measures anything; says what more of it costs before that is spent."""
+
+    def tell_plan(plan: SensitivityPlan) -> None:
+        if progress is not None:
+            progress(f"effect of single choices, {plan.seconds:.0f} s", 0, plan.n_measured)
+
+    def tell_step(step: int, total: int) -> None:
+        if progress is not None:
+            progress("effect of single choices", step, total)
+
+    return open_tables(
+        workbench,
+        profiles,
+        directory.root,
+        has_reuse=settings.has_stored_tables,
+        max_seconds=settings.table_seconds,
+        on_plan=tell_plan,
+        progress=tell_step,
+    )
+
+
+def _proposer(workbench: Workbench, settings: SearchSettings, tables: Tables) -> Proposer:
     if settings.sampler != OWN_SAMPLER:
         return OptunaProposer(workbench.space, settings.sampler, settings.seed, settings.goals)
-    damages = site_damages(workbench.network, workbench.space)
-    return TableProposer(workbench.space, CostTables(workbench.space), damages, settings.seed, settings.goals)
+    return TableProposer(
+        workbench.space,
+        CostTables(workbench.space),
+        tables.damages,
+        settings.seed,
+        settings.goals,
+        divergences=tables.divergences or None,
+        observations=tables.observations,
+    )
 
 
 def _spent(clock: Clock, baseline_s: float, trials: Sequence[Trial]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..evaluators.sensitivity import Damages
-from ..spaces import Choice, SearchSpace
+from ..spaces import Choice, SearchSpace, Site
 
 Array = NDArray[np.float64]
 
@@ -24,6 +24,9 @@ POWERS: Mapping[str, tuple[float, ...]] = {"prune": (2.0, 6.0)}
 PRIOR_DROPS: Mapping[str, tuple[float, ...]] = {"prune": (2.0, 12.0), "rank": (4.0,), "fold": (3.0,), "bits": (0.3,)}
 """Points lost when every site of a technique takes its strongest choice, before anything was observed."""
 UNKNOWN_PRIOR = (2.0,)
+DIVERGENCE_PRIOR = 1.0
+_DIVERGENCE = -1
+"""Stands for the power of a column that holds divergences instead of damages."""
 PRIOR_WEIGHT = 0.05
 LEAST_SCALE = 0.05
 """Share of the prior that a technique or a site keeps: more damage never helps, whatever a few noisy drops say."""
@@ -54,13 +57,17 @@ class DropSurrogate:
         max_drop: Points beyond which drops are compressed logarithmically.
     """
 
-    def __init__(self, space: SearchSpace, damages: Damages, max_drop: float) -> None:
+    def __init__(
+        self, space: SearchSpace, damages: Damages, max_drop: float, divergences: Damages | None = None
+    ) -> None:
         """Begins with the prior.
 
         Args:
             space: What may be chosen.
             damages: Of every choice of every site, 0 for neutral; only their proportions matter.
             max_drop: In points; see the attribute.
+            divergences: What every choice alone does to the outputs without training, likewise; they get a scale per
+                technique of their own.
         """
         self.max_drop = max_drop
         self._sites = space.sites
@@ -68,15 +75,14 @@ class DropSurrogate:
         columns = [
             (i, site.technique, k) for i, site in enumerate(self._sites) for k in range(len(_powers(site.technique)))
         ]
+        if divergences:
+            columns += [(i, site.technique, _DIVERGENCE) for i, site in enumerate(self._sites)]
         self._column_site = np.array([i for i, _, _ in columns])
         width = max((len(site.choices) for site in self._sites), default=1)
         self._features = np.zeros((len(columns), width))
-        for column, (i, technique, k) in enumerate(columns):
+        for column, (i, _, k) in enumerate(columns):
             site = self._sites[i]
-            # A group of coupled layers loses the channel in each of them.
-            n_layers = len(site.layers) if technique == "prune" else 1
-            power = _powers(technique)[k]
-            values = [n_layers * math.pow(max(0.0, damages[site.name][choice]), power) for choice in site.choices]
+            values = _column(site, damages, k) if divergences is None or k >= 0 else _column(site, divergences, k)
             self._features[column, : len(values)] = values
         self._levels = np.zeros((len(self._sites), width))
         for i, site in enumerate(self._sites):
@@ -165,7 +171,7 @@ class DropSurrogate:
         strongest = np.zeros(len(groups))
         np.add.at(strongest, self._group, self._features.max(1, initial=0.0))
         self._spread_of_prior = np.maximum(strongest, 1e-9)
-        expected = np.array([PRIOR_DROPS.get(technique, UNKNOWN_PRIOR)[k] for technique, k in groups])
+        expected = np.array([_prior(technique, k) for technique, k in groups])
         self._prior = expected / self._spread_of_prior
         self._offset = 0.0
         self._technique_scales = self._prior.copy()
@@ -252,14 +258,24 @@ class DropSurrogate:
         self._deviations = self._spreads.site**2 * (self._contributions(rows).T @ self._weights)
 
 
+def _column(site: Site, damages: Damages, k: int) -> list[float]:
+    """A feature of every choice of a site."""
+    # A group of coupled layers loses the channel in each of them; a divergence is that of all of them together.
+    n_layers = len(site.layers) if site.technique == "prune" and k >= 0 else 1
+    power = 1.0 if k == _DIVERGENCE else _powers(site.technique)[k]
+    return [n_layers * math.pow(max(0.0, damages[site.name][choice]), power) for choice in site.choices]
+
+
+def _prior(technique: str, k: int) -> float:
+    return DIVERGENCE_PRIOR if k == _DIVERGENCE else PRIOR_DROPS.get(technique, UNKNOWN_PRIOR)[k]
+
+
 def _powers(technique: str) -> tuple[float, ...]:
     return POWERS.get(technique, (1.0,))
 
 
 def _milestone(n_observed: int) -> int:
-    """The last number of observations at which the spreads are chosen: of that number alone, so that a resumed search
-    chooses them at the same ones.
-    """
+    """The last number of observations at which the spreads are chosen, a resumed search or not."""
     n = 1
     while (following := max(n + 1, math.ceil(GROWTH * n))) <= n_observed:
         n = following

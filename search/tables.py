@@ -59,6 +59,15 @@ class Tables:
     problem: str = ""
     _stores: Mapping[str, TableFile] = field(default_factory=dict)
 
+    def summary(self) -> dict[str, Any]:
+        """How much it is, as plain data for the record."""
+        return {
+            "observations": {name: len(kept) for name, kept in self.observations.items()},
+            "divergences": len(self.divergences),
+            "plan": self.plan,
+            "problem": self.problem,
+        }
+
     def keep(self, trial: Trial) -> None:
         """Stores what was measured of an ended trial's structure for later searches; nothing where nothing was."""
         for name, store in self._stores.items():
