@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import Tensor, fx, nn
 
-from parefront.evaluators.workbench import draw_calibration
+from parefront.evaluators.calibration_draw import draw_calibration
 from parefront.hardware_profiles import load_profile
 from parefront.spaces import Choice, Configuration, Finished, find_space, finish, observe, prepare, trace
 from parefront.spaces.options import DEFAULT_OPTIONS

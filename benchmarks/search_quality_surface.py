@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from benchmarks.search_quality_file import Recorded, SurfaceFile
 from benchmarks.search_quality_networks import SPECS, SurfaceSpec
 from parefront.evaluators.accuracy import accuracy_score, drop_score, sample_scores
+from parefront.evaluators.calibration_draw import draw_calibration
 from parefront.evaluators.deploy import misexecuted_layers
 from parefront.evaluators.evaluator import Score
 from parefront.evaluators.macs import macs_score
 from parefront.evaluators.size import size_score
 from parefront.evaluators.stopwatch import Stopwatch
-from parefront.evaluators.workbench import draw_calibration
 from parefront.hardware_profiles import OperatorTime, load_profile
 from parefront.hardware_profiles.errors import ParefrontError
 from parefront.hardware_profiles.export.qdq import export_onnx

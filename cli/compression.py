@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..evaluators import Evaluation, Workbench
 from ..evaluators.by_hand import FIDELITIES, Compressed, compress_by_hand
-from ..evaluators.workbench import draw_calibration
+from ..evaluators.calibration_draw import draw_calibration
 from ..hardware_profiles import HardwareProfile, check_host
 from ..hardware_profiles.errors import ExportError, SearchError, SpaceError
 from ..hardware_profiles.runtimes import runtime_facts

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from ..evaluators.evaluator import Score
 from ..results import FrontRow, Run, front_rows
 from ..results.goal_words import cost_words, further_costs, scaled
 from ..results.lineage import lineage
 from ..results.wording import word_bytes, word_ratio, word_seconds
+from ..search.manifest import WORK_STAGES
 from ..search.objectives import Objective
 from ..search.rung_correlation import rung_correlations
 from ..search.screening import screening_accuracy
-from ..search.session import WORK_STAGES
 from .console import open_console
 
 WIDE = 112
@@ -74,6 +76,14 @@ def _figures(row: FrontRow) -> list[str]:
         word_bytes(row.size_bytes),
         word_ratio(row.size_ratio),
     ]
+
+
+def print_beginning(run: Run) -> None:
+    """What the search knew when it began; a warning on the error stream where later ones will know less than it."""
+    if run.beginning:
+        open_console().print(Text(run.beginning))
+    if run.storing_problem:
+        typer.secho(f"warning: {run.storing_problem}", fg=typer.colors.YELLOW, err=True)
 
 
 def print_ending(run: Run) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..spaces import Choice, SearchSpace
+from ..spaces.fold_clusters import fold_clusters
 from ..spaces.network import Layer
 from ..spaces.quantize import bits_per_weight
 from ..spaces.rank_schemes import factor_stages, parse_rank
@@ -196,11 +197,4 @@ def _factors(layer: Layer, inner: int, outer: int, rank: str, bits: Choice) -> t
 
 def _folds_by_layer(space: SearchSpace) -> dict[str, tuple[Site, ...]]:
     """For each layer the folds that may merge it, and all that overlap with these, in the order of the network."""
-    clusters: list[tuple[set[str], list[Site]]] = []
-    for site in space.sites:
-        if site.technique == "fold":
-            met = [cluster for cluster in clusters if not cluster[0].isdisjoint(site.layers)]
-            clusters = [cluster for cluster in clusters if cluster not in met]
-            layers = set(site.layers).union(*(cluster[0] for cluster in met))
-            clusters.append((layers, [*(fold for cluster in met for fold in cluster[1]), site]))
-    return {layer: tuple(folds) for layers, folds in clusters for layer in layers}
+    return {layer: tuple(folds) for folds in fold_clusters(space) for fold in folds for layer in fold.layers}

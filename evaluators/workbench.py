@@ -7,13 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ..hardware_profiles.common_capabilities import common_capabilities
 from ..hardware_profiles.fingerprint import Fingerprint
 from ..hardware_profiles.profile import HardwareProfile
-from ..hardware_profiles.runtimes import Session
 from ..spaces import (
     DEFAULT_OPTIONS,
     Choice,
@@ -26,34 +24,23 @@ from ..spaces import (
     trace,
 )
 from ..tasks import Task, trained_network
-from ..training import Batch, Split, TrainingRecipe
-from .candidate_networks import CandidateNetworks, one_thread
+from ..training import TrainingRecipe
+from .calibration_draw import draw_calibration
+from .candidate_networks import CandidateNetworks
 from .candidate_training import CandidateTraining
 from .devices import Devices
 from .evaluation import Evaluation
 from .evaluator import Score
-from .latency import LatencyEvaluator, latency_score
-from .macs import macs_score
+from .latency import LatencyEvaluator
+from .network_scores import NetworkScores
 from .paired_accuracy import PairedAccuracy
 from .results_key import results_key
-from .size import size_score
 from .stopwatch import Stopwatch
 
 CLASS_OF_BITS: Mapping[Choice, str] = {32: "fp32", "bf16": "bf16", "fp16": "fp16", 8: "int8"}
 """The precision class of the uncompressed network with every layer in a width."""
-N_CALIBRATION = 256
-"""Training samples for calibrating ranges."""
-N_PARITY = 256
-"""Validation samples that torch and the runtime are compared on."""
-
 Progress = Callable[[str, int, int], None]
 """Called with (what is being done, steps done, steps in all)."""
-
-
-def draw_calibration(train: Split, seed: int) -> Batch:
-    """The training samples that ranges, inputs and importances are measured on."""
-    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[:N_CALIBRATION]
-    return Batch(train.inputs[order], train.targets[order], order)
 
 
 class Workbench:
@@ -123,6 +110,7 @@ class Workbench:
         self._has_inheritance = has_inheritance
         training = CandidateTraining(task, self._baseline, self.network, self.space, drawn.inputs, artefacts, seed)
         self._networks = CandidateNetworks(self.network, training, self.data.train, drawn.inputs, options)
+        self._scores = NetworkScores(self._devices, self._accuracy, self.data, self.network.example_inputs)
         self._unscored: tuple[tuple[Configuration, TrainingRecipe], Finished, Stopwatch] | None = None
 
     @property
@@ -192,14 +180,14 @@ class Workbench:
         """
         watch = Stopwatch()
         finished = self._networks.untrained(configuration, watch)
-        evaluation = self._score_structure(finished, name, watch, is_final=False)
+        evaluation = self._scores.structure(finished, name, watch, is_final=False)
         self._devices.keep_main_file(name)
         return evaluation
 
     def repeat(self, configuration: Configuration, name: str) -> Evaluation:
         """The structure once more, by the full protocol; the file that it is measured with does not stay."""
         watch = Stopwatch()
-        evaluation = self._score_structure(self._networks.untrained(configuration, watch), name, watch, is_final=True)
+        evaluation = self._scores.structure(self._networks.untrained(configuration, watch), name, watch, is_final=True)
         self._devices.remove(name)
         return evaluation
 
@@ -217,10 +205,8 @@ class Workbench:
             return evaluation
         watch = Stopwatch()
         with watch("evaluate"):
-            samples = self._accuracy.samples(self._devices.main.artefacts.open(trained), self.data.validation)
-        scores = {**evaluation.scores, **self._accuracy.on_validation(samples)}
-        seconds = _added(evaluation.seconds, watch.seconds)
-        return replace(evaluation, scores=scores, seconds=seconds, samples=samples)
+            session = self._devices.main.artefacts.open(trained)
+        return self._scores.with_accuracy_of(session, evaluation, watch)
 
     def short(
         self, configuration: Configuration, structure: Evaluation, ended: Sequence[Configuration] = ()
@@ -235,9 +221,9 @@ class Workbench:
         watch, on_step = Stopwatch(), self._on_step("fine-tuning")
         if not self._has_inheritance:
             finished = self._networks.trained(configuration, self.task.short_recipe, watch, on_step)
-            return self._with_accuracy(finished, structure, watch)
+            return self._scores.with_accuracy(finished, structure, watch)
         finished, start = self._networks.inherited(configuration, self.task.short_recipe, ended, watch, on_step)
-        evaluation = self._with_accuracy(finished, structure, watch)
+        evaluation = self._scores.with_accuracy(finished, structure, watch)
         if start.parent is None:
             return evaluation
         inherited = {"from": start.parent.key, "share": round(start.share, 3)}
@@ -246,22 +232,7 @@ class Workbench:
     def calibrated(self, configuration: Configuration, structure: Evaluation) -> Evaluation:
         """Accuracy without training: BatchNorm re-estimated, ranges calibrated; the rest from `structure`."""
         watch = Stopwatch()
-        return self._with_accuracy(self._networks.calibrated(configuration, watch), structure, watch)
-
-    def _with_accuracy(self, finished: Finished, structure: Evaluation, watch: Stopwatch) -> Evaluation:
-        """A structure's evaluation with the accuracy on validation, through the exported file in the runtime."""
-        session = self._exported_session(finished, structure.artefact, watch)
-        with watch("evaluate"):
-            samples = self._accuracy.samples(session, self.data.validation)
-        scores = {**structure.scores, **self._accuracy.on_validation(samples)}
-        return replace(
-            structure,
-            scores=scores,
-            seconds=_added(structure.seconds, watch.seconds),
-            reason="",
-            broken_limit="",
-            samples=samples,
-        )
+        return self._scores.with_accuracy(self._networks.calibrated(configuration, watch), structure, watch)
 
     def full(self, configuration: Configuration, name: str, recipe: TrainingRecipe | None = None) -> Evaluation:
         """Full fine-tune, quiet measurement, test split and parity of the reloaded export."""
@@ -271,64 +242,19 @@ class Workbench:
             # Kept until it is scored: the device may go away meanwhile, and nobody wants to train for it twice.
             self._unscored = key, self._networks.trained(*key, watch, self._on_step("fine-tuning")), watch
         _, finished, watch = self._unscored
-        evaluation = self._score_final(finished, name, watch)
+        evaluation = self._scores.final(finished, name, watch)
         self._unscored = None
         return evaluation
 
     def baseline(self, name: str) -> Evaluation:
         """The baseline as it came: no training, otherwise like a final member."""
         watch = Stopwatch()
-        return self._score_final(self._networks.untrained(Configuration(), watch), name, watch)
+        return self._scores.final(self._networks.untrained(Configuration(), watch), name, watch)
 
     def score_artefact(self, path: Path, precision: str, *, is_final: bool) -> dict[str, Score]:
         """Scores of a file of any origin on the main profile: latency, size, accuracy and drops on both splits."""
-        assert self.latency is not None, "anchor() comes first"
-        session = self._devices.main.artefacts.open(path)
-        measured = self.latency.measure(path, precision, is_final=is_final)
-        return {
-            **{score.name: score for score in (latency_score(measured), size_score(path))},
-            **self._accuracy.on_validation(self._accuracy.samples(session, self.data.validation)),
-            **self._accuracy.on_test(self._accuracy.samples(session, self.data.test)),
-        }
-
-    def _score_final(self, finished: Finished, name: str, watch: Stopwatch) -> Evaluation:
-        structure = self._score_structure(finished, name, watch, is_final=True)
-        with watch("evaluate"):
-            session = self._devices.main.artefacts.open(structure.artefact)
-            samples = self._accuracy.samples(session, self.data.validation)
-            test_samples = self._accuracy.samples(session, self.data.test)
-            inputs = self.data.validation.inputs[:N_PARITY]
-            parity, disagreement = self._devices.check_parity(finished, name, inputs, session)
-        torch.save(finished.module.state_dict(), structure.artefact.with_suffix(".pt"))
-        accuracy = {**self._accuracy.on_validation(samples), **self._accuracy.on_test(test_samples)}
-        reason = structure.reason or disagreement
-        return replace(
-            structure,
-            scores={**structure.scores, **accuracy, **parity},
-            is_verified=not reason,
-            reason=reason,
-            samples=samples,
-            test_samples=test_samples,
-        )
-
-    def _score_structure(self, finished: Finished, name: str, watch: Stopwatch, *, is_final: bool) -> Evaluation:
-        with watch("export"), one_thread():
-            self._devices.export(finished, self.network.example_inputs, name)
-            macs = macs_score(finished.module, self.network.example_inputs)
-        with watch("measure"):
-            evaluation = self._devices.read(finished, name, is_final=is_final)
-        return replace(evaluation, scores={**evaluation.scores, macs.name: macs}, seconds=watch.seconds)
-
-    def _exported_session(self, finished: Finished, path: Path, watch: Stopwatch) -> Session:
-        artefacts = self._devices.main.artefacts
-        with watch("export"), one_thread():
-            artefacts.export(finished, self.network.example_inputs, path)
-            return artefacts.open(path)
+        return self._scores.of_file(path, precision, is_final=is_final)
 
     def _on_step(self, what: str) -> Callable[[int, int], None] | None:
         progress = self._progress
         return None if progress is None else lambda step, total: progress(what, step, total)
-
-
-def _added(a: Mapping[str, float], b: Mapping[str, float]) -> dict[str, float]:
-    return {stage: a.get(stage, 0.0) + b.get(stage, 0.0) for stage in {**a, **b}}

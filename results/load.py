@@ -16,6 +16,7 @@ from ..search.record import read_trials
 from ..search.run_directory import SCHEMA, RunDirectory
 from ..search.trial import Trial
 from ..spaces.site import Site
+from .beginning import beginning_line, storing_problem
 from .ending import ending_line
 from .summary import find_baseline, reported_front, rungs_line, screening_line, summary_line
 
@@ -59,6 +60,16 @@ class Run:
     def summary(self) -> str:
         """How much faster and smaller, and at what loss."""
         return summary_line(self.trials, self.goals)
+
+    @property
+    def beginning(self) -> str:
+        """What the search knew when it began; empty where that was nothing."""
+        return beginning_line(self.manifest)
+
+    @property
+    def storing_problem(self) -> str:
+        """Why measurements could not be stored for later searches; empty where they were."""
+        return storing_problem(self.manifest)
 
     @property
     def ending(self) -> str:

@@ -105,6 +105,8 @@ def facts(run: Run) -> Html:
         )
     if total:
         shown["time"] = word_seconds(total)
+    if run.beginning:
+        shown["beginning"] = run.beginning
     if run.ending:
         shown["ending"] = run.ending
     if run.screening:

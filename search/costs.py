@@ -16,6 +16,7 @@ from ..hardware_profiles.runtimes import OperatorTime
 from ..spaces import Choice, Configuration, SearchSpace, Site
 from .goals import Goals
 from .layer_sum import LayerSum
+from .proposal import PARENTS
 from .tables import Observations
 from .trial import State, Trial
 
@@ -26,6 +27,8 @@ _PENALTY = 2.0
 """As if so many candidates had shown that a score without a table goes with latency and size alike."""
 N_ERRORS = 24
 """Latest predictions that say how far the next ones may be off."""
+LEARNING, FORGETTING = 0.3, 0.97
+"""How quickly the optimism of the tables follows what comes out, and is forgotten where nothing does."""
 FIRST_ERROR = 0.15
 """Of the logarithm, before there are any."""
 
@@ -75,6 +78,7 @@ class CostModel:
         self._n_observed = 0
         self._shares: dict[tuple[Choice | None, ...], tuple[float, ...]] = {}
         self._wholes: dict[str, float] = {}
+        self._optimism = dict.fromkeys(self.scores, 0.0)
         self._errors: dict[str, deque[float]] = {name: deque(maxlen=N_ERRORS) for name in self.scores}
 
     @property
@@ -131,6 +135,10 @@ class CostModel:
         seen = self._errors[score]
         return 1.4826 * float(np.median(seen)) if len(seen) >= N_ERRORS // 4 else FIRST_ERROR
 
+    def optimism(self, score: str) -> float:
+        """By how much, in the logarithm, what the tables held best has come out dearer lately; at least 0."""
+        return max(0.0, self._optimism[score])
+
     @property
     def has_observed(self) -> bool:
         """Whether anything was measured, so that predictions mean something."""
@@ -173,7 +181,12 @@ class CostModel:
         if self._n_observed:
             for name, value in self.values(trial.configuration).items():
                 if name in trial.scores and value > 0:
-                    self._errors[name].append(abs(math.log(value / trial.value(name))))
+                    error = math.log(trial.value(name) / value)
+                    self._errors[name].append(abs(error))
+                    # What the tables alone chose was chosen for being cheap by them: their errors in it are no chance.
+                    is_chosen = PARENTS not in trial.details
+                    self._optimism[name] += LEARNING * (error - self._optimism[name]) if is_chosen else 0.0
+                    self._optimism[name] *= 1.0 if is_chosen else FORGETTING
 
     def _is_measured(self, trial: Trial) -> bool:
         return any(name in trial.scores for name in (*self.scores, _LATENCY))

@@ -91,6 +91,8 @@ class ExpectedGain:
             base = self._baseline.value(objective.score)
             column = [objective.coordinate(max(values[objective.score], 1e-12), base) for values in predicted]
             samples[:, :, axis] = np.array(column)[:, None]
+        # Better than the box counts as on its face: to hope for more accuracy than the baseline's is worth nothing.
+        samples = np.maximum(samples, objectives.ideal)
         return samples, self._chances(predicted, means, deviations)
 
     def _predicted(self, candidate: Candidate) -> dict[str, float]:
@@ -103,8 +105,9 @@ class ExpectedGain:
                 if name in anchor.scores and of_anchor[name] > 0:
                     values[name] = value * anchor.value(name) / of_anchor[name]
         for name, value in values.items():
-            error = self._costs.error(name) * (ANCHORED if anchor is not None else 1.0)
-            values[name] = value * math.exp(CAUTION * error)
+            error = self._costs.error(name)
+            beyond = CAUTION * ANCHORED * error if anchor is not None else CAUTION * error + self._costs.optimism(name)
+            values[name] = value * math.exp(beyond)
         return {name: values.get(name, self._baseline.value(name)) for name in self._costs.scores}
 
     def _chances(self, predicted: Sequence[Mapping[str, float]], means: Array, deviations: Array) -> Array:

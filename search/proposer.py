@@ -189,7 +189,8 @@ class TableProposer:
         candidates = self._pool.draw(members, self._known, n, rng)
         if not candidates:
             return []
-        points = [self._goals.objectives.point(t, self._trials[0]) for t in members]
+        objectives = self._goals.objectives
+        points = [objectives.clipped(objectives.point(t, self._trials[0])) for t in members]
         gain = ExpectedGain(self._goals, self._trials[0], self._costs, self._surrogate)
         chosen = gain.choose(candidates, points, list(self._pending), n, rng)
         return [Proposal(each.configuration, each.origin, _parents(each)) for each in chosen]

@@ -13,6 +13,7 @@ from ..spaces import Configuration, SearchSpace
 from .baseline import N_BASELINE_TRIALS
 from .front import complete, ranked
 from .goals import DEFAULT_GOALS, Goals
+from .manifest import MEASURED_ON, NO_OTHERS
 from .record import read_trials
 from .reuse import MEMORY, Reuse
 from .run_directory import RunDirectory
@@ -20,16 +21,6 @@ from .trial import Fidelity, State, Trial
 
 _TRAINING = {"version": "another version", "seed": "another seed", "options": "other options of the techniques"}
 """What an accuracy depends on beside the task."""
-_MACHINES = (
-    "hardware",
-    "profile_key",
-    "fingerprint_key",
-    "other_hardware",
-    "other_profile_key",
-    "other_fingerprint_key",
-)
-"""What a latency depends on beside the structure."""
-_NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +88,7 @@ def plan_reuse(source: Path, facts: Mapping[str, Any], space: SearchSpace, goals
     if len(trials) < N_BASELINE_TRIALS:
         raise SearchError(f"--from must be a run with trials, but {source} has none: leave it out")
     differing = [what for name, what in _TRAINING.items() if manifest.get(name) != facts[name]]
-    is_same = not differing and all(manifest.get(name, _NONE) == facts[name] for name in _MACHINES)
+    is_same = not differing and all(manifest.get(name, NO_OTHERS) == facts[name] for name in MEASURED_ON)
     terms = _Terms(
         space,
         goals,

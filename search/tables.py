@@ -16,6 +16,7 @@ from typing import Any
 from torch import Tensor
 
 from ..evaluators import Workbench
+from ..evaluators.calibration_draw import draw_calibration
 from ..evaluators.candidate_networks import one_thread
 from ..evaluators.observation import Observation
 from ..evaluators.output_divergence import N_INPUTS, OutputDivergence
@@ -23,7 +24,6 @@ from ..evaluators.sensitivity import Damages, site_damages
 from ..evaluators.sensitivity_table import SensitivityPlan, SensitivityTable
 from ..evaluators.table_file import TableFile
 from ..evaluators.table_keys import operators_path, sensitivity_path
-from ..evaluators.workbench import draw_calibration
 from ..hardware_profiles import HardwareProfile, OperatorTime
 from ..hardware_profiles.errors import ParefrontError, SearchError
 from ..spaces import Choice

@@ -10,6 +10,12 @@ from pathlib import Path
 import pytest
 
 from parefront.cli.main import main
+from parefront.hardware_profiles import HardwareProfile
+from parefront.search.goals import parse_goals
+from parefront.search.settings import SearchSettings
+from parefront.search.stopping import Limits
+from parefront.spaces import CompressionOptions
+from parefront.tasks import Task
 
 TESTS = Path(__file__).parent.parent
 TINY_TASK, FAST_PROFILE = TESTS / "tiny_task.py", TESTS / "fast.yaml"
@@ -60,6 +66,7 @@ def error_line(done: Done) -> str:
         (("search", "digits", "--objective", "accuracy,speed"), "unknown objective 'speed': known objectives are "),
         (("search", "digits", "--objective", "size"), "a front has at least 2 objectives, got size: add one of "),
         (("search", "digits", "--objective", "size,latency@board"), "add --hardware board"),
+        (("search", "digits", "--table-time", "20"), "a duration must be a number above 0 and its unit, got '20'"),
         (("search", "digits", "--constraint", "size<=2parsecs"), "the unit of size must be one of b, bytes, kb, "),
         (
             ("compress", "digits", "--fidelity", "fast"),
@@ -81,6 +88,40 @@ def test_flags_may_stand_in_a_file(run: Command, tmp_path: Path) -> None:
     assert "unknown objective 'speed'" in error_line(run("search", "digits", "--config", "goals.yaml"))
     (tmp_path / "show.yaml").write_text("profile: cpu-ort-1t\n")
     assert "name: cpu-ort-1t" in run("hardware", "show", "--config", "show.yaml").output
+
+
+def test_the_flags_of_a_search_are_its_settings(run: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[SearchSettings] = []
+
+    def keep(task: Task, profile: HardwareProfile, settings: SearchSettings, *rest: object, **named: object) -> None:
+        asked.append(settings)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("parefront.search.session.run_search", keep)
+    amounts = ("--trials", "30", "--finals", "3", "--shorts", "20", "--remeasure", "2", "--seed", "5")
+    limits = ("--max-time", "2min", "--max-cpu", "1h", "--patience", "9")
+    tables = ("--table-time", "1.5 min", "--no-stored-tables", "--from", "old")
+    how = ("--sampler", "tpe", "--promotion", "rank", "--constraint", "size<=2kB", "--importance", "bn", "--cp")
+    assert run("search", TINY_TASK, *amounts, *limits, *tables, *how).code == 130
+    assert run("search", TINY_TASK).code == 130
+    assert asked == [
+        SearchSettings(
+            30,
+            3,
+            5,
+            "tpe",
+            CompressionOptions("bn", has_cp=True),
+            20,
+            "rank",
+            parse_goals([], ["size<=2kB"], [""]),
+            Limits(120.0, 3600.0, 9),
+            2,
+            Path("old"),
+            90.0,
+            False,
+        ),
+        SearchSettings(60),
+    ]
 
 
 def test_without_arguments_the_help_is_shown(run: Command) -> None:

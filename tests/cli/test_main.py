@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -232,6 +232,15 @@ def test_report_writes_html(parefront: Parefront, finished_run: Any, tmp_path: P
     assert "tiny" in text
 
 
+@pytest.fixture
+def heeded_interrupts() -> Iterator[None]:
+    """Programs heed SIGINT: a shell that runs the tests in the background has it ignored, and what they start too."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded_interrupts")
 def test_ctrl_c_keeps_the_trials_and_says_how_to_go_on(program: str, finished_run: Any, tmp_path: Path) -> None:
     directory = RunDirectory(tmp_path / "run")
     command = [program, *finished_run.command[:-1], str(directory.root)]

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from parefront.cli.tables import front_records, print_front, with_half_width
+from parefront.cli.tables import front_records, print_beginning, print_front, with_half_width
 from parefront.evaluators.evaluator import Score
 from parefront.results import Run
 from parefront.search.goals import Goals, parse_goals
@@ -67,6 +67,19 @@ def test_records_hold_plain_data_and_keep_the_limits() -> None:
     assert [record["number"] for record in records] == [0, 1]
     assert records[1]["further"]["memory"]["value"] == 4e6
     assert records[1]["is_pick"] is True
+
+
+def test_what_the_search_began_with_and_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    run = a_run(goals("accuracy,size"))
+    print_beginning(run)
+    assert capsys.readouterr() == ("", "")
+    tables = {"observations": {"": 182}, "plan": "", "problem": "[Errno 28] No space left on device"}
+    print_beginning(Run(run.directory, {**run.manifest, "tables": tables}, run.trials))
+    shown = capsys.readouterr()
+    assert shown.out == "Began with 182 measured candidates of earlier searches\n"
+    assert shown.err == (
+        "warning: not all measurements could be stored for later searches: [Errno 28] No space left on device\n"
+    )
 
 
 def test_half_the_width_of_an_interval() -> None:

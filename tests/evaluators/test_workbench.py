@@ -151,7 +151,7 @@ def test_one_that_fails_parity_is_not_verified(bench: Workbench, monkeypatch: py
 def test_what_was_trained_is_not_trained_again_because_the_device_went_away(
     bench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    configuration, trained, score = all_int8(bench), [], bench._score_final
+    configuration, trained, score = all_int8(bench), [], bench._scores.final
     train = bench._networks.trained
 
     def count(*arguments: Any) -> Any:
@@ -162,10 +162,10 @@ def test_what_was_trained_is_not_trained_again_because_the_device_went_away(
         raise DeviceLostError("the board is away")
 
     monkeypatch.setattr(bench._networks, "trained", count)
-    monkeypatch.setattr(bench, "_score_final", lose_device)
+    monkeypatch.setattr(bench._scores, "final", lose_device)
     with pytest.raises(DeviceLostError):
         bench.full(configuration, "lost")
-    monkeypatch.setattr(bench, "_score_final", score)
+    monkeypatch.setattr(bench._scores, "final", score)
     found = bench.full(configuration, "lost")
     assert found.is_verified is True
     assert found.seconds["train"] > 0
@@ -307,7 +307,7 @@ def test_a_repeated_measurement_leaves_no_file(bench: Workbench) -> None:
     configuration = all_int8(bench)
     once = bench.structure(configuration, "once")
     before = {path.name for path in once.artefact.parent.iterdir()}
-    again = bench.repeat(configuration, "again")
+    again = bench.repeat(configuration, "repeated")
     assert {path.name for path in once.artefact.parent.iterdir()} == before
     assert set(again.scores) == set(once.scores)
     assert again.scores["size_bytes"].value == once.scores["size_bytes"].value

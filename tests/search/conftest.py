@@ -1,7 +1,7 @@
 """Candidates that are evaluated by a formula: the same for the same configuration, in no time."""
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -44,6 +44,21 @@ def scores(drop: float, latency_ms: float, size_bytes: float, half_width: float 
         "latency_ms": Score("latency_ms", latency_ms, "ms", False, latency_ms, latency_ms),
         "size_bytes": Score("size_bytes", size_bytes, "bytes", False),
     }
+
+
+class ListProposer:
+    """Proposes a list, and remembers what it was told."""
+
+    def __init__(self, configurations: Sequence[Configuration]) -> None:
+        self.left, self.told = list(configurations), list[Trial]()
+
+    def ask(self, n: int) -> list[Proposal]:
+        asked, self.left = self.left[:n], self.left[n:]
+        return [Proposal(configuration, "by hand") for configuration in asked]
+
+    def tell(self, trial: Trial) -> None:
+        self.told.append(trial)
+        self.left = [configuration for configuration in self.left if configuration != trial.configuration]
 
 
 class Formula:

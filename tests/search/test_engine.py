@@ -13,11 +13,12 @@ from parefront.search import Fidelity, RunDirectory, State, Trial, front, read_t
 from parefront.search.engine import Engine
 from parefront.search.executor import Failure, Job, Stage, run_job
 from parefront.search.goals import DEFAULT_GOALS, parse_goals
-from parefront.search.proposal import Proposal
 from parefront.search.record import Record
 from parefront.search.rungs import Rungs
 from parefront.search.status import Status
 from parefront.spaces import Choice, Configuration, SearchSpace
+
+from .conftest import ListProposer
 
 MakeTrial = Callable[..., Trial]
 Choices = Mapping[str, Choice]
@@ -76,21 +77,6 @@ class FakeExecutor:
 
     def close(self) -> None:
         pass
-
-
-class ListProposer:
-    """Proposes a list, and remembers what it was told."""
-
-    def __init__(self, configurations: list[Configuration]) -> None:
-        self.left, self.told = list(configurations), list[Trial]()
-
-    def ask(self, n: int) -> list[Proposal]:
-        asked, self.left = self.left[:n], self.left[n:]
-        return [Proposal(configuration, "by hand") for configuration in asked]
-
-    def tell(self, trial: Trial) -> None:
-        self.told.append(trial)
-        self.left = [configuration for configuration in self.left if configuration != trial.configuration]
 
 
 FAST = Configuration.of({"prune/a": 8})

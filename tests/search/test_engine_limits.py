@@ -12,7 +12,6 @@ from parefront.search.clock import Clock, spent_before
 from parefront.search.engine import Engine
 from parefront.search.executor import Failure, Job, Stage
 from parefront.search.front import complete, front
-from parefront.search.proposal import Proposal
 from parefront.search.record import Record
 from parefront.search.run_directory import RunDirectory
 from parefront.search.rungs import Rungs
@@ -20,6 +19,8 @@ from parefront.search.status import Status
 from parefront.search.stopping import NO_LIMITS, Limits
 from parefront.search.trial import Fidelity, State, Trial
 from parefront.spaces import Configuration, SearchSpace
+
+from .conftest import ListProposer
 
 MakeTrial = Callable[..., Trial]
 EVERY = [
@@ -76,19 +77,6 @@ class TimedExecutor:
         pass
 
 
-class Listed:
-    def __init__(self) -> None:
-        self.left, self.told = list(EVERY), list[Trial]()
-
-    def ask(self, n: int) -> list[Proposal]:
-        asked, self.left = self.left[:n], self.left[n:]
-        return [Proposal(configuration, "by hand") for configuration in asked]
-
-    def tell(self, trial: Trial) -> None:
-        self.told.append(trial)
-        self.left = [configuration for configuration in self.left if configuration != trial.configuration]
-
-
 @dataclass
 class Bench:
     directory: RunDirectory
@@ -104,7 +92,7 @@ class Bench:
         executor = TimedExecutor(self.watch, answers, **options)  # type: ignore[arg-type]
         record = Record(self.directory, self.space)
         clock = Clock(self.watch, self.watch, spent_before({}, record.trials))
-        engine = Engine(executor, Listed(), record, self.statuses.append, limits=limits, clock=clock)
+        engine = Engine(executor, ListProposer(EVERY), record, self.statuses.append, limits=limits, clock=clock)
         engine.run(rungs)
         return record.trials, engine, executor
 

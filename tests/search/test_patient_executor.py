@@ -12,10 +12,11 @@ from parefront.search import Fidelity, RunDirectory, State, Trial, read_trials
 from parefront.search.engine import Engine
 from parefront.search.executor import Failure, Job, Stage, run_job
 from parefront.search.patient_executor import WAITS_S, PatientExecutor
-from parefront.search.proposal import Proposal
 from parefront.search.record import Record
 from parefront.search.rungs import Rungs
 from parefront.spaces import Configuration, SearchSpace
+
+from .conftest import ListProposer
 
 LOST = "device 'board:1' must be reachable, but Connection refused"
 
@@ -127,18 +128,6 @@ def test_only_a_lost_device_is_told_apart(error: MeasurementError, is_device_los
 # --- in a search
 
 
-class ListProposer:
-    def __init__(self, configurations: list[Configuration]) -> None:
-        self.left = configurations
-
-    def ask(self, n: int) -> list[Proposal]:
-        asked, self.left = self.left[:n], self.left[n:]
-        return [Proposal(configuration, "by hand") for configuration in asked]
-
-    def tell(self, trial: Trial) -> None:
-        self.left = [each for each in self.left if each != trial.configuration]
-
-
 CANDIDATES = [Configuration.of({"prune/a": width}) for width in (24, 16, 8)]
 
 
@@ -154,7 +143,7 @@ def search(
 
     def run(device: Device, n_final: int = 0) -> list[Trial]:
         executor = PatientExecutor(device, lambda seconds: None)
-        proposer = ListProposer(list(CANDIDATES))
+        proposer = ListProposer(CANDIDATES)
         try:
             Engine(executor, proposer, Record(directory, small_space), lambda status: None).run(Rungs(3, None, n_final))
         finally:

@@ -150,7 +150,7 @@ def test_more_drop_allowed_never_costs_more(small_space: SearchSpace, drops: Dro
     costs = model(small_space)
     sweep = LagrangeSweep(small_space, costs, drops)
     found = [
-        sweep.strongest(Direction("x", weights), lambda choices: total(drops, choices) <= target)
+        sweep.strongest(Direction("x", weights), lambda choices, most=target: total(drops, choices) <= most)
         for target in (0.5, 1, 2, 4, 8)
     ]
     prices = [cost(costs, small_space, weights, choices) for choices in found]
@@ -161,7 +161,7 @@ def test_more_drop_allowed_never_costs_more(small_space: SearchSpace, drops: Dro
 def test_the_target_is_kept(small_space: SearchSpace, drops: Drops) -> None:
     sweep = LagrangeSweep(small_space, model(small_space), drops)
     for target in (0.5, 1.0, 3.0, 6.0):
-        found = sweep.strongest(Direction("x", (1.0, 0.0)), lambda choices: total(drops, choices) <= target)
+        found = sweep.strongest(Direction("x", (1.0, 0.0)), lambda choices, most=target: total(drops, choices) <= most)
         assert total(drops, found) <= target
         assert small_space.canonical(found) == found
 

@@ -20,7 +20,8 @@ from parefront.hardware_profiles.runtimes.onnxruntime_cpu import OnnxRuntimeCpu
 from parefront.search import Fidelity, RunDirectory, State, Trial, front, read_trials
 from parefront.search.goals import Goals, parse_goals
 from parefront.search.record import owned
-from parefront.search.session import SearchSettings, overhead_fraction, run_search
+from parefront.search.session import run_search
+from parefront.search.settings import SearchSettings
 from parefront.search.stopping import Limits
 from parefront.tasks import Task, load_task
 
@@ -46,8 +47,9 @@ def search(tiny_task: Task, fast_profile: HardwareProfile) -> Callable[..., list
         others: Sequence[HardwareProfile] = (),
         **settings: Any,
     ) -> list[Trial]:
-        # What is measured again depends on the machine's noise; tests count trials.
-        chosen = SearchSettings(n_trials, n_final, **{"n_repeats": 0, **settings})
+        # What is measured again depends on the machine's noise, stored tables on the tests before; tests count trials.
+        fixed = {"n_repeats": 0, "has_stored_tables": False}
+        chosen = SearchSettings(n_trials, n_final, **{**fixed, **settings})
         return run_search(task, profile, chosen, directory, on_status=lambda status: None, others=others)
 
     return run
@@ -116,8 +118,6 @@ def test_the_manifest_says_what_was_searched(finished: RunDirectory, fast_profil
     seconds = manifest["seconds"]
     assert {"baseline", "train", "evaluate", "export", "measure", "overhead", "total"} <= set(seconds)
     assert manifest["overhead_fraction"] == pytest.approx(seconds["overhead"] / seconds["total"])
-    assert overhead_fraction({"overhead": 2.0, "total": 40.0}) == 0.05
-    assert overhead_fraction({}) == 0
 
 
 def test_the_rungs_of_a_run_are_filled_and_compared(
@@ -239,17 +239,6 @@ def test_an_objective_that_nothing_measures_is_refused_before_the_search(
     goals = parse_goals(["accuracy", "size@fast-openvino"], [], ["fast", "fast-openvino"])
     with pytest.raises(SearchError, match=r"size_bytes@fast-openvino is not, by these .* there are latency_ms, "):
         search(RunDirectory(tmp_path / "run"), goals=goals, others=[other])
-
-
-def test_settings_are_checked() -> None:
-    SearchSettings(0, 0)
-    with pytest.raises(SearchError, match="n_trials must be 0 or more, got -1"):
-        SearchSettings(-1)
-    with pytest.raises(SearchError, match="n_final must be 0 or more, got -2"):
-        SearchSettings(1, -2)
-    with pytest.raises(SearchError, match="unknown sampler 'table': known samplers are tables, "):
-        SearchSettings(1, sampler="table")
-    SearchSettings(1, sampler="tpe")
 
 
 def test_a_lost_baseline_is_refused(finished: RunDirectory, search: Callable[..., list[Trial]], tmp_path: Path) -> None:
@@ -382,9 +371,9 @@ def test_a_killed_search_goes_on_without_losing_or_repeating_a_trial(
     assert len(set(promoted)) == len(promoted) == N_FINALS
     manifest = json.loads(directory.manifest.read_text())
     assert manifest["status"] == "finished"
-    # The ladder begins alike, killed or not; later steps depend on what searches in between have put into the tables.
+    # Killed or not, the ladder is the same; what comes after it depends on measured times.
     whole = read_trials(finished_run.directory.journal)
-    assert [t.configuration for t in trials[:4]] == [t.configuration for t in whole[:4]]
+    assert [t.configuration for t in trials[:8]] == [t.configuration for t in whole[:8]]
     assert os.path.getsize(directory.artefacts / "baseline.onnx") == trials[0].value("size_bytes")
 
 

@@ -1,0 +1,156 @@
+"""The command `search`, the main job."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .errors import EXIT_INTERRUPTED
+from .options import BiasCorrection, Constraints, Hardwares, Importance, Ranges, TaskName, WithCp
+
+
+def search(
+    task: TaskName,
+    hardware: Hardwares = ["cpu-ort-1t"],  # noqa: B006  # what Typer shows as the default; nothing changes it
+    trials: Annotated[int, typer.Option(min=0, help="Candidates to evaluate; failed and closed ones count.")] = 60,
+    finals: Annotated[int, typer.Option(min=0, help="Members of the front that get the full fine-tune.")] = 8,
+    out: Annotated[
+        Path | None, typer.Option(help="Run directory; an existing run goes on.", show_default="runs/TASK")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of proposals and training.")] = 0,
+    sampler: Annotated[
+        str,
+        typer.Option(help="tables (ours), or Optuna's random, nsga2, nsga3, tpe (multivariate), tpe-univariate or gp."),
+    ] = "tables",
+    shorts: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Candidates that get the short fine-tune, by what they reach untrained.", show_default="all"
+        ),
+    ] = None,
+    promotion: Annotated[
+        str, typer.Option(help="Who gets the full fine-tune: aimed at drops of 0.5 to 5 points, or by rank.")
+    ] = "aimed",
+    objectives: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--objective",
+            metavar="NAME",
+            help="accuracy, latency, size, macs, memory or energy, at least two; @PROFILE after one for a further "
+            "--hardware. Repeatable, or with commas.",
+            show_default="accuracy,latency,size",
+        ),
+    ] = None,
+    constraints: Constraints = None,
+    max_time: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Wall time of the whole run, its final members included: 90s, 15min, 2h."),
+    ] = None,
+    max_cpu: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Processor time of the whole run, likewise; time on a GPU does not count."),
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(min=1, help="End the search after so many candidates without a gain in hypervolume above 0.1%."),
+    ] = None,
+    remeasure: Annotated[
+        int,
+        typer.Option(min=0, help="Trials that may be measured again where the front turns on an unsure difference."),
+    ] = 8,
+    earlier: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="RUN", help="Begin from the trials of an earlier run of the same task."),
+    ] = None,
+    table_time: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="What measuring each choice's effect on the outputs may take before the search; kept for later ones.",
+            show_default="nothing is measured",
+        ),
+    ] = None,
+    stored_tables: Annotated[
+        bool,
+        typer.Option(
+            "--stored-tables/--no-stored-tables",
+            help="Begin with the operator times that earlier searches measured on this machine, or with none.",
+        ),
+    ] = True,
+    importance: Importance = "l2",
+    ranges: Ranges = "minmax",
+    bias_correction: BiasCorrection = False,
+    with_cp: WithCp = False,
+) -> None:
+    """Search the Pareto front of a network. Started again with the same --out, it goes on where it was."""
+    from ..hardware_profiles import load_profile
+    from ..search.goals import parse_goals
+    from ..search.run_directory import RunDirectory
+    from ..search.session import run_search
+    from ..search.settings import SearchSettings
+    from ..search.stopping import Limits
+    from ..spaces import CompressionOptions
+    from ..tasks import load_task
+    from .progress import open_display
+    from .quantities import parse_seconds
+
+    options = CompressionOptions(importance, ranges, bias_correction, with_cp)
+    max_wall_s, max_cpu_s, table_s = (
+        None if each is None else parse_seconds(each) for each in (max_time, max_cpu, table_time)
+    )
+    limits = Limits(max_wall_s, max_cpu_s, patience)
+    loaded_task = load_task(task)
+    profile, *others = (load_profile(each) for each in hardware)
+    goals = parse_goals(objectives or (), constraints or (), [each.name for each in (profile, *others)])
+    settings = SearchSettings(
+        n_trials=trials,
+        n_final=finals,
+        seed=seed,
+        sampler=sampler,
+        options=options,
+        n_short=shorts,
+        promotion=promotion,
+        goals=goals,
+        limits=limits,
+        n_repeats=remeasure,
+        earlier=earlier,
+        table_seconds=table_s or 0.0,
+        has_stored_tables=stored_tables,
+    )
+    directory = RunDirectory(out or Path("runs") / loaded_task.name)
+    try:
+        names = " and ".join(each.name for each in (profile, *others))
+        with open_display(f"{loaded_task.name} on {names}") as display:
+            run_search(
+                loaded_task,
+                profile,
+                settings,
+                directory,
+                on_status=display.on_status,
+                progress=display.on_progress,
+                others=others,
+            )
+    except KeyboardInterrupt:
+        typer.echo("Stopped. Every ended trial is kept; the same command goes on from here.", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+    _conclude(directory.root)
+
+
+def _conclude(directory: Path) -> None:
+    """The closing summary: how much faster at what loss first, then the front, the time spent, the report."""
+    from ..results import load, write_report
+    from .tables import print_beginning, print_ending, print_front, print_rungs, print_screening, print_times
+
+    run = load(directory)
+    report = write_report(run, directory / "report.html")
+    typer.secho(f"\n{run.summary}\n", bold=True)
+    print_front(run)
+    print_beginning(run)
+    print_ending(run)
+    print_times(run)
+    print_screening(run)
+    print_rungs(run)
+    typer.echo(f"Report: {report}")

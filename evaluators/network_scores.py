@@ -1,0 +1,115 @@
+"""All scores of a finished network: it is exported, measured on every device and judged through the main one's file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..hardware_profiles.runtimes import Session
+from ..spaces import Finished
+from ..tasks import TaskData
+from .candidate_networks import one_thread
+from .devices import Devices
+from .evaluation import Evaluation
+from .evaluator import Score
+from .latency import latency_score
+from .macs import macs_score
+from .paired_accuracy import PairedAccuracy
+from .size import size_score
+from .stopwatch import Stopwatch
+
+N_PARITY = 256
+"""Validation samples that torch and the runtime are compared on."""
+
+
+class NetworkScores:
+    """Scores networks of one task; every method adds its time to the stopwatch it is given."""
+
+    def __init__(
+        self, devices: Devices, accuracy: PairedAccuracy, data: TaskData, example_inputs: tuple[Tensor, ...]
+    ) -> None:
+        """Nothing is exported or measured yet.
+
+        Args:
+            devices: What networks are measured on.
+            accuracy: Judges them.
+            data: On what.
+            example_inputs: Of the network, as it is exported with them.
+        """
+        self._devices, self._accuracy, self._data = devices, accuracy, data
+        self._example_inputs = example_inputs
+
+    def structure(self, finished: Finished, name: str, watch: Stopwatch, *, is_final: bool) -> Evaluation:
+        """Latency, size and MACs: they do not depend on training.
+
+        Args:
+            finished: The network.
+            name: Of its files, without a suffix.
+            watch: Times it.
+            is_final: Whether it is measured by the full protocol.
+        """
+        with watch("export"), one_thread():
+            self._devices.export(finished, self._example_inputs, name)
+            macs = macs_score(finished.module, self._example_inputs)
+        with watch("measure"):
+            evaluation = self._devices.read(finished, name, is_final=is_final)
+        return replace(evaluation, scores={**evaluation.scores, macs.name: macs}, seconds=watch.seconds)
+
+    def with_accuracy(self, finished: Finished, structure: Evaluation, watch: Stopwatch) -> Evaluation:
+        """A structure's evaluation with the accuracy on validation, through the exported file in the runtime."""
+        session = self._exported_session(finished, structure.artefact, watch)
+        return replace(self.with_accuracy_of(session, structure, watch), reason="", broken_limit="")
+
+    def with_accuracy_of(self, session: Session, structure: Evaluation, watch: Stopwatch) -> Evaluation:
+        """The same for a file that is there already; what is wrong with the structure stays."""
+        with watch("evaluate"):
+            samples = self._accuracy.samples(session, self._data.validation)
+        scores = {**structure.scores, **self._accuracy.on_validation(samples)}
+        return replace(structure, scores=scores, seconds=_added(structure.seconds, watch.seconds), samples=samples)
+
+    def final(self, finished: Finished, name: str, watch: Stopwatch) -> Evaluation:
+        """Quiet measurement, accuracy on both splits, and parity of the reloaded export; the weights are kept."""
+        structure = self.structure(finished, name, watch, is_final=True)
+        with watch("evaluate"):
+            session = self._devices.main.artefacts.open(structure.artefact)
+            samples = self._accuracy.samples(session, self._data.validation)
+            test_samples = self._accuracy.samples(session, self._data.test)
+            inputs = self._data.validation.inputs[:N_PARITY]
+            parity, disagreement = self._devices.check_parity(finished, name, inputs, session)
+        torch.save(finished.module.state_dict(), structure.artefact.with_suffix(".pt"))
+        accuracy = {**self._accuracy.on_validation(samples), **self._accuracy.on_test(test_samples)}
+        reason = structure.reason or disagreement
+        return replace(
+            structure,
+            scores={**structure.scores, **accuracy, **parity},
+            is_verified=not reason,
+            reason=reason,
+            samples=samples,
+            test_samples=test_samples,
+        )
+
+    def of_file(self, path: Path, precision: str, *, is_final: bool) -> dict[str, Score]:
+        """Scores of a file of any origin on the main profile: latency, size, accuracy and drops on both splits."""
+        latency = self._devices.main.latency
+        assert latency is not None, "anchor() comes first"
+        session = self._devices.main.artefacts.open(path)
+        measured = latency.measure(path, precision, is_final=is_final)
+        return {
+            **{score.name: score for score in (latency_score(measured), size_score(path))},
+            **self._accuracy.on_validation(self._accuracy.samples(session, self._data.validation)),
+            **self._accuracy.on_test(self._accuracy.samples(session, self._data.test)),
+        }
+
+    def _exported_session(self, finished: Finished, path: Path, watch: Stopwatch) -> Session:
+        artefacts = self._devices.main.artefacts
+        with watch("export"), one_thread():
+            artefacts.export(finished, self._example_inputs, path)
+            return artefacts.open(path)
+
+
+def _added(a: Mapping[str, float], b: Mapping[str, float]) -> dict[str, float]:
+    return {stage: a.get(stage, 0.0) + b.get(stage, 0.0) for stage in {**a, **b}}

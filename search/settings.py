@@ -1,0 +1,65 @@
+"""What a search is asked to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..hardware_profiles.errors import SearchError, unknown_name
+from ..spaces import DEFAULT_OPTIONS, CompressionOptions
+from .goals import DEFAULT_GOALS, Goals
+from .optuna_proposer import SAMPLERS
+from .rungs import AIMED, Rungs
+from .stopping import NO_LIMITS, Limits
+
+OWN_SAMPLER = "tables"
+N_REPEATS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSettings:
+    """All that a person may set; a run goes on with some of it changed, see `check_same`.
+
+    Attributes:
+        n_trials: Candidates, failed and closed ones counted.
+        n_final: Members of the front that get the full fine-tune.
+        seed: Of proposals and training.
+        sampler: `tables` (ours), or one of Optuna's: `random`, `nsga2`, `tpe`.
+        options: How the techniques work where there is more than one way.
+        n_short: Candidates that get the short fine-tune, chosen by what they reach untrained; None where all do.
+        promotion: Who gets the full fine-tune, see `Rungs`.
+        goals: What is traded off, within which limits.
+        limits: What ends the search beside its trials.
+        n_repeats: Trials that may be measured again, where the front turns on a difference that is not sure.
+        earlier: Directory of a run to begin from; None for none. A run goes on with what it took.
+        table_seconds: What measuring each choice's effect on the outputs may take before the search.
+        has_stored_tables: Whether to begin with the operator times that earlier searches measured.
+    """
+
+    n_trials: int
+    n_final: int = 8
+    seed: int = 0
+    sampler: str = OWN_SAMPLER
+    options: CompressionOptions = DEFAULT_OPTIONS
+    n_short: int | None = None
+    promotion: str = AIMED
+    goals: Goals = DEFAULT_GOALS
+    limits: Limits = NO_LIMITS
+    n_repeats: int = N_REPEATS
+    earlier: Path | None = None
+    table_seconds: float = 0.0
+    has_stored_tables: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("n_trials", "n_final"):
+            if getattr(self, name) < 0:
+                raise SearchError(f"{name} must be 0 or more, got {getattr(self, name)}")
+        known = (OWN_SAMPLER, *SAMPLERS)
+        if self.sampler not in known:
+            raise SearchError(unknown_name("sampler", self.sampler, known))
+        _ = self.rungs  # checks them
+
+    @property
+    def rungs(self) -> Rungs:
+        """How many candidates get how much training."""
+        return Rungs(self.n_trials, self.n_short, self.n_final, self.promotion, self.n_repeats)
