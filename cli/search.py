@@ -77,9 +77,16 @@ def search(
         bool,
         typer.Option(
             "--stored-tables/--no-stored-tables",
-            help="Begin with the operator times that earlier searches measured on this machine, or with none.",
+            help="Begin with operator times and effects of choices that earlier searches measured, or with none.",
         ),
     ] = True,
+    inherit: Annotated[
+        bool,
+        typer.Option(
+            "--inherit/--no-inherit",
+            help="Start short fine-tunes from the weights of the most similar trial, not of the pruned baseline.",
+        ),
+    ] = False,
     importance: Importance = "l2",
     ranges: Ranges = "minmax",
     bias_correction: BiasCorrection = False,
@@ -119,6 +126,7 @@ def search(
         earlier=earlier,
         table_seconds=table_s or 0.0,
         has_stored_tables=stored_tables,
+        has_inheritance=inherit,
     )
     directory = RunDirectory(out or Path("runs") / loaded_task.name)
     try:

@@ -20,7 +20,9 @@ def beginning_line(manifest: Mapping[str, Any]) -> str:
         parts.append(f"Began with {candidates} of earlier searches")
     if tables.get("plan"):
         left = "" if tables.get("divergences") else ", too few to be of use"
-        parts.append(f"{'e' if parts else 'E'}ffect of single choices on the outputs: {tables['plan']}{left}")
+        parts.append(
+            f"{'e' if parts else 'E'}ffect of single choices on the outputs, as planned: {tables['plan']}{left}"
+        )
     return "; ".join(parts)
 
 

@@ -39,6 +39,7 @@ class Job:
         artefact: Its name, without a suffix, inside the run's artefact directory.
         structure: What the structure stage found, for the calibrated and the short stage.
         trained: File of the trained network, for what is adopted from an earlier run; None where there is none.
+        relatives: Configurations that had the short fine-tune, in that order, whose weights a short one may start from.
     """
 
     ticket: int
@@ -47,6 +48,7 @@ class Job:
     artefact: str
     structure: Evaluation | None = None
     trained: Path | None = None
+    relatives: tuple[Configuration, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +124,9 @@ def run_job(workbench: Workbench, job: Job) -> Evaluation | Failure:
             return workbench.adopt(job.configuration, job.artefact, job.trained)
         if job.stage in STAGES_WITHOUT_DEVICE:
             assert job.structure is not None, f"the {job.stage} stage follows the structure stage"
-            evaluate = workbench.calibrated if job.stage is Stage.CALIBRATED else workbench.short
-            return evaluate(job.configuration, job.structure)
+            if job.stage is Stage.CALIBRATED:
+                return workbench.calibrated(job.configuration, job.structure)
+            return workbench.short(job.configuration, job.structure, job.relatives)
         return workbench.full(job.configuration, job.artefact)
     except DeviceLostError as error:
         return Failure(str(error), traceback.format_exc(), is_device_lost=True)

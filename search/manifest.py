@@ -41,6 +41,7 @@ _SAME = {
     "options": "options of the techniques",
     "goals": "objectives or constraints",
     "lowest_fidelity": "first fidelity of candidates",
+    "has_inheritance": "start of short fine-tunes",
 }
 
 
@@ -61,6 +62,7 @@ def run_facts(workbench: Workbench, profiles: Sequence[HardwareProfile], setting
         "n_final": settings.n_final,
         "n_short": settings.n_short,
         "promotion": settings.promotion,
+        "has_inheritance": settings.has_inheritance,
         "lowest_fidelity": settings.rungs.lowest.value,
         "goals": settings.goals.to_json(),
         "space": {
@@ -95,8 +97,8 @@ def check_same(directory: RunDirectory, facts: dict[str, Any]) -> dict[str, Any]
     existing = directory.read_manifest()
     if existing is None:
         return {}
-    # Before goals could be chosen they were the default ones.
-    existing = {"goals": DEFAULT_GOALS.to_json(), **existing}
+    # Before these could be chosen they were the default ones.
+    existing = {"goals": DEFAULT_GOALS.to_json(), "has_inheritance": False, **existing}
     for name, what in _SAME.items():
         if existing.get(name, NO_OTHERS) != facts[name]:
             was, now = (_in_words(name, each.get(name, NO_OTHERS)) for each in (existing, facts))

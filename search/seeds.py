@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..spaces import Choice, Configuration, SearchSpace, Site
+from ..spaces.fold_clusters import fold_clusters
 from .costs import CostModel
 from .goals import Goals
 
@@ -136,7 +137,7 @@ class LagrangeSweep:
         """
         self._space, self._costs, self._drops = space, costs, site_drops
         self._order = {layer: position for position, layer in enumerate(space.widths)}
-        self._folds = [_FoldCluster(sites, self._order) for sites in _overlapping(space)]
+        self._folds = [_FoldCluster(sites, self._order) for sites in fold_clusters(space) if len(sites) > 1]
         single = [site for site in space.sites if not any(site in cluster.sites for cluster in self._folds)]
         self._together = _together(single)
 
@@ -242,15 +243,3 @@ def _together(sites: Sequence[Site]) -> list[list[Site]]:
     for site in sites:
         groups.setdefault(site.layer if site.technique in ("rank", "bits") else site.name, []).append(site)
     return [sorted(group, key=lambda site: site.technique, reverse=True) for group in groups.values()]
-
-
-def _overlapping(space: SearchSpace) -> list[list[Site]]:
-    """The fold sites in groups that share layers, and each that has more than one span."""
-    clusters: list[tuple[set[str], list[Site]]] = []
-    for site in space.sites:
-        if site.technique == "fold":
-            met = [cluster for cluster in clusters if not cluster[0].isdisjoint(site.layers)]
-            clusters = [cluster for cluster in clusters if cluster not in met]
-            layers = set(site.layers).union(*(cluster[0] for cluster in met))
-            clusters.append((layers, [*(each for cluster in met for each in cluster[1]), site]))
-    return [sites for _, sites in clusters if len(sites) > 1]

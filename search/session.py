@@ -13,8 +13,9 @@ from ..tasks import Task
 from .baseline import baseline_trials
 from .clock import Clock, spent_before
 from .engine import Engine
-from .executor import InProcessExecutor
+from .executor import Executor, InProcessExecutor
 from .first_proposals import FirstProposals
+from .inheriting_executor import InheritingExecutor
 from .manifest import check_same, run_facts, spent_facts
 from .optuna_proposer import OptunaProposer
 from .patient_executor import PatientExecutor
@@ -77,8 +78,9 @@ def run_search(
             options=settings.options,
             progress=progress,
             others=others,
+            has_inheritance=settings.has_inheritance,
         )
-        executor = PatientExecutor(InProcessExecutor(workbench))
+        executor: Executor = PatientExecutor(InProcessExecutor(workbench))
         try:
             session = _Session(workbench, profiles, settings, directory, clock, progress)
             return session.run(executor, on_status)
@@ -116,8 +118,10 @@ class _Session:
         for trial in baseline:
             self._record.add(trial)
 
-    def run(self, executor: PatientExecutor, on_status: OnStatus) -> list[Trial]:
+    def run(self, executor: Executor, on_status: OnStatus) -> list[Trial]:
         """Searches to the end."""
+        if self._settings.has_inheritance:
+            executor = InheritingExecutor(executor, self._record)
         engine = Engine(
             executor,
             _first(self._reuse, _proposer(self._workbench, self._settings, self._tables)),

@@ -33,7 +33,8 @@ class SearchSettings:
         n_repeats: Trials that may be measured again, where the front turns on a difference that is not sure.
         earlier: Directory of a run to begin from; None for none. A run goes on with what it took.
         table_seconds: What measuring each choice's effect on the outputs may take before the search.
-        has_stored_tables: Whether to begin with the operator times that earlier searches measured.
+        has_stored_tables: Whether to begin with what earlier searches measured.
+        has_inheritance: Whether short fine-tunes start from the weights of the most similar trial that had one.
     """
 
     n_trials: int
@@ -49,6 +50,7 @@ class SearchSettings:
     earlier: Path | None = None
     table_seconds: float = 0.0
     has_stored_tables: bool = True
+    has_inheritance: bool = False
 
     def __post_init__(self) -> None:
         for name in ("n_trials", "n_final"):

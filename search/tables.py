@@ -96,7 +96,7 @@ def open_tables(
         profiles: The main one first.
         directory: Of the run.
         has_reuse: Whether to begin with what earlier searches measured; what this one measures is kept in any case.
-        max_seconds: What measuring divergences may take; with 0, those that are stored are used.
+        max_seconds: What measuring divergences may take; with 0, those that are stored are used, if any may be.
         on_plan: Told what measuring will take before most of it begins.
         progress: Told about choices measured and to measure.
 
@@ -117,8 +117,9 @@ def open_tables(
             {name: _observations(store, workbench) if has_reuse else () for name, store in stores.items()},
             site_damages(workbench.network, workbench.space),
         )
-        with one_thread():
-            _measure_divergences(tables, workbench, max_seconds, on_plan, progress)
+        if has_reuse or max_seconds > 0:
+            with one_thread():
+                _measure_divergences(tables, workbench, max_seconds, on_plan, progress)
         _write(tables, path)
     tables._stores = stores
     return tables

@@ -25,11 +25,11 @@ def manifest(observations: dict[str, int], divergences: int = 0, plan: str = "",
             "Began with 182 measured candidates and 40 candidates measured on board of earlier searches",
         ),
         (manifest({"": 0, "board": 1}), "Began with 1 candidate measured on board of earlier searches"),
-        (manifest({"": 0}, 12, PLAN), f"Effect of single choices on the outputs: {PLAN}"),
+        (manifest({"": 0}, 12, PLAN), f"Effect of single choices on the outputs, as planned: {PLAN}"),
         (
             manifest({"": 2}, 0, PLAN),
             "Began with 2 measured candidates of earlier searches; "
-            f"effect of single choices on the outputs: {PLAN}, too few to be of use",
+            f"effect of single choices on the outputs, as planned: {PLAN}, too few to be of use",
         ),
     ],
 )

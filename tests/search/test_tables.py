@@ -126,6 +126,7 @@ def test_divergences_are_measured_within_their_time_and_used_again(run: Run, ben
         assert all(0 < value <= 1 for value in values[1:])
     # Later nothing is to be spent, but all is known.
     assert run("second").divergences == run("first").divergences == first.divergences
+    assert run("third", has_reuse=False).divergences == {}
 
 
 def test_divergences_need_a_measured_choice_of_every_site(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
