@@ -6,7 +6,7 @@ BENCH_FLAGS ?=
 PYTHON ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench zoo recovery search-quality clean
+.PHONY: help demo test check bench zoo recovery search-quality search-live clean
 
 help:
 	@echo 'make demo    search the embedded task, print the front, write an HTML report (runs/demo)'
@@ -15,6 +15,7 @@ help:
 	@echo 'make bench   run the benchmarks in full; BENCH_FLAGS=--quick for a reduced run'
 	@echo 'make recovery  what wins accuracy back, by three seeds (hours; goes on where it was stopped)'
 	@echo 'make search-quality  our search beside all others on recorded real surfaces (hours; goes on where it was stopped)'
+	@echo 'make search-live  what the structure-first cut and the lower rung save of real searches (hours; goes on where it was stopped)'
 	@echo 'make zoo     every torchvision model through every technique (an hour); writes docs/coverage.md'
 	@echo 'make clean   remove caches and build outputs; the environment and runs/ stay'
 	@echo
@@ -37,6 +38,9 @@ recovery: $(VENV)/.installed-dev
 
 search-quality: $(VENV)/.installed-peers
 	$(BIN)/python -m benchmarks.search_quality --ask --hypervolume $(BENCH_FLAGS)
+
+search-live: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks.search_live $(BENCH_FLAGS)
 
 zoo: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.zoo --jobs 2

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .errors import EXIT_INTERRUPTED
 from .options import BiasCorrection, Constraints, Hardwares, Importance, Ranges, TaskName, WithCp
+
+if TYPE_CHECKING:
+    from ..search.workers import Workers
 
 
 def search(
@@ -87,6 +90,26 @@ def search(
             help="Start short fine-tunes from the weights of the most similar trial, not of the pruned baseline.",
         ),
     ] = False,
+    n_workers: Annotated[
+        int,
+        typer.Option(
+            "--workers", min=0, help="Candidates evaluated side by side, each in a process of its own; 0: in this one."
+        ),
+    ] = 0,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|HOST:PORT",
+            help="A Ray cluster that this machine belongs to, for the workers.",
+            show_default="a Ray of its own",
+        ),
+    ] = None,
+    trial_timeout: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="With workers: a stage of a trial that takes longer fails.", show_default="no limit"
+        ),
+    ] = None,
     importance: Importance = "l2",
     ranges: Ranges = "minmax",
     bias_correction: BiasCorrection = False,
@@ -108,6 +131,7 @@ def search(
     max_wall_s, max_cpu_s, table_s = (
         None if each is None else parse_seconds(each) for each in (max_time, max_cpu, table_time)
     )
+    workers = _workers(task, n_workers, address, trial_timeout)
     limits = Limits(max_wall_s, max_cpu_s, patience)
     loaded_task = load_task(task)
     profile, *others = (load_profile(each) for each in hardware)
@@ -140,11 +164,27 @@ def search(
                 on_status=display.on_status,
                 progress=display.on_progress,
                 others=others,
+                workers=workers,
             )
     except KeyboardInterrupt:
         typer.echo("Stopped. Every ended trial is kept; the same command goes on from here.", err=True)
         sys.exit(EXIT_INTERRUPTED)
     _conclude(directory.root)
+
+
+def _workers(task: str, n_workers: int, address: str | None, timeout: str | None) -> Workers | None:
+    """What is asked of the workers; None where there are to be none."""
+    from ..hardware_profiles.errors import SearchError
+    from ..search.workers import LOCAL, Workers, threads_per_worker
+    from .quantities import parse_seconds
+
+    if n_workers == 0:
+        for flag, value in (("--address", address), ("--trial-timeout", timeout)):
+            if value is not None:
+                raise SearchError(f"{flag} must come with workers, but --workers is 0: add --workers 2, for instance")
+        return None
+    max_job_s = None if timeout is None else parse_seconds(timeout)
+    return Workers(task, n_workers, address or LOCAL, max_job_s, threads_per_worker(n_workers))
 
 
 def _conclude(directory: Path) -> None:

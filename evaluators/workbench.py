@@ -137,11 +137,12 @@ class Workbench:
         """Ends the measuring processes."""
         self._devices.close()
 
-    def anchor(self, known_ms: Mapping[str, float] | None = None) -> dict[str, float]:
+    def anchor(self, known_ms: Mapping[str, float] | None = None, *, is_exported: bool = False) -> dict[str, float]:
         """Exports the uncompressed network in each precision class and anchors their times, in ms.
 
         Args:
             known_ms: What this gave in an earlier session, taken instead of measuring.
+            is_exported: Whether another process of the run exported it: a file that is being measured with must stay.
 
         Returns:
             By precision class, those of profiles beside the main one as `fp32@NAME`.
@@ -152,6 +153,8 @@ class Workbench:
             name = CLASS_OF_BITS[bits]
             configuration = self.space.canonical({site.name: bits for site in offered})
             references[name] = f"reference-{name}"
+            if is_exported:
+                continue
             finished = self._networks.untrained(configuration, Stopwatch())
             self._devices.export(finished, self.network.example_inputs, references[name])
         return self._devices.anchor(references, known_ms)

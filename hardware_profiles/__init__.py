@@ -20,7 +20,7 @@ from .errors import (
 )
 from .fingerprint import Fingerprint, fingerprint
 from .host_check import check_host, check_machine
-from .measuring.lease import CoreLease
+from .measuring.lease import CoreLease, wait_while_measured
 from .measuring.measurement import Measurement, compare
 from .measuring.meter import Meter
 from .precision import PrecisionPlan, TensorQuantization
@@ -92,4 +92,5 @@ __all__ = [
     "runtime_facts",
     "runtime_names",
     "unknown_name",
+    "wait_while_measured",
 ]

@@ -44,7 +44,7 @@ def baseline_trials(
     memory = directory.artefacts / MEMORY
     known = record.trials[:N_BASELINE_TRIALS]
     if len(known) == N_BASELINE_TRIALS or reuse.baseline:
-        _remember(workbench, memory)
+        remember(workbench, directory.artefacts)
         missing = list(reuse.baseline[len(known) :])
         if missing:
             _check(goals, workbench, reuse.baseline[0].scores)
@@ -71,8 +71,18 @@ def baseline_trials(
     return trials[len(record.trials) :]  # a kill between the two leaves the first one
 
 
-def _remember(workbench: Workbench, memory: Path) -> None:
-    """Sets the reference and the anchors to what they were when the run began."""
+def remember(workbench: Workbench, artefacts: Path, *, is_exported: bool = False) -> None:
+    """Sets the reference and the anchors to what they were when the run began.
+
+    Args:
+        workbench: Whose.
+        artefacts: The run's directory of files.
+        is_exported: Whether the references' files are there already, and perhaps in use.
+
+    Raises:
+        SearchError: The baseline's results are lost.
+    """
+    memory = artefacts / MEMORY
     if not memory.is_file():
         raise SearchError(
             f"the baseline's results must stay with the run, but {memory} is gone: restore it or choose another --out"
@@ -80,7 +90,7 @@ def _remember(workbench: Workbench, memory: Path) -> None:
     with np.load(memory, allow_pickle=False) as saved:
         workbench.set_reference(saved["samples"], saved["test_samples"])
         anchors_ms: dict[str, float] = json.loads(str(saved["anchors_ms"]))
-    workbench.anchor(anchors_ms)
+    workbench.anchor(anchors_ms, is_exported=is_exported)
 
 
 def _trial(number: int, evaluation: Evaluation, origin: str, fidelity: Fidelity) -> Trial:

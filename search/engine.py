@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..evaluators import Evaluation
 from ..hardware_profiles.errors import SearchError
@@ -29,6 +30,7 @@ from .trial import Fidelity, State, Trial
 
 MAX_FIRST_FAILURES = 10
 """When all of so many first trials fail, the fault is not in the candidates."""
+_ARTEFACT = "trial-"
 _STAGES = {Fidelity.CALIBRATED: Stage.CALIBRATED, Fidelity.SHORT: Stage.SHORT, Fidelity.FULL: Stage.FULL}
 
 
@@ -73,10 +75,11 @@ class Engine:
         clock: Clock | None = None,
         reuse: Reuse = NOTHING,
         suffix: str = ".onnx",
+        has_cut: bool = True,
     ) -> None:
         self._executor, self._proposer, self._record, self._goals = executor, proposer, record, goals
         self._reporter, self._limits, self._clock = Reporter(on_status, goals), limits, clock or Clock()
-        self._reuse, self._suffix = reuse, suffix
+        self._reuse, self._suffix, self._has_cut = reuse, suffix, has_cut
         self._is_exhausted = False
         self.ended_by = self.cut = ""
         self._cuts: dict[str, str] = {}
@@ -101,7 +104,7 @@ class Engine:
 
     def _search(self, rungs: Rungs) -> None:
         work: dict[int, _Work] = {}
-        ticket = len(self._record.trials)
+        ticket = _first_ticket(self._record.trials)
         self._budget.note_begin()
         while True:
             for item in self._next_work(rungs, work):
@@ -210,7 +213,7 @@ class Engine:
             lows = {name: score.value if score.low is None else score.low for name, score in outcome.scores.items()}
             if broken := self._goals.broken_by(lows):
                 return self._add(item, State.DOMINATED, outcome, reason=broken)
-            closed_by = self._dominating(lows)
+            closed_by = self._dominating(lows) if self._has_cut else None
             if closed_by is not None:
                 reason = f"not faster, smaller or possibly more accurate than #{closed_by.number}"
                 return self._add(item, State.DOMINATED, outcome, reason=reason)
@@ -220,7 +223,7 @@ class Engine:
         return self._add(item, State.COMPLETE, outcome)
 
     def _submit(self, ticket: int, stage: Stage, item: _Work) -> None:
-        artefact = f"trial-{ticket}" if item.repeated is None else f"repeat-{ticket}"
+        artefact = f"{_ARTEFACT}{ticket}" if item.repeated is None else f"repeat-{ticket}"
         self._executor.submit(Job(ticket, stage, item.proposal.configuration, artefact, item.structure))
 
     def _add(self, item: _Work, state: State, outcome: Evaluation | None = None, *, reason: str = "") -> Trial:
@@ -229,17 +232,20 @@ class Engine:
         return self._course.add(trial)
 
     def _dominating(self, lows: Mapping[str, float]) -> Trial | None:
-        """The front member that this candidate could not beat even with the best accuracy seen plus its interval.
+        """The front member that this candidate could not beat even with the best accuracy seen.
+
+        To be more accurate than the baseline adds nothing to the front's box, so that it is not hoped for.
 
         Args:
             lows: The candidate's structural scores at the lower ends of their intervals.
         """
         ended = complete(self._record.trials, Fidelity.SHORT)
-        hoped = min((trial.scores["accuracy_drop"].low or 0.0 for trial in ended), default=0.0)
-        names = [axis.score for axis in self._goals.objectives]
-        candidate = tuple({**lows, "accuracy_drop": hoped}[name] for name in names)
+        hoped = max(0.0, min((trial.value("accuracy_drop") for trial in ended), default=0.0))
+        axes = self._goals.objectives
+        candidate = tuple(hoped if axis.is_accuracy else lows[axis.score] for axis in axes)
         for member in front(self._record.trials, Fidelity.SHORT, self._goals):
-            if dominates(tuple(member.value(name) for name in names), candidate):
+            held = (member.value(axis.score) for axis in axes)
+            if dominates(tuple(max(0.0, each) for each in held), candidate):
                 return member
         return None
 
@@ -247,3 +253,10 @@ class Engine:
         searched = [t for t in self._record.trials if len(t.configuration) > 0]
         if len(searched) >= MAX_FIRST_FAILURES and all(t.state is State.FAILED for t in searched):
             raise SearchError(f"the first {len(searched)} trials all failed; the last one: {searched[-1].reason}")
+
+
+def _first_ticket(trials: Sequence[Trial]) -> int:
+    """The first one whose file no trial has: those of trials that ran side by side end in another order."""
+    stems = [Path(trial.artefact).stem for trial in trials if trial.artefact is not None]
+    used = [int(stem.removeprefix(_ARTEFACT)) for stem in stems if stem.removeprefix(_ARTEFACT).isdecimal()]
+    return max([len(trials) - 1, *used]) + 1

@@ -21,13 +21,11 @@ class FirstProposals:
         """See `Proposer`."""
         found, self._first = self._first[:n], self._first[n:]
         self._under_way |= {proposal.configuration for proposal in found}
-        if len(found) == n:
-            return found
-        # The proposer has not heard of what is under way.
-        return [
-            *found,
-            *(each for each in self._proposer.ask(n - len(found)) if each.configuration not in self._under_way),
-        ]
+        # Until the proposer has nothing more: an empty answer would end the search.
+        while len(found) < n and (more := self._proposer.ask(n - len(found))):
+            # It has not heard of what is under way.
+            found += [each for each in more if each.configuration not in self._under_way]
+        return found
 
     def tell(self, trial: Trial) -> None:
         """See `Proposer`."""

@@ -42,6 +42,8 @@ _SAME = {
     "goals": "objectives or constraints",
     "lowest_fidelity": "first fidelity of candidates",
     "has_inheritance": "start of short fine-tunes",
+    "has_cut": "cut before training",
+    "has_ladder": "start of the sampler",
 }
 
 
@@ -63,6 +65,8 @@ def run_facts(workbench: Workbench, profiles: Sequence[HardwareProfile], setting
         "n_short": settings.n_short,
         "promotion": settings.promotion,
         "has_inheritance": settings.has_inheritance,
+        "has_cut": settings.has_cut,
+        "has_ladder": settings.has_ladder,
         "lowest_fidelity": settings.rungs.lowest.value,
         "goals": settings.goals.to_json(),
         "space": {
@@ -98,7 +102,8 @@ def check_same(directory: RunDirectory, facts: dict[str, Any]) -> dict[str, Any]
     if existing is None:
         return {}
     # Before these could be chosen they were the default ones.
-    existing = {"goals": DEFAULT_GOALS.to_json(), "has_inheritance": False, **existing}
+    before = {"goals": DEFAULT_GOALS.to_json(), "has_inheritance": False, "has_cut": True, "has_ladder": False}
+    existing = {**before, **existing}
     for name, what in _SAME.items():
         if existing.get(name, NO_OTHERS) != facts[name]:
             was, now = (_in_words(name, each.get(name, NO_OTHERS)) for each in (existing, facts))

@@ -32,6 +32,11 @@ class RunDirectory:
         return self.root / "journal.log"
 
     @property
+    def pending(self) -> Path:
+        """The proposals that workers were at."""
+        return self.root / "pending.json"
+
+    @property
     def artefacts(self) -> Path:
         """Deployable files by trial."""
         return self.root / "artefacts"

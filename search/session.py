@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from ..evaluators import CostTables, Workbench
@@ -19,18 +20,23 @@ from .inheriting_executor import InheritingExecutor
 from .manifest import check_same, run_facts, spent_facts
 from .optuna_proposer import OptunaProposer
 from .patient_executor import PatientExecutor
+from .pending import PendingProposals
 from .proposal import PARENTS, Proposal, Proposer
 from .proposer import TableProposer
+from .ray_cluster import connected
+from .ray_executor import open_ray_executor
 from .record import Record, owned
 from .reuse import Reuse, keep_reuse, open_reuse
 from .reuse_plan import plan_reuse
 from .run_directory import RunDirectory
 from .rung_correlation import rung_correlations
 from .screening import screening_accuracy
+from .seeds import uniform_ladder
 from .settings import OWN_SAMPLER, SearchSettings
 from .status import OnStatus
 from .tables import Tables, open_tables
 from .trial import Trial
+from .workers import Workers
 
 Progress = Callable[[str, int, int], None]
 
@@ -46,6 +52,7 @@ def run_search(
     on_status: OnStatus,
     progress: Progress | None = None,
     others: Sequence[HardwareProfile] = (),
+    workers: Workers | None = None,
 ) -> list[Trial]:
     """Runs or resumes a search; every ended trial is on disk, so that it may be killed at any moment.
 
@@ -57,6 +64,7 @@ def run_search(
         on_status: Told about every ended trial.
         progress: Told about steps of training.
         others: Further profiles that every candidate is measured on.
+        workers: Processes that evaluate candidates side by side; None evaluates them in this one.
 
     Returns:
         All trials of the run.
@@ -69,7 +77,7 @@ def run_search(
     common_capabilities(profiles)  # checks that they go together
     for each in profiles:
         check_host(each)
-    with owned(directory):
+    with owned(directory), _cluster(workers, profiles):
         workbench = Workbench(
             task,
             profile,
@@ -80,12 +88,23 @@ def run_search(
             others=others,
             has_inheritance=settings.has_inheritance,
         )
-        executor: Executor = PatientExecutor(InProcessExecutor(workbench))
+        executor: Executor = InProcessExecutor(workbench)
         try:
-            session = _Session(workbench, profiles, settings, directory, clock, progress)
-            return session.run(executor, on_status)
+            session = _Session(
+                workbench, profiles, settings, directory, clock, progress, has_workers=workers is not None
+            )
+            if workers is not None:
+                # Now that the baseline is there for all of them.
+                executor = open_ray_executor(workers, workbench, directory.artefacts, profiles, settings)
+            return session.run(PatientExecutor(executor), on_status)
         finally:
             executor.close()
+            workbench.close()
+
+
+def _cluster(workers: Workers | None, profiles: Sequence[HardwareProfile]) -> AbstractContextManager[None]:
+    """Before anything else: a cluster that is not there is said at once."""
+    return nullcontext() if workers is None else connected(workers, profiles)
 
 
 class _Session:
@@ -99,9 +118,12 @@ class _Session:
         directory: RunDirectory,
         clock: Clock,
         progress: Progress | None,
+        *,
+        has_workers: bool = False,
     ) -> None:
         """Opens the record, evaluates the baseline where the run has none yet, and writes the manifest."""
         self._workbench, self._settings, self._directory, self._clock = workbench, settings, directory, clock
+        self._has_workers = has_workers
         facts = run_facts(workbench, profiles, settings)
         existing = check_same(directory, facts)
         self._reuse = _reuse(directory, facts, workbench, settings)
@@ -122,9 +144,12 @@ class _Session:
         """Searches to the end."""
         if self._settings.has_inheritance:
             executor = InheritingExecutor(executor, self._record)
+        proposer = _first(self._reuse, _proposer(self._workbench, self._settings, self._tables))
+        if self._has_workers:
+            proposer = PendingProposals(self._directory.pending, proposer)
         engine = Engine(
             executor,
-            _first(self._reuse, _proposer(self._workbench, self._settings, self._tables)),
+            proposer,
             self._record,
             on_status,
             self._settings.goals,
@@ -132,6 +157,7 @@ class _Session:
             clock=self._clock,
             reuse=self._reuse,
             suffix=self._workbench.suffix,
+            has_cut=self._settings.has_cut,
         )
         status = "stopped"
         try:
@@ -197,7 +223,8 @@ def _tables(
 
 def _proposer(workbench: Workbench, settings: SearchSettings, tables: Tables) -> Proposer:
     if settings.sampler != OWN_SAMPLER:
-        return OptunaProposer(workbench.space, settings.sampler, settings.seed, settings.goals)
+        ladder = [configuration for configuration, _ in uniform_ladder(workbench.space)] if settings.has_ladder else []
+        return OptunaProposer(workbench.space, settings.sampler, settings.seed, settings.goals, seeds=ladder)
     return TableProposer(
         workbench.space,
         CostTables(workbench.space),

@@ -35,6 +35,10 @@ class SearchSettings:
         table_seconds: What measuring each choice's effect on the outputs may take before the search.
         has_stored_tables: Whether to begin with what earlier searches measured.
         has_inheritance: Whether short fine-tunes start from the weights of the most similar trial that had one.
+        has_cut: Whether a candidate that even the best accuracy seen would not bring into the front is closed before it
+            is trained. False is for comparisons: it gives all of them an accuracy, for much more training.
+        has_ladder: Whether one of Optuna's samplers begins with the uniform configurations, as ours always does; for
+            comparisons.
     """
 
     n_trials: int
@@ -51,6 +55,8 @@ class SearchSettings:
     table_seconds: float = 0.0
     has_stored_tables: bool = True
     has_inheritance: bool = False
+    has_cut: bool = True
+    has_ladder: bool = False
 
     def __post_init__(self) -> None:
         for name in ("n_trials", "n_final"):

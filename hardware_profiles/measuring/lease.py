@@ -44,7 +44,7 @@ class CoreLease:
         # In ascending order everywhere, so that two leases of overlapping sets cannot wait for each other.
         self._cores = tuple(sorted(set(cores)))
         self._timeout_s = timeout_s
-        self._folder = folder if folder is not None else Path(tempfile.gettempdir())
+        self._folder = folder
         self._on_wait = on_wait
         self._files: list[int] = []
 
@@ -84,7 +84,7 @@ class CoreLease:
         self.release()
 
     def _lock(self, core: int, deadline: float) -> None:
-        path = self._folder / f"parefront-core-{core}.lock"
+        path = _lock_file(core, self._folder)
         # Read-only is enough for a lock, and works on a file that another user made.
         file = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._files.append(file)
@@ -103,3 +103,27 @@ class CoreLease:
                     self._on_wait(f"another measurement holds core {core}")
                     next_report = time.monotonic() + _REPORT_S
                 time.sleep(_POLL_S)
+
+
+def wait_while_measured(cores: Iterable[int], folder: Path | None = None) -> None:
+    """Waits until nobody holds any of some cores; returns at once where nobody does.
+
+    It takes nothing itself, so it keeps no measurement waiting, and a holder that is killed keeps it waiting no longer.
+
+    Args:
+        cores: The cores' numbers.
+        folder: Where the lock files lie, the system's temporary folder by default.
+    """
+    for core in cores:
+        try:
+            file = os.open(_lock_file(core, folder), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue  # Nobody has measured there yet.
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH)
+        finally:
+            os.close(file)
+
+
+def _lock_file(core: int, folder: Path | None) -> Path:
+    return (folder if folder is not None else Path(tempfile.gettempdir())) / f"parefront-core-{core}.lock"

@@ -1,17 +1,20 @@
 """Candidates that are evaluated by a formula: the same for the same configuration, in no time."""
 
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from parefront.evaluators import CostTables, Evaluation
 from parefront.evaluators.evaluator import Score
+from parefront.hardware_profiles import HardwareProfile
 from parefront.hardware_profiles.runtimes import OperatorTime
 from parefront.search.ended import as_trial
 from parefront.search.proposal import Proposal
+from parefront.search.ray_cluster import connected
 from parefront.search.trial import Fidelity, State, Trial
+from parefront.search.workers import Workers
 from parefront.spaces import Choice, Configuration, SearchSpace, Site
 from parefront.spaces.network import Layer
 from parefront.spaces.quantize import bits_per_weight
@@ -94,6 +97,7 @@ def formula() -> type[Formula]:
     return Formula
 
 
+TINY_TASK = Path(__file__).parent.parent / "tiny_task.py"
 MakeTrial = Callable[..., Trial]
 
 
@@ -136,3 +140,11 @@ def evaluated(formula: type[Formula]) -> Callable[[SearchSpace, Proposal, int], 
         return as_trial(number, proposal, State.COMPLETE, Fidelity.SHORT, evaluation)
 
     return end
+
+
+@pytest.fixture(scope="session")
+def two_workers(fast_profile: HardwareProfile) -> Iterator[Workers]:
+    """A Ray of our own with room for two workers, for all tests that need one."""
+    workers = Workers(str(TINY_TASK), 2)
+    with connected(workers, [fast_profile]):
+        yield workers

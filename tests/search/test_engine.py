@@ -46,6 +46,7 @@ class FakeExecutor:
     unverified: Mapping[Configuration, str] = field(default_factory=dict)
     n_slots: int = 1
     is_last_first: bool = False
+    half_width: float = 0.0
     jobs: list[Job] = field(default_factory=list)
     queue: list[Job] = field(default_factory=list)
     n_recorded_at_structure: list[int] = field(default_factory=list)
@@ -70,7 +71,7 @@ class FakeExecutor:
         if job.stage is Stage.SHORT:
             assert job.structure is not None
             assert set(job.structure.scores) == {"latency_ms", "size_bytes"}
-            return job, evaluation(drop, latency_ms, size_bytes)
+            return job, evaluation(drop, latency_ms, size_bytes, self.half_width)
         reason = self.unverified.get(job.configuration, "")
         done = evaluation(drop - 0.1, latency_ms, size_bytes)
         return job, replace(done, is_verified=not reason, reason=reason, artefact=Path(job.artefact))
@@ -100,10 +101,11 @@ class Bench:
         answers = options.pop("answers", ANSWERS)
         rungs = Rungs(n_trials, options.pop("n_short", None), n_final, options.pop("rule", "aimed"))  # type: ignore[arg-type]
         goals = options.pop("goals", DEFAULT_GOALS)
+        has_cut = bool(options.pop("has_cut", True))
         executor = FakeExecutor(answers, self.directory.journal, **options)  # type: ignore[arg-type]
         proposer = ListProposer(configurations)
         record = Record(self.directory, self.space, goals)  # type: ignore[arg-type]
-        Engine(executor, proposer, record, self.statuses.append, goals).run(rungs)
+        Engine(executor, proposer, record, self.statuses.append, goals, has_cut=has_cut).run(rungs)
         return record.trials, executor, proposer
 
 
@@ -151,6 +153,22 @@ def test_a_dominated_candidate_is_closed_without_training(bench: Bench) -> None:
     assert closed.artefact is None
     assert (SLOW, Stage.SHORT) not in [(job.configuration, job.stage) for job in executor.jobs]
     assert trials[4].state is State.COMPLETE  # FAST is faster than anything before
+
+
+def test_no_more_accuracy_is_hoped_for_than_was_seen_whatever_the_intervals(bench: Bench) -> None:
+    trials, _, _ = bench.search([GOOD, SLOW], 2, half_width=0.8)
+    assert trials[3].state is State.DOMINATED
+
+
+def test_more_accuracy_than_the_baseline_has_is_not_hoped_for(bench: Bench) -> None:
+    trials, _, _ = bench.search([GOOD, SLOW], 2, answers={**ANSWERS, GOOD: (-0.5, 0.5, 500.0)})
+    assert trials[3].state is State.DOMINATED
+
+
+def test_without_the_cut_a_dominated_candidate_is_trained_too(bench: Bench) -> None:
+    trials, _, _ = bench.search([GOOD, SLOW], 2, has_cut=False)
+    assert (trials[3].configuration, trials[3].state) == (SLOW, State.COMPLETE)
+    assert trials[3].value("accuracy_drop") == 0.5
 
 
 def test_a_candidate_that_could_still_enter_is_trained(bench: Bench) -> None:
@@ -247,6 +265,14 @@ def test_several_slots_give_the_same_trials(bench: Bench) -> None:
     trials, executor, _ = bench.search([FOLD, GOOD, FAST], 3, n_slots=3, is_last_first=True)
     assert {t.configuration for t in trials[2:]} == {FOLD, GOOD, FAST}
     assert len({job.artefact for job in executor.jobs if job.stage is Stage.STRUCTURE}) == 3
+
+
+def test_a_stopped_search_with_several_slots_overwrites_no_file(bench: Bench) -> None:
+    """The trial that began last ends first, and is the only one in the record when the search stops."""
+    record = Record(bench.directory, bench.space)
+    record.add(replace(record.trials[0], number=2, configuration=GOOD, artefact="trial-4.onnx"))
+    _, executor, _ = bench.search([FAST, FOLD], 3)
+    assert {job.artefact for job in executor.jobs} == {"trial-5", "trial-6"}
 
 
 def test_the_status_is_what_the_record_says(bench: Bench) -> None:

@@ -29,3 +29,9 @@ def test_what_was_told_drops_out_and_is_passed_on(make_trial: Callable[..., Tria
     proposer.tell(trial)
     assert inner.told == [trial]
     assert proposer.ask(2) == [B, C]
+
+
+def test_a_proposer_that_repeats_what_is_under_way_is_asked_again() -> None:
+    proposer = FirstProposals([A], ListProposer([A.configuration, B.configuration]))
+    assert proposer.ask(1) == [A]
+    assert proposer.ask(1) == [B]

@@ -39,7 +39,8 @@ def facts() -> dict[str, Any]:
     names = ("version", "task", "task_key", "hardware", "profile_key", "fingerprint_key", "seed", "sampler")
     more = {"options": {}, "goals": DEFAULT_GOALS.to_json(), "lowest_fidelity": "short"}
     others = dict.fromkeys(("other_hardware", "other_profile_key", "other_fingerprint_key"), "none")
-    return {**{name: f"its {name}" for name in names}, **others, **more}
+    starts = {"has_inheritance": False, "has_cut": True, "has_ladder": False}
+    return {**{name: f"its {name}" for name in names}, **others, **more, **starts}
 
 
 def test_a_run_goes_on_as_it_began(tmp_path: Path, facts: dict[str, Any]) -> None:
@@ -55,7 +56,8 @@ def without(*names: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
 
 def test_what_older_runs_do_not_say_was_the_default(tmp_path: Path, facts: dict[str, Any]) -> None:
     directory = RunDirectory(tmp_path)
-    directory.write_manifest(without("goals", "other_hardware", "other_profile_key", "other_fingerprint_key")(facts))
+    others = ("other_hardware", "other_profile_key", "other_fingerprint_key")
+    directory.write_manifest(without("goals", *others, "has_inheritance", "has_cut", "has_ladder")(facts))
     assert check_same(directory, facts)["task"] == "its task"
 
 
@@ -63,13 +65,14 @@ def test_what_older_runs_do_not_say_was_the_default(tmp_path: Path, facts: dict[
     ("change", "message"),
     [
         ({"seed": 7}, "the seed of .* was its seed, now 7: choose another --out"),
+        ({"has_cut": False}, "the cut before training of .* was True, now False: "),
         ({"other_hardware": "board"}, "the other hardware profiles of .* was none, now board: "),
         (
             {"goals": parse_goals(["accuracy", "size"], ["size<=1MB"], [""]).to_json()},
             "the objectives or constraints of .* was accuracy, latency, size, now accuracy, size within size<=1MB: ",
         ),
     ],
-    ids=["seed", "profiles", "goals"],
+    ids=["seed", "cut", "profiles", "goals"],
 )
 def test_a_run_of_something_else_is_refused(
     tmp_path: Path, facts: dict[str, Any], change: dict[str, Any], message: str

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from parefront.hardware_profiles import CoreLease, MeasurementError
+from parefront.hardware_profiles import CoreLease, MeasurementError, wait_while_measured
 
 
 def test_overlapping_sets_exclude_each_other(tmp_path: Path) -> None:
@@ -44,3 +44,21 @@ def test_a_killed_holder_blocks_nobody(tmp_path: Path) -> None:
         holder.wait()
         with CoreLease([0], timeout_s=5.0, folder=tmp_path) as lease:
             assert lease.is_held
+
+
+def test_waiting_ends_when_the_holder_does(tmp_path: Path) -> None:
+    wait_while_measured([0, 1], tmp_path)  # nobody ever measured
+    code = (
+        "import sys; from pathlib import Path; from parefront.hardware_profiles import wait_while_measured; "
+        "print('begun', flush=True); wait_while_measured([0, 1], Path(sys.argv[1])); print('free', flush=True)"
+    )
+    with CoreLease([1], folder=tmp_path):
+        waiting = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+        assert waiting.stdout is not None
+        assert waiting.stdout.readline() == "begun\n"
+        with pytest.raises(subprocess.TimeoutExpired):
+            waiting.wait(0.3)
+    with waiting:
+        assert waiting.stdout.readline() == "free\n"
+    with CoreLease([0, 1], timeout_s=0.05, folder=tmp_path) as lease:  # it took nothing
+        assert lease.is_held

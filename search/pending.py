@@ -1,0 +1,83 @@
+"""Proposals that are under way, kept in a file: a search that is killed evaluates them first when it goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from ..hardware_profiles.errors import SearchError
+from ..spaces import Configuration
+from .first_proposals import FirstProposals
+from .proposal import Proposal, Proposer
+from .trial import Trial
+
+_SCHEMA = 1
+
+
+class PendingProposals:
+    """Another proposer, whose proposals are in a file from when they are made to when their trial is recorded."""
+
+    def __init__(self, path: Path, proposer: Proposer) -> None:
+        """Begins with what the file holds; what ended in the meantime drops out as it is told.
+
+        Args:
+            path: The file; made when something is proposed.
+            proposer: Asked for what comes after that.
+
+        Raises:
+            SearchError: The file is not what this class wrote.
+        """
+        self._path = path
+        left = _read(path)
+        self._pending = {proposal.configuration: proposal for proposal in left}
+        self._proposer = FirstProposals(left, proposer)
+
+    def ask(self, n: int) -> list[Proposal]:
+        """See `Proposer`."""
+        found = self._proposer.ask(n)
+        if found:
+            self._pending |= {proposal.configuration: proposal for proposal in found}
+            self._write()
+        return found
+
+    def tell(self, trial: Trial) -> None:
+        """See `Proposer`; the trial is in the record already, so nothing is lost between the two."""
+        self._proposer.tell(trial)
+        if self._pending.pop(trial.configuration, None) is not None:
+            self._write()
+
+    def _write(self) -> None:
+        """Writes the file whole or not at all."""
+        pending = [_to_json(proposal) for proposal in self._pending.values()]
+        partial = self._path.with_suffix(f".{os.getpid()}.partial")
+        partial.write_text(json.dumps({"schema": _SCHEMA, "pending": pending}, indent=1) + "\n")
+        partial.replace(self._path)
+
+
+def _read(path: Path) -> list[Proposal]:
+    if not path.is_file():
+        return []
+    try:
+        content = json.loads(path.read_text())
+        if content["schema"] != _SCHEMA:
+            raise ValueError(f"schema {content['schema']!r}")
+        return [_from_json(facts) for facts in content["pending"]]
+    except (ValueError, LookupError, TypeError) as error:
+        raise SearchError(
+            f"{path} must list the proposals that were under way, but cannot be read ({error}): remove it, and the "
+            "search goes on with new ones"
+        ) from error
+
+
+def _to_json(proposal: Proposal) -> dict[str, Any]:
+    return {
+        "configuration": dict(proposal.configuration),
+        "origin": proposal.origin,
+        "details": dict(proposal.details),
+    }
+
+
+def _from_json(facts: dict[str, Any]) -> Proposal:
+    return Proposal(Configuration.of(facts["configuration"]), facts["origin"], facts["details"])

@@ -1,0 +1,235 @@
+"""Runs jobs in worker processes on Ray; a worker that dies or hangs costs a retry or a trial, never the search."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..evaluators import Evaluation, Workbench
+from ..hardware_profiles import HardwareProfile
+from ..hardware_profiles.errors import SearchError
+from .executor import Failure, Job, Stage
+from .ray_cluster import actor_options, check_worker
+from .settings import SearchSettings
+from .worker import Worker, WorkerFacts
+from .workers import BenchOrder, Workers
+
+MAX_RETRIES = 2
+"""Of one stage of one trial whose worker died. Counted here: a configuration that kills its worker must not loop."""
+MAX_FAILED_STARTS = 3
+"""When so many workers in a row died before they were ready, the fault is not in the candidates."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Slot:
+    """A place for one worker: starting while it waits for something that is no job, idle while it waits for nothing."""
+
+    # Ray has no types for what it makes of a class, nor for what such an actor's methods promise.
+    actor: Any
+    awaited: Any
+    job: Job | None = None
+    began_s: float = 0.0
+
+
+class RayExecutor:
+    """One job at a time on each of several Ray actors; Ray is initialised already, see `ray_cluster`."""
+
+    def __init__(
+        self,
+        open_bench: Callable[[], Workbench],
+        n_workers: int,
+        actor_options: Mapping[str, Any],
+        *,
+        max_job_s: float | None = None,
+        check: Callable[[WorkerFacts], None] = lambda facts: None,
+    ) -> None:
+        """Starts the workers without waiting for them.
+
+        Args:
+            open_bench: Opens a worker's workbench, in its process.
+            n_workers: How many.
+            actor_options: Of each actor: its cores, resources and environment.
+            max_job_s: A job that takes longer fails, in s.
+            check: Called with what each worker tells of itself; raises where it cannot be used.
+        """
+        self._open_bench, self._actor_options = open_bench, dict(actor_options)
+        self._max_job_s, self._check = max_job_s, check
+        self._queue: deque[Job] = deque()
+        self._ended: deque[tuple[Job, Evaluation | Failure]] = deque()
+        self._deaths: Counter[tuple[int, Stage]] = Counter()
+        self._n_failed_starts = 0
+        self._slots = [self._start() for _ in range(n_workers)]
+
+    @property
+    def n_slots(self) -> int:
+        """One for each worker."""
+        return len(self._slots)
+
+    def submit(self, job: Job) -> None:
+        """See `Executor`."""
+        self._queue.append(job)
+        self._hand_out()
+
+    def next_done(self) -> tuple[Job, Evaluation | Failure]:
+        """Waits for any submitted job to end.
+
+        Raises:
+            SearchError: Workers cannot be started, or Ray itself has ended.
+        """
+        import ray
+
+        while not self._ended:
+            self._hand_out()
+            slots = {slot.awaited: slot for slot in self._slots if slot.awaited is not None}
+            try:
+                ready, _ = ray.wait(list(slots), num_returns=1, timeout=self._left_s())
+            except ray.exceptions.RayError as error:
+                raise SearchError(
+                    f"Ray must stay alive, but {_one_line(error)}: start the same command again"
+                ) from error
+            for awaited in ready:
+                self._take(slots[awaited])
+            self._end_overdue()
+        return self._ended.popleft()
+
+    def close(self) -> None:
+        """Ends all workers; what they were at is lost."""
+        import ray
+
+        for slot in self._slots:
+            ray.kill(slot.actor)
+
+    def _start(self) -> _Slot:
+        import ray
+
+        # No restart and no retry by Ray: it would neither count nor tell them.
+        options = {**self._actor_options, "max_restarts": 0, "max_task_retries": 0}
+        remote_worker: Any = ray.remote(Worker)
+        actor = remote_worker.options(**options).remote(self._open_bench)
+        return _Slot(actor, actor.start.remote())
+
+    def _replace(self, slot: _Slot) -> None:
+        import ray
+
+        ray.kill(slot.actor)
+        fresh = self._start()
+        slot.actor, slot.awaited, slot.job = fresh.actor, fresh.awaited, None
+
+    def _hand_out(self) -> None:
+        for slot in self._slots:
+            if self._queue and slot.awaited is None:
+                slot.job, slot.began_s = self._queue.popleft(), time.monotonic()
+                slot.awaited = slot.actor.run.remote(slot.job)
+
+    def _take(self, slot: _Slot) -> None:
+        """Takes what a slot's worker gave, or the news of its death."""
+        import ray
+
+        try:
+            result: Any = ray.get(slot.awaited)
+        except ray.exceptions.RayTaskError as error:
+            # `Worker` catches what candidates raise: this is a result that cannot travel, or code that is not there.
+            result = Failure(_one_line(error), str(error))
+        except ray.exceptions.RayError as error:
+            self._bury(slot, _one_line(error))
+            return
+        job, slot.job, slot.awaited = slot.job, None, None
+        if job is not None:
+            self._ended.append((job, result))
+        elif isinstance(result, Failure):
+            raise SearchError(f"a worker must be able to load the task and the baseline, but got {result.reason}")
+        else:
+            self._check(result)
+            self._n_failed_starts = 0
+
+    def _bury(self, slot: _Slot, reason: str) -> None:
+        """Puts a new worker into the slot of a dead one, and its job back or aside."""
+        job = slot.job
+        if job is None:
+            self._n_failed_starts += 1
+            if self._n_failed_starts == MAX_FAILED_STARTS:
+                raise SearchError(f"workers must start, but {MAX_FAILED_STARTS} in a row died before that: {reason}")
+        else:
+            self._deaths[job.ticket, job.stage] += 1
+            n_deaths = self._deaths[job.ticket, job.stage]
+            _log.warning("a worker died in the %s stage of %s (%d): %s", job.stage, job.artefact, n_deaths, reason)
+            if n_deaths > MAX_RETRIES:
+                died = f"the worker died {n_deaths} times in the {job.stage} stage: {reason}"
+                self._ended.append((job, Failure(died, "")))
+            else:
+                self._queue.appendleft(job)
+        self._replace(slot)
+
+    def _left_s(self) -> float | None:
+        """Until the first running job is overdue, in s; None where none can be."""
+        if self._max_job_s is None:
+            return None
+        began = [slot.began_s for slot in self._slots if slot.job is not None]
+        return max(0.0, min(began) + self._max_job_s - time.monotonic()) if began else None
+
+    def _end_overdue(self) -> None:
+        """Ends the workers of jobs that take too long: only the end of its process surely stops a job."""
+        import ray
+
+        for slot in self._slots:
+            if self._max_job_s is None or slot.job is None or time.monotonic() - slot.began_s < self._max_job_s:
+                continue
+            if ray.wait([slot.awaited], timeout=0)[0]:
+                continue  # It has just ended, and is taken next.
+            reason = f"the {slot.job.stage} stage took longer than the limit of {self._max_job_s:g} s"
+            self._ended.append((slot.job, Failure(reason, "")))
+            self._replace(slot)
+
+
+def open_ray_executor(
+    workers: Workers,
+    workbench: Workbench,
+    artefacts: Path,
+    profiles: Sequence[HardwareProfile],
+    settings: SearchSettings,
+) -> RayExecutor:
+    """Starts the workers of a search; Ray is initialised already, and the baseline evaluated.
+
+    Args:
+        workers: How many, and where.
+        workbench: The search's own: all workers must be like it.
+        artefacts: The run's directory of files.
+        profiles: Hardware profiles, the main one first.
+        settings: Of the search.
+    """
+    order = BenchOrder(
+        workers.task_name,
+        tuple(profiles),
+        artefacts.resolve(),
+        settings.seed,
+        settings.options,
+        settings.has_inheritance,
+        Path.cwd(),
+    )
+    version = importlib.metadata.version("parefront")
+    machines = {name: machine.key for name, machine in workbench.machines.items()}
+    return RayExecutor(
+        order,
+        workers.n_workers,
+        actor_options(workers, profiles),
+        max_job_s=workers.max_job_s,
+        check=lambda facts: check_worker(facts, version, machines),
+    )
+
+
+def _one_line(error: Exception) -> str:
+    """What happened, without the lists of facts that Ray adds to it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    told = [line for line in lines if line.partition(":")[0] not in _ADDED] or [type(error).__name__]
+    return " ".join(" ".join(told).split())[:300]
+
+
+_ADDED = ("class_name", "actor_id", "pid", "name", "namespace", "ip")
