@@ -131,7 +131,7 @@ def search(
     max_wall_s, max_cpu_s, table_s = (
         None if each is None else parse_seconds(each) for each in (max_time, max_cpu, table_time)
     )
-    workers = _workers(task, n_workers, address, trial_timeout)
+    workers = workers_of(task, n_workers, address, trial_timeout)
     limits = Limits(max_wall_s, max_cpu_s, patience)
     loaded_task = load_task(task)
     profile, *others = (load_profile(each) for each in hardware)
@@ -172,7 +172,7 @@ def search(
     _conclude(directory.root)
 
 
-def _workers(task: str, n_workers: int, address: str | None, timeout: str | None) -> Workers | None:
+def workers_of(task: str, n_workers: int, address: str | None, timeout: str | None) -> Workers | None:
     """What is asked of the workers; None where there are to be none."""
     from ..hardware_profiles.errors import SearchError
     from ..search.workers import LOCAL, Workers, threads_per_worker

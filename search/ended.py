@@ -15,6 +15,8 @@ from .proposal import PARENTS, Proposal
 from .screening import PREDICTED
 from .trial import FROM, REMEASURED, Fidelity, State, Trial
 
+ARTEFACT = "trial-"
+"""How the names of candidates' files begin; their ticket follows."""
 _OPERATORS = "operators"
 _OPERATORS_AT = at_profile(_OPERATORS, "")
 _OF_THE_PROPOSAL = (_OPERATORS, "sampler", PREDICTED, PARENTS, REMEASURED, FROM, ENDED)
@@ -130,3 +132,10 @@ def structure_of(trial: Trial, artefacts: Path) -> Evaluation:
         details=facts,
         operator_times_at={name: operator_times(trial, name) for name in others},
     )
+
+
+def first_ticket(trials: Sequence[Trial]) -> int:
+    """The first ticket whose file no trial has: trials that ran side by side ended in another order than they began."""
+    stems = [Path(trial.artefact).stem for trial in trials if trial.artefact is not None]
+    used = [int(stem.removeprefix(ARTEFACT)) for stem in stems if stem.removeprefix(ARTEFACT).isdecimal()]
+    return max([len(trials) - 1, *used]) + 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from ..evaluators import Evaluation
 from ..hardware_profiles.errors import SearchError
@@ -12,7 +11,7 @@ from .adoption import adopt
 from .budget import Budget
 from .clock import Clock
 from .course import Course
-from .ended import as_repeated, as_trial, structure_of
+from .ended import ARTEFACT, as_repeated, as_trial, first_ticket, structure_of
 from .executor import Executor, Failure, Job, Stage
 from .finals import finish
 from .front import complete, front
@@ -30,7 +29,6 @@ from .trial import Fidelity, State, Trial
 
 MAX_FIRST_FAILURES = 10
 """When all of so many first trials fail, the fault is not in the candidates."""
-_ARTEFACT = "trial-"
 _STAGES = {Fidelity.CALIBRATED: Stage.CALIBRATED, Fidelity.SHORT: Stage.SHORT, Fidelity.FULL: Stage.FULL}
 
 
@@ -104,7 +102,7 @@ class Engine:
 
     def _search(self, rungs: Rungs) -> None:
         work: dict[int, _Work] = {}
-        ticket = _first_ticket(self._record.trials)
+        ticket = first_ticket(self._record.trials)
         self._budget.note_begin()
         while True:
             for item in self._next_work(rungs, work):
@@ -223,7 +221,7 @@ class Engine:
         return self._add(item, State.COMPLETE, outcome)
 
     def _submit(self, ticket: int, stage: Stage, item: _Work) -> None:
-        artefact = f"{_ARTEFACT}{ticket}" if item.repeated is None else f"repeat-{ticket}"
+        artefact = f"{ARTEFACT}{ticket}" if item.repeated is None else f"repeat-{ticket}"
         self._executor.submit(Job(ticket, stage, item.proposal.configuration, artefact, item.structure))
 
     def _add(self, item: _Work, state: State, outcome: Evaluation | None = None, *, reason: str = "") -> Trial:
@@ -253,10 +251,3 @@ class Engine:
         searched = [t for t in self._record.trials if len(t.configuration) > 0]
         if len(searched) >= MAX_FIRST_FAILURES and all(t.state is State.FAILED for t in searched):
             raise SearchError(f"the first {len(searched)} trials all failed; the last one: {searched[-1].reason}")
-
-
-def _first_ticket(trials: Sequence[Trial]) -> int:
-    """The first one whose file no trial has: those of trials that ran side by side end in another order."""
-    stems = [Path(trial.artefact).stem for trial in trials if trial.artefact is not None]
-    used = [int(stem.removeprefix(_ARTEFACT)) for stem in stems if stem.removeprefix(_ARTEFACT).isdecimal()]
-    return max([len(trials) - 1, *used]) + 1

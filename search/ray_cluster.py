@@ -47,19 +47,8 @@ def connected(workers: Workers, profiles: Sequence[HardwareProfile]) -> Iterator
     """
     import ray
 
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    common: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "namespace": "parefront"}
     try:
-        if workers.address == LOCAL:
-            ray.init(**common, **_own(workers, profiles))
-        else:
-            _check_reachable(workers.address)
-            ray.init(address=workers.address, **common)
-    except (OSError, RuntimeError, ValueError) as error:
-        what = " ".join(str(error).split())[:300]
-        raise SearchError(f"Ray at {workers.address} must be usable from this machine, but {what}") from error
-    try:
+        _initialise(workers, profiles)
         check_room(ray.nodes(), workers, profiles)  # type: ignore[no-untyped-call]  # Ray left it out.
         yield
     finally:
@@ -128,6 +117,23 @@ def check_worker(facts: WorkerFacts, version: str, machines: Mapping[str, str]) 
                 f"all workers must measure {profile} on one machine, but a worker's is another one than the search's: "
                 f"offer {device_resource(profile)} on the machine where the search runs only"
             )
+
+
+def _initialise(workers: Workers, profiles: Sequence[HardwareProfile]) -> None:
+    import ray
+
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    common: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "namespace": "parefront"}
+    try:
+        if workers.address == LOCAL:
+            ray.init(**common, **_own(workers, profiles))
+        else:
+            _check_reachable(workers.address)
+            ray.init(address=workers.address, **common)
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        what = " ".join(str(error).split())[:300]
+        raise SearchError(f"Ray at {workers.address} must be usable from this machine, but {what}") from error
 
 
 def _own(workers: Workers, profiles: Sequence[HardwareProfile]) -> dict[str, Any]:

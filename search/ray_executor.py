@@ -24,6 +24,10 @@ MAX_RETRIES = 2
 """Of one stage of one trial whose worker died. Counted here: a configuration that kills its worker must not loop."""
 MAX_FAILED_STARTS = 3
 """When so many workers in a row died before they were ready, the fault is not in the candidates."""
+_ADDED = ("class_name", "actor_id", "pid", "name", "namespace", "ip")
+"""Facts that Ray lists after what happened."""
+_GUESSES = " Some common causes include"
+_MAX_LENGTH = 400
 
 _log = logging.getLogger(__name__)
 
@@ -143,7 +147,7 @@ class RayExecutor:
             return
         job, slot.job, slot.awaited = slot.job, None, None
         if job is not None:
-            self._ended.append((job, result))
+            self._end(job, result)
         elif isinstance(result, Failure):
             raise SearchError(f"a worker must be able to load the task and the baseline, but got {result.reason}")
         else:
@@ -162,11 +166,14 @@ class RayExecutor:
             n_deaths = self._deaths[job.ticket, job.stage]
             _log.warning("a worker died in the %s stage of %s (%d): %s", job.stage, job.artefact, n_deaths, reason)
             if n_deaths > MAX_RETRIES:
-                died = f"the worker died {n_deaths} times in the {job.stage} stage: {reason}"
-                self._ended.append((job, Failure(died, "")))
+                self._end(job, Failure(f"the worker died {n_deaths} times in the {job.stage} stage: {reason}", ""))
             else:
                 self._queue.appendleft(job)
         self._replace(slot)
+
+    def _end(self, job: Job, outcome: Evaluation | Failure) -> None:
+        del self._deaths[job.ticket, job.stage]
+        self._ended.append((job, outcome))
 
     def _left_s(self) -> float | None:
         """Until the first running job is overdue, in s; None where none can be."""
@@ -185,7 +192,7 @@ class RayExecutor:
             if ray.wait([slot.awaited], timeout=0)[0]:
                 continue  # It has just ended, and is taken next.
             reason = f"the {slot.job.stage} stage took longer than the limit of {self._max_job_s:g} s"
-            self._ended.append((slot.job, Failure(reason, "")))
+            self._end(slot.job, Failure(reason, ""))
             self._replace(slot)
 
 
@@ -226,10 +233,7 @@ def open_ray_executor(
 
 
 def _one_line(error: Exception) -> str:
-    """What happened, without the lists of facts that Ray adds to it."""
+    """What happened, without the facts and guesses that Ray adds to it."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     told = [line for line in lines if line.partition(":")[0] not in _ADDED] or [type(error).__name__]
-    return " ".join(" ".join(told).split())[:300]
-
-
-_ADDED = ("class_name", "actor_id", "pid", "name", "namespace", "ip")
+    return " ".join(" ".join(told).split()).partition(_GUESSES)[0][:_MAX_LENGTH]

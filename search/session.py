@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 from ..evaluators import CostTables, Workbench
@@ -102,9 +103,15 @@ def run_search(
             workbench.close()
 
 
-def _cluster(workers: Workers | None, profiles: Sequence[HardwareProfile]) -> AbstractContextManager[None]:
+@contextmanager
+def _cluster(workers: Workers | None, profiles: Sequence[HardwareProfile]) -> Iterator[None]:
     """Before anything else: a cluster that is not there is said at once."""
-    return nullcontext() if workers is None else connected(workers, profiles)
+    if workers is None:
+        yield
+        return
+    # Ray prints a paragraph on stdout for every worker that dies; what we print there is the result.
+    with connected(workers, profiles), redirect_stdout(sys.stderr):
+        yield
 
 
 class _Session:

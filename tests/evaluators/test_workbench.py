@@ -250,6 +250,15 @@ def test_a_candidate_is_measured_on_every_profile(both: Workbench) -> None:
     assert both.anchor(known) == known
 
 
+def test_references_that_another_process_exported_stay_as_they_are(both: Workbench) -> None:
+    anchors = both.anchor()
+    files = sorted(both.latency.references.values()) if both.latency else []
+    before = [file.stat().st_mtime_ns for file in files]
+    assert len(files) == 2
+    assert both.anchor(anchors, is_exported=True) == anchors
+    assert [file.stat().st_mtime_ns for file in files] == before
+
+
 def test_every_profile_must_agree_with_torch(both: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
     both.anchor()
     errors = iter((0.01, 0.3))

@@ -15,7 +15,7 @@ from parefront.evaluators import Evaluation
 from parefront.hardware_profiles.errors import SearchError
 from parefront.search.executor import Failure, Job, Stage
 from parefront.search.ray_cluster import actor_options
-from parefront.search.ray_executor import MAX_RETRIES, RayExecutor
+from parefront.search.ray_executor import MAX_RETRIES, RayExecutor, _one_line
 from parefront.search.workers import Workers
 from parefront.spaces import Configuration
 
@@ -168,3 +168,11 @@ def test_a_worker_is_checked_before_it_gets_a_job(make_executor: MakeExecutor, t
     with pytest.raises(SearchError, match=r"not \{\}"):
         executor.next_done()
     assert not list(tmp_path.iterdir())
+
+
+def test_what_happened_is_told_without_the_facts_and_guesses_of_ray() -> None:
+    error = RuntimeError(
+        "The actor died.\n\tclass_name: Worker\n\tpid: 7\nEnd of file. Some common causes include: (1)"
+    )
+    assert _one_line(error) == "The actor died. End of file."
+    assert _one_line(RuntimeError()) == "RuntimeError"

@@ -54,6 +54,6 @@ def test_an_order_travels_and_says_what_is_missing_where_it_is_opened(
     order = BenchOrder("mine.py", (fast_profile,), tmp_path, 0, DEFAULT_OPTIONS, False, folder)
     arrived = pickle.loads(pickle.dumps(order))
     assert arrived == order
-    with pytest.raises(TaskError, match="a task file must exist, got 'mine.py'"):
+    with pytest.raises(TaskError, match=r"a task file must exist, got 'mine\.py'"):
         arrived()
     assert Path(os.getcwd()) == folder
