@@ -38,22 +38,25 @@ class Effort:
     """How much is measured.
 
     Attributes:
-        tasks: Names.
+        tasks: Names, with the share of the samples of their full recipe that is trained wherever it is not the full
+            recipe itself that is in question. The short recipe stays: it has too few steps to lose any.
         seeds: Of the fine-tunes; the baseline is the same in all of them.
-        share: Of the samples of the task's full recipe. The short one stays: it has too few steps to lose any.
+        is_quick: Whether the rungs, whose question is the full recipe, take only that share of it, too.
+        rung_seeds: Of the rungs, which take longest.
         levels: Names in `LEVELS`.
         n_configurations: Random ones, where a section draws them.
     """
 
-    tasks: tuple[str, ...]
+    tasks: Mapping[str, float]
     seeds: tuple[int, ...]
-    share: float
+    is_quick: bool
+    rung_seeds: tuple[int, ...]
     levels: tuple[str, ...]
     n_configurations: int
 
 
-FULL = Effort(("cluttered-digits", "digits"), (0, 1, 2), 1.0, tuple(LEVELS), 30)
-QUICK = Effort(("cluttered-digits", "digits"), (0,), 0.25, ("pruned 50 %", "pruned 87.5 %"), 6)
+FULL = Effort({"cluttered-digits": 0.25, "digits": 1.0}, (0, 1, 2), False, (0,), tuple(LEVELS), 30)
+QUICK = Effort({"cluttered-digits": 0.125, "digits": 0.25}, (0,), True, (0,), ("pruned 50 %", "pruned 87.5 %"), 6)
 
 
 class Journal:
@@ -94,7 +97,7 @@ class Bench:
 
     def __init__(self, task_name: str, share: float) -> None:
         task = load_task(task_name)
-        self.task, self.data, self._share = task, task.load_data(), share
+        self.task, self.data, self.share = task, task.load_data(), share
         self.baseline = trained_network(task, self.data.train)
         drawn = draw_calibration(self.data.train, 0)
         self.calibration = drawn.inputs
@@ -114,12 +117,17 @@ class Bench:
             self._teacher = Teacher(predict(self.baseline, self.data.train), self.task.distance)
         return self._teacher
 
+    @property
+    def at_share(self) -> str:
+        """The task and how much of its full recipe is trained, for the journal."""
+        return self.task.name if self.share == 1 else f"{self.task.name} at {self.share:g} of the full recipe"
+
     def recipe(self, rung: str, **changes: Any) -> TrainingRecipe:
         """The task's `short` recipe, or its `full` one with so many of its samples, changed."""
         if rung == "short":
             return dataclasses.replace(self.task.short_recipe, **changes)
         recipe = self.task.full_recipe
-        return dataclasses.replace(recipe, **{"n_samples": round(recipe.n_samples * self._share), **changes})
+        return dataclasses.replace(recipe, **{"n_samples": round(recipe.n_samples * self.share), **changes})
 
     def at_level(self, level: str) -> Configuration:
         """Every group pruned alike, everything folded or nothing."""

@@ -127,7 +127,7 @@ def _inherited(bench: Bench, before: Configuration, after: Configuration, seed: 
 def measure_snapshots(bench: Bench, effort: Effort, journal: Journal) -> Figures:
     """The ensemble of one training's snapshots against its members, and what a student learns from it."""
     found = [
-        journal.measure(("snapshots", bench.task.name, f"seed {seed}"), partial(_snapshots, bench, seed))
+        journal.measure(("snapshots", bench.at_share, f"seed {seed}"), partial(_snapshots, bench, seed))
         for seed in effort.seeds
     ]
     names = [name for name in found[0] if not name.endswith("_s")]

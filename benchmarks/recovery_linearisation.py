@@ -29,16 +29,16 @@ def measure(bench: Bench, effort: Effort, journal: Journal) -> Figures:
     """Per start: the degree with its interval, and by λ what is left, what it costs and what scratch reaches."""
     figures: Figures = {}
     for layers in DEPTHS:
-        key = ("linearisation", bench.task.name, f"{layers} layers", f"{len(effort.seeds)} seeds")
+        key = ("linearisation", bench.at_share, f"{layers} layers", f"{len(effort.seeds)} seeds")
         found = journal.measure(key, partial(_sweep, bench, effort, journal, layers))
         figures[f"{layers} layers"] = found
     return figures
 
 
 def _sweep(bench: Bench, effort: Effort, journal: Journal, layers: int) -> Figures:
-    strengths = STRENGTHS if effort.share == 1 else STRENGTHS[1::2]
+    strengths = STRENGTHS if not effort.is_quick else STRENGTHS[1::2]
     settings = SweepSettings(strengths, n_seeds=len(effort.seeds), training="full")
-    task = _task(bench.task, layers, effort.share)
+    task = _task(bench.task, layers, bench.share)
     # Every training of a sweep is kept here, so that a killed one goes on.
     directory = SweepDirectory(journal.folder / task.name)
     directory.root.mkdir(parents=True, exist_ok=True)

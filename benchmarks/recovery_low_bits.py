@@ -24,7 +24,7 @@ def measure(bench: Bench, effort: Effort, journal: Journal) -> Figures:
     """Accuracy by bits and method, full recipe, uncompressed structure; `32` is the same training without rounding."""
     figures: Figures = {"baseline": round(bench.accuracy(bench.baseline), 2)}
     found = [
-        journal.measure(("low bits", bench.task.name, "32 bits", f"seed {seed}"), partial(_float, bench, seed))
+        journal.measure(("low bits", bench.at_share, "32 bits", f"seed {seed}"), partial(_float, bench, seed))
         for seed in effort.seeds
     ]
     figures["32 bits"] = spread([each["accuracy"] for each in found])
@@ -32,7 +32,7 @@ def measure(bench: Bench, effort: Effort, journal: Journal) -> Figures:
         for method in METHODS:
             found = []
             for seed in effort.seeds:
-                key = ("low bits", bench.task.name, f"{bits} bits", method, f"seed {seed}")
+                key = ("low bits", bench.at_share, f"{bits} bits", method, f"seed {seed}")
                 found.append(journal.measure(key, partial(_one, bench, bits, method, seed)))
             figures[f"{bits} bits, {method}"] = spread([each["accuracy"] for each in found])
             figures[f"{bits} bits, {method}, weights only"] = spread([each["weights_only"] for each in found])

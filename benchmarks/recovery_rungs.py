@@ -20,20 +20,22 @@ def measure(bench: Bench, effort: Effort, journal: Journal) -> Figures:
     configurations = [bench.draw(rng) for _ in range(effort.n_configurations)]
     accuracy: dict[tuple[str, int], list[float]] = {}
     for number, configuration in enumerate(configurations):
-        for rung, seed in itertools.product(RUNGS, effort.seeds):
+        for rung, seed in itertools.product(RUNGS, effort.rung_seeds):
             key = ("rungs", bench.task.name, f"configuration {number}", rung, f"seed {seed}")
-            found = journal.measure(key, partial(_one, bench, configuration, rung, seed))
+            found = journal.measure(key, partial(_one, bench, configuration, rung, seed, effort.is_quick))
             accuracy.setdefault((rung, seed), []).append(found["accuracy"])
     figures: Figures = {"n_configurations": len(configurations)}
     for lower, higher in itertools.combinations(RUNGS, 2):
-        ranks = [rank_correlation(accuracy[lower, seed], accuracy[higher, seed]) for seed in effort.seeds]
+        ranks = [rank_correlation(accuracy[lower, seed], accuracy[higher, seed]) for seed in effort.rung_seeds]
         figures[f"{lower} with {higher}"] = _spread(ranks)
     between = [
-        rank_correlation(accuracy["full", a], accuracy["full", b]) for a, b in itertools.combinations(effort.seeds, 2)
+        rank_correlation(accuracy["full", a], accuracy["full", b])
+        for a, b in itertools.combinations(effort.rung_seeds, 2)
     ]
-    figures["full with full of another seed"] = _spread(between)
+    if between:
+        figures["full with full of another seed"] = _spread(between)
     for rung in RUNGS:
-        means = [sum(accuracy[rung, seed]) / len(configurations) for seed in effort.seeds]
+        means = [sum(accuracy[rung, seed]) / len(configurations) for seed in effort.rung_seeds]
         figures[f"mean accuracy, {rung}"] = spread(means)
     return figures
 
@@ -43,11 +45,12 @@ def _spread(ranks: list[float | None]) -> Figures | None:
     return spread(known, 3) if known else None
 
 
-def _one(bench: Bench, configuration: Configuration, rung: str, seed: int) -> Figures:
+def _one(bench: Bench, configuration: Configuration, rung: str, seed: int, is_quick: bool) -> Figures:
     if rung == "calibrated":  # takes no seed: the same for all
         module = prepare(bench.network, configuration)
         set_linearity(module, 1.0)
         reestimate_batch_norm(module, bench.calibration)
     else:
-        module = bench.tune(configuration, bench.recipe(rung), seed)
+        whole = {} if is_quick or rung == "short" else {"n_samples": bench.task.full_recipe.n_samples}
+        module = bench.tune(configuration, bench.recipe(rung, **whole), seed)
     return {"accuracy": round(bench.finished_accuracy(module, configuration), 3)}
