@@ -84,12 +84,13 @@ def search(
         ),
     ] = True,
     inherit: Annotated[
-        bool,
+        str,
         typer.Option(
-            "--inherit/--no-inherit",
-            help="Start short fine-tunes from the weights of the most similar trial, not of the pruned baseline.",
+            metavar="none|weights|segment",
+            help="What short fine-tunes take over from the most similar trial: nothing; its weights; its weights, "
+            "training only the layers that differ.",
         ),
-    ] = False,
+    ] = "none",
     n_workers: Annotated[
         int,
         typer.Option(
@@ -116,6 +117,7 @@ def search(
     with_cp: WithCp = False,
 ) -> None:
     """Search the Pareto front of a network. Started again with the same --out, it goes on where it was."""
+    from ..evaluators import Inheritance
     from ..hardware_profiles import load_profile
     from ..search.goals import parse_goals
     from ..search.run_directory import RunDirectory
@@ -150,7 +152,7 @@ def search(
         earlier=earlier,
         table_seconds=table_s or 0.0,
         has_stored_tables=stored_tables,
-        has_inheritance=inherit,
+        inheritance=Inheritance.parse(inherit),
     )
     directory = RunDirectory(out or Path("runs") / loaded_task.name)
     try:

@@ -14,17 +14,20 @@ from ..spaces import Configuration, Network, SearchSpace, prepare
 from ..tasks import Task, digest
 from ..training import (
     Checkpoint,
+    Hook,
+    OnlySegment,
     OnStep,
     QuantizationAware,
     Split,
     Teacher,
     TrainingRecipe,
+    changed_layers,
     finetune,
     predict,
     reconstruct,
     training_device,
 )
-from .inheritance import Relatives, inherit, nearest
+from .inheritance import Inheritance, Relatives, inherit, nearest
 
 N_RECONSTRUCTION = 128
 """Training samples that low-rank layers are fitted on before a fine-tune."""
@@ -39,12 +42,14 @@ class Start:
         configuration: Of the candidate.
         parent: The candidate whose trained weights it took over; None where it starts from the uncompressed network.
         share: Of its entries that it took over.
+        layers: Those that are trained, names in the original network; None trains everything.
     """
 
     module: fx.GraphModule
     configuration: Configuration
     parent: Configuration | None = None
     share: float = 0.0
+    layers: frozenset[str] | None = None
 
 
 class CandidateTraining:
@@ -59,6 +64,7 @@ class CandidateTraining:
         calibration: Tensor,
         folder: Path,
         seed: int,
+        inheritance: Inheritance = Inheritance.NONE,
     ) -> None:
         """Nothing is read, written or trained yet.
 
@@ -70,9 +76,11 @@ class CandidateTraining:
             calibration: Training inputs that low-rank layers are fitted on, shape (n, ...).
             folder: Of checkpoints and of trained weights.
             seed: Of all trainings.
+            inheritance: Whether a candidate with a parent trains only where it differs.
         """
         self._task, self._baseline, self._network, self._space = task, baseline, network, space
         self._calibration, self._folder, self._seed = calibration[:N_RECONSTRUCTION], folder, seed
+        self._inheritance = inheritance
         self._relatives = Relatives(folder / "relatives")
         self._teacher: Teacher | None = None
         self._weights: str | None = None
@@ -94,7 +102,9 @@ class CandidateTraining:
             return Start(module, configuration)
         state = self._relatives.load(parent)
         share = inherit(module, self._network, self._space, configuration, parent, state)
-        return Start(module, configuration, parent, share)
+        is_segment = self._inheritance is Inheritance.SEGMENT
+        layers = changed_layers(self._space, configuration, parent) if is_segment else None
+        return Start(module, configuration, parent, share, layers)
 
     def train(
         self, start: Start, train: Split, recipe: TrainingRecipe, on_step: OnStep | None = None
@@ -111,6 +121,8 @@ class CandidateTraining:
             The ranges that were learned with rounding; None where the recipe trains without.
         """
         rounding = QuantizationAware.of(start.configuration) if recipe.quantization_share > 0 else None
+        segment = OnlySegment(start.layers) if start.layers is not None else None
+        hooks: list[Hook] = [hook for hook in (rounding, segment) if hook is not None]
         finetune(
             start.module,
             train,
@@ -118,7 +130,7 @@ class CandidateTraining:
             self._task.loss,
             seed=self._seed,
             teacher=self._taught(train) if recipe.distillation_weight > 0 else None,
-            hooks=() if rounding is None else (rounding,),
+            hooks=hooks,
             on_step=on_step,
             checkpoint=self._checkpoint(start, recipe),
             device=training_device(),
@@ -141,6 +153,7 @@ class CandidateTraining:
         facts = {
             "configuration": start.configuration.key,
             "parent": start.parent.key if start.parent is not None else None,
+            "layers": sorted(start.layers) if start.layers is not None else None,
             "recipe": recipe.to_json(),
             "seed": self._seed,
             "weights": self._weights,

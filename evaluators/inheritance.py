@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
 
 import torch
 from torch import Tensor, fx
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..hardware_profiles.errors import TrainingError
+from ..hardware_profiles.errors import SearchError, TrainingError, unknown_name
 from ..spaces import Choice, Configuration, Network, SearchSpace, Site
 from ..spaces.factorize import is_part_of
 from ..spaces.graph import module_of
@@ -21,6 +22,32 @@ REMADE_BY = ("fold", "rank")
 """Techniques that make other layers out of a layer, with weights of their own."""
 BITS_WEIGHT = 0.01
 """Bits decide between relatives of one structure: they change how weights are rounded, not which there are."""
+
+
+class Inheritance(StrEnum):
+    """What the short fine-tune of a candidate takes over from its nearest relative.
+
+    Attributes:
+        NONE: Nothing: every candidate starts from the uncompressed network, so that accuracies follow from the
+            configuration alone.
+        WEIGHTS: It starts from the relative's trained weights.
+        SEGMENT: The same, and only the layers that differ are trained, with the BatchNorms behind them.
+    """
+
+    NONE = "none"
+    WEIGHTS = "weights"
+    SEGMENT = "segment"
+
+    @classmethod
+    def parse(cls, name: str) -> Inheritance:
+        """One of them by its name.
+
+        Raises:
+            SearchError: There is none of that name.
+        """
+        if name not in (known := [each.value for each in cls]):
+            raise SearchError(unknown_name("inheritance", name, known))
+        return cls(name)
 
 
 class Relatives:

@@ -31,6 +31,7 @@ from .candidate_training import CandidateTraining
 from .devices import Devices
 from .evaluation import Evaluation
 from .evaluator import Score
+from .inheritance import Inheritance
 from .latency import LatencyEvaluator
 from .network_scores import NetworkScores
 from .paired_accuracy import PairedAccuracy
@@ -66,7 +67,7 @@ class Workbench:
         seed: int,
         options: CompressionOptions = DEFAULT_OPTIONS,
         progress: Progress | None = None,
-        has_inheritance: bool = False,
+        inheritance: Inheritance = Inheritance.NONE,
         others: Sequence[HardwareProfile] = (),
     ) -> None:
         """Loads the data, trains or loads the baseline, traces it and finds the space.
@@ -78,7 +79,7 @@ class Workbench:
             seed: Of all training.
             options: How the techniques work where there is more than one way.
             progress: Told about the baseline's training.
-            has_inheritance: Whether short fine-tunes start from the trained weights of the nearest ended trial.
+            inheritance: What short fine-tunes take over from the nearest ended trial.
             others: Further profiles that every candidate is measured on.
 
         Raises:
@@ -107,8 +108,10 @@ class Workbench:
             self.space: SearchSpace = find_space(self.network, self.capabilities, self.options)
         self.space.check_not_empty()
         self.setup_s = watch.seconds["setup"]
-        self._has_inheritance = has_inheritance
-        training = CandidateTraining(task, self._baseline, self.network, self.space, drawn.inputs, artefacts, seed)
+        self._inheritance = inheritance
+        training = CandidateTraining(
+            task, self._baseline, self.network, self.space, drawn.inputs, artefacts, seed, inheritance
+        )
         self._networks = CandidateNetworks(self.network, training, self.data.train, drawn.inputs, options)
         self._scores = NetworkScores(self._devices, self._accuracy, self.data, self.network.example_inputs)
         self._unscored: tuple[tuple[Configuration, TrainingRecipe], Finished, Stopwatch] | None = None
@@ -222,14 +225,16 @@ class Workbench:
             ended: Configurations that had a short fine-tune, of trials in the record, in that order: parents.
         """
         watch, on_step = Stopwatch(), self._on_step("fine-tuning")
-        if not self._has_inheritance:
+        if self._inheritance is Inheritance.NONE:
             finished = self._networks.trained(configuration, self.task.short_recipe, watch, on_step)
             return self._scores.with_accuracy(finished, structure, watch)
         finished, start = self._networks.inherited(configuration, self.task.short_recipe, ended, watch, on_step)
         evaluation = self._scores.with_accuracy(finished, structure, watch)
         if start.parent is None:
             return evaluation
-        inherited = {"from": start.parent.key, "share": round(start.share, 3)}
+        inherited: dict[str, object] = {"from": start.parent.key, "share": round(start.share, 3)}
+        if start.layers is not None:
+            inherited["trained_layers"] = sorted(start.layers)
         return replace(evaluation, details={**evaluation.details, "inherited": inherited})
 
     def calibrated(self, configuration: Configuration, structure: Evaluation) -> Evaluation:

@@ -25,14 +25,22 @@ PREDICTION_ERROR = 0.5
 """Standard deviation of the predicted drop in percentage points, about that of a validation accuracy."""
 
 
-def next_aimed_promotion(trials: Sequence[Trial], goals: Goals = DEFAULT_GOALS) -> Trial | None:
+def next_aimed_promotion(
+    trials: Sequence[Trial], goals: Goals = DEFAULT_GOALS, under_way: Sequence[Trial] = ()
+) -> Trial | None:
     """The short trial to promote next, or None when the front is used up.
 
     Aims at a drop after the full fine-tune, and takes the candidate that promises most: the chance that it stays within
     the drop, predicted from the short one by what the full one won back so far, times the logarithm of how much faster
-    (smaller, where the search is not for latency) it is than the best member that did.
+    (smaller, where the search is not for latency) it is than the best member that did. Promotions under way count as if
+    they came out as predicted.
+
+    Args:
+        trials: The record.
+        goals: What is searched for.
+        under_way: Short trials whose promotion has not ended, in the order in which these began.
     """
-    taken = promoted(trials, Fidelity.FULL)
+    taken = [*promoted(trials, Fidelity.FULL), *under_way]
     candidates = _not_taken(_pool(trials, goals), taken)
     if not candidates:
         # What is far from the limit on accuracy after little training may still reach it with all of it.
@@ -49,6 +57,7 @@ def next_aimed_promotion(trials: Sequence[Trial], goals: Goals = DEFAULT_GOALS) 
     target = targets[len(taken) % len(targets)]
     finals = [t for t in trials if t.fidelity is Fidelity.FULL and t.state is State.COMPLETE]
     within = [t.value(cost) for t in finals if t.value("accuracy_drop") <= target and goals.allow(t)]
+    within += [t.value(cost) for t in under_way if predict(t) <= target]
     best = min(within, default=trials[0].value(cost))
 
     def expected_gain(trial: Trial) -> float:

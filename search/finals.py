@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from ..evaluators import Evaluation
 from .aimed_promotion import next_aimed_promotion
 from .course import Course
 from .ended import as_trial
@@ -10,40 +13,67 @@ from .front import complete
 from .promotion import next_promotion, promoted
 from .proposal import Proposal
 from .rungs import AIMED
+from .side_by_side import run_side_by_side
 from .status import FINAL_MEMBERS
 from .trial import Fidelity, State, Trial
 
 
 def finish(course: Course, executor: Executor) -> str:
-    """Promotes members of the front one by one, each chosen in the light of the ones before.
+    """Promotes members of the front, on all slots; each is chosen in the light of those that ended before.
 
     Returns:
         What was cut and why, in words; empty where nothing was.
     """
-    n_full = course.rungs.n_full
+    finals = _Finals(course)
     course.budget.note_begin()
-    while (n_done := course.budget.tally.n_full) < n_full:
-        parent = _next_final(course)
+    run_side_by_side(executor, finals.next_job, finals.take)
+    return finals.cut
+
+
+class _Finals:
+    """What is promoted next, and what became of it.
+
+    Attributes:
+        cut: What there was no time for, in words; empty where there was nothing.
+    """
+
+    def __init__(self, course: Course) -> None:
+        self.cut = ""
+        self._course = course
+        self._began_s: dict[int, float] = {}
+
+    def next_job(self, under_way: Sequence[Job]) -> Job | None:
+        """The promotion of one more member; its ticket is the member's number."""
+        course, n_full = self._course, self._course.rungs.n_full
+        n_left = n_full - course.budget.tally.n_full - len(under_way)
+        if self.cut or n_left <= 0:
+            return None
+        parent = _next_final(course, [course.trials[job.ticket] for job in under_way])
         if parent is None:
-            return ""
-        if exceeded := course.budget.end_of_finals():
-            return f"{n_full - n_done} of {n_full} final members by {exceeded}"
-        course.add(_final(course, executor, parent))
-        course.report(FINAL_MEMBERS, n_done + 1, n_full, is_searching=False)
-    return ""
+            return None
+        if exceeded := course.budget.end_of_finals(len(under_way)):
+            self.cut = f"{n_left} of {n_full} final members by {exceeded}"
+            return None
+        self._began_s[parent.number] = course.budget.spent().wall_s
+        return Job(parent.number, Stage.FULL, parent.configuration, f"final-{parent.number}")
+
+    def take(self, job: Job, outcome: Evaluation | Failure) -> None:
+        """Records a member; one that was killed before that is promoted again when the search goes on."""
+        course = self._course
+        course.add(_as_final(course, course.trials[job.ticket], outcome), began_s=self._began_s.pop(job.ticket))
+        course.report(FINAL_MEMBERS, course.budget.tally.n_full, course.rungs.n_full, is_searching=False)
 
 
-def _next_final(course: Course) -> Trial | None:
+def _next_final(course: Course, under_way: Sequence[Trial]) -> Trial | None:
     if course.rungs.rule == AIMED:
-        return next_aimed_promotion(course.trials, course.goals)
-    taken = promoted(course.trials, Fidelity.FULL)
+        return next_aimed_promotion(course.trials, course.goals, under_way)
+    before = promoted(course.trials, Fidelity.FULL)
     short = complete(course.trials, Fidelity.SHORT)
-    return next_promotion(short, taken, 0, course.rungs.n_full + len(taken) - course.budget.tally.n_full, course.goals)
+    n_places = course.rungs.n_full + len(before) - course.budget.tally.n_full
+    return next_promotion(short, [*before, *under_way], 0, n_places, course.goals)
 
 
-def _final(course: Course, executor: Executor, parent: Trial) -> Trial:
-    executor.submit(Job(parent.number, Stage.FULL, parent.configuration, f"final-{parent.number}"))
-    _, outcome = executor.next_done()
+def _as_final(course: Course, parent: Trial, outcome: Evaluation | Failure) -> Trial:
     number, proposal = len(course.trials), Proposal(parent.configuration, f"promoted #{parent.number}")
 
     def ended(state: State, reason: str) -> Trial:

@@ -41,7 +41,7 @@ _SAME = {
     "options": "options of the techniques",
     "goals": "objectives or constraints",
     "lowest_fidelity": "first fidelity of candidates",
-    "has_inheritance": "start of short fine-tunes",
+    "inheritance": "start of short fine-tunes",
     "has_cut": "cut before training",
     "has_ladder": "start of the sampler",
 }
@@ -64,7 +64,7 @@ def run_facts(workbench: Workbench, profiles: Sequence[HardwareProfile], setting
         "n_final": settings.n_final,
         "n_short": settings.n_short,
         "promotion": settings.promotion,
-        "has_inheritance": settings.has_inheritance,
+        "inheritance": settings.inheritance.value,
         "has_cut": settings.has_cut,
         "has_ladder": settings.has_ladder,
         "lowest_fidelity": settings.rungs.lowest.value,
@@ -102,7 +102,7 @@ def check_same(directory: RunDirectory, facts: dict[str, Any]) -> dict[str, Any]
     if existing is None:
         return {}
     # Before these could be chosen they were the default ones.
-    before = {"goals": DEFAULT_GOALS.to_json(), "has_inheritance": False, "has_cut": True, "has_ladder": False}
+    before = {"goals": DEFAULT_GOALS.to_json(), "inheritance": "none", "has_cut": True, "has_ladder": False}
     existing = {**before, **existing}
     for name, what in _SAME.items():
         if existing.get(name, NO_OTHERS) != facts[name]:

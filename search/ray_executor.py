@@ -218,7 +218,7 @@ def open_ray_executor(
         artefacts.resolve(),
         settings.seed,
         settings.options,
-        settings.has_inheritance,
+        settings.inheritance,
         Path.cwd(),
     )
     version = importlib.metadata.version("parefront")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
-from ..evaluators import CostTables, Workbench
+from ..evaluators import CostTables, Inheritance, Workbench
 from ..evaluators.sensitivity_table import SensitivityPlan
 from ..hardware_profiles import HardwareProfile, check_host, common_capabilities
 from ..tasks import Task
@@ -87,7 +87,7 @@ def run_search(
             options=settings.options,
             progress=progress,
             others=others,
-            has_inheritance=settings.has_inheritance,
+            inheritance=settings.inheritance,
         )
         executor: Executor = InProcessExecutor(workbench)
         try:
@@ -149,7 +149,7 @@ class _Session:
 
     def run(self, executor: Executor, on_status: OnStatus) -> list[Trial]:
         """Searches to the end."""
-        if self._settings.has_inheritance:
+        if self._settings.inheritance is not Inheritance.NONE:
             executor = InheritingExecutor(executor, self._record)
         proposer = _first(self._reuse, _proposer(self._workbench, self._settings, self._tables))
         if self._has_workers:

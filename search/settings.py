@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..evaluators import Inheritance
 from ..hardware_profiles.errors import SearchError, unknown_name
 from ..spaces import DEFAULT_OPTIONS, CompressionOptions
 from .goals import DEFAULT_GOALS, Goals
@@ -34,7 +35,7 @@ class SearchSettings:
         earlier: Directory of a run to begin from; None for none. A run goes on with what it took.
         table_seconds: What measuring each choice's effect on the outputs may take before the search.
         has_stored_tables: Whether to begin with what earlier searches measured.
-        has_inheritance: Whether short fine-tunes start from the weights of the most similar trial that had one.
+        inheritance: What short fine-tunes take over from the most similar trial that had one.
         has_cut: Whether a candidate that even the best accuracy seen would not bring into the front is closed before it
             is trained. False is for comparisons: it gives all of them an accuracy, for much more training.
         has_ladder: Whether one of Optuna's samplers begins with the uniform configurations, as ours always does; for
@@ -54,7 +55,7 @@ class SearchSettings:
     earlier: Path | None = None
     table_seconds: float = 0.0
     has_stored_tables: bool = True
-    has_inheritance: bool = False
+    inheritance: Inheritance = Inheritance.NONE
     has_cut: bool = True
     has_ladder: bool = False
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..evaluators import Workbench
+from ..evaluators import Inheritance, Workbench
 from ..hardware_profiles import HardwareProfile, wait_while_measured
 from ..hardware_profiles.errors import SearchError
 from ..hardware_profiles.measuring.cores import available_cores
@@ -55,7 +55,7 @@ class BenchOrder:
         artefacts: The run's directory of files, with the baseline's results in it.
         seed: Of all training.
         options: How the techniques work.
-        has_inheritance: Whether short fine-tunes start from weights of other trials.
+        inheritance: What short fine-tunes take over from other trials.
         working_directory: What relative paths of a task refer to.
     """
 
@@ -64,7 +64,7 @@ class BenchOrder:
     artefacts: Path
     seed: int
     options: CompressionOptions
-    has_inheritance: bool
+    inheritance: Inheritance
     working_directory: Path
 
     def __call__(self) -> Workbench:
@@ -82,7 +82,7 @@ class BenchOrder:
             seed=self.seed,
             options=self.options,
             progress=pause_while_measured(self.profiles),
-            has_inheritance=self.has_inheritance,
+            inheritance=self.inheritance,
             others=others,
         )
         try:

@@ -4,8 +4,10 @@ import pytest
 import torch
 
 from parefront.evaluators.candidate_training import CandidateTraining
+from parefront.evaluators.inheritance import Inheritance
 from parefront.spaces import Configuration, Network, SearchSpace, prepare
 from parefront.tasks import Task, TaskData
+from parefront.training import changed_layers
 from parefront.training import checkpoint as module
 
 A, B = Configuration.of({"prune/hidden": 16}), Configuration.of({"prune/hidden": 8})
@@ -20,9 +22,16 @@ def data(tiny_task: Task) -> TaskData:
     return tiny_task.load_data()
 
 
-def training(task: Task, network: Network, space: SearchSpace, folder: Path, seed: int = 0) -> CandidateTraining:
+def training(
+    task: Task,
+    network: Network,
+    space: SearchSpace,
+    folder: Path,
+    seed: int = 0,
+    inheritance: Inheritance = Inheritance.WEIGHTS,
+) -> CandidateTraining:
     return CandidateTraining(
-        task, task.build_network().eval(), network, space, task.load_data().train.inputs, folder, seed
+        task, task.build_network().eval(), network, space, task.load_data().train.inputs, folder, seed, inheritance
     )
 
 
@@ -54,6 +63,23 @@ def test_a_child_starts_from_its_parent_in_another_process_too(
         assert torch.equal(child.module.get_submodule("stem").weight, parent.module.get_submodule("stem").weight)
         first.train(child, data.train, tiny_task.short_recipe)
     assert torch.equal(weights(children[0].module), weights(children[1].module))
+
+
+def test_a_child_may_train_only_what_differs_from_its_parent(
+    tiny_task: Task, tiny_network: Network, tiny_space: SearchSpace, data: TaskData, tmp_path: Path
+) -> None:
+    bench = training(tiny_task, tiny_network, tiny_space, tmp_path, inheritance=Inheritance.SEGMENT)
+    parent = bench.start(A)
+    assert parent.layers is None  # without a parent of its own everything is trained
+    bench.train(parent, data.train, tiny_task.short_recipe)
+    bench.keep(parent, [])
+    child = bench.start(B, [A])
+    assert child.layers == changed_layers(tiny_space, B, A)
+    before = {name: value.clone() for name, value in child.module.state_dict().items()}
+    bench.train(child, data.train, tiny_task.short_recipe)
+    differing = {name for name, value in child.module.state_dict().items() if not torch.equal(value, before[name])}
+    assert "hidden.weight" in differing
+    assert not {name for name in differing if name.startswith("stem")}
 
 
 def test_a_killed_training_goes_on(

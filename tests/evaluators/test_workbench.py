@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 import torch
 
-from parefront.evaluators import CostTables, Workbench, candidate_networks, device, devices
+from parefront.evaluators import CostTables, Inheritance, Workbench, candidate_networks, device, devices
 from parefront.evaluators.deploy import MAX_INT8_ERROR, Parity
 from parefront.hardware_profiles import ExecutedPrecision, ExportError, HardwareProfile, load_profile
 from parefront.hardware_profiles.errors import DeviceLostError
@@ -219,7 +219,7 @@ def test_a_child_may_start_from_an_ended_trial(bench: Workbench, monkeypatch: py
     structure = bench.structure(child, "child")
     plain = bench.short(child, structure, [parent])
     assert "inherited" not in plain.details  # off by default
-    monkeypatch.setattr(bench, "_has_inheritance", True)
+    monkeypatch.setattr(bench, "_inheritance", Inheritance.WEIGHTS)
     first = bench.short(parent, bench.structure(parent, "parent"))
     assert "inherited" not in first.details
     found = bench.short(child, structure, [parent])

@@ -39,7 +39,7 @@ def facts() -> dict[str, Any]:
     names = ("version", "task", "task_key", "hardware", "profile_key", "fingerprint_key", "seed", "sampler")
     more = {"options": {}, "goals": DEFAULT_GOALS.to_json(), "lowest_fidelity": "short"}
     others = dict.fromkeys(("other_hardware", "other_profile_key", "other_fingerprint_key"), "none")
-    starts = {"has_inheritance": False, "has_cut": True, "has_ladder": False}
+    starts = {"inheritance": "none", "has_cut": True, "has_ladder": False}
     return {**{name: f"its {name}" for name in names}, **others, **more, **starts}
 
 
@@ -57,7 +57,7 @@ def without(*names: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
 def test_what_older_runs_do_not_say_was_the_default(tmp_path: Path, facts: dict[str, Any]) -> None:
     directory = RunDirectory(tmp_path)
     others = ("other_hardware", "other_profile_key", "other_fingerprint_key")
-    directory.write_manifest(without("goals", *others, "has_inheritance", "has_cut", "has_ladder")(facts))
+    directory.write_manifest(without("goals", *others, "inheritance", "has_cut", "has_ladder")(facts))
     assert check_same(directory, facts)["task"] == "its task"
 
 

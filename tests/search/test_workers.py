@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from parefront.evaluators import Inheritance
 from parefront.hardware_profiles import HardwareProfile, Host, SearchError, TaskError
 from parefront.search import workers as module
 from parefront.search.workers import BenchOrder, Workers, pause_while_measured, threads_per_worker
@@ -51,7 +52,7 @@ def test_an_order_travels_and_says_what_is_missing_where_it_is_opened(
     monkeypatch.chdir(Path.cwd())  # comes back to it
     folder = tmp_path / "project"
     folder.mkdir()
-    order = BenchOrder("mine.py", (fast_profile,), tmp_path, 0, DEFAULT_OPTIONS, False, folder)
+    order = BenchOrder("mine.py", (fast_profile,), tmp_path, 0, DEFAULT_OPTIONS, Inheritance.NONE, folder)
     arrived = pickle.loads(pickle.dumps(order))
     assert arrived == order
     with pytest.raises(TaskError, match=r"a task file must exist, got 'mine\.py'"):
