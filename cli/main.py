@@ -8,9 +8,10 @@ import typer
 
 from .config import accept_config
 from .errors import run_program
+from .exporting import export, verify
 from .hardware import hardware_app
 from .networks import compress, inspect, nonlinearity
-from .runs import export, front, report
+from .runs import front, report
 from .search import search
 
 app = typer.Typer(
@@ -44,7 +45,7 @@ def _program(
     pass
 
 
-for _function in (search, front, export, report, inspect, compress, nonlinearity):
+for _function in (search, front, export, verify, report, inspect, compress, nonlinearity):
     app.command()(_function)
 
 for _commands in (app.registered_commands, hardware_app.registered_commands):

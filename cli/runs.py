@@ -1,4 +1,4 @@
-"""The commands about a run that is on disk: front, export, report."""
+"""The commands about a run that is on disk: front, report."""
 
 from __future__ import annotations
 
@@ -39,23 +39,6 @@ def front(
     print_rungs(loaded)
     if shows_why:
         print_why(loaded)
-
-
-def export(
-    run: RunPath,
-    to: Annotated[Path, typer.Option("--to", help="The file to write, for example model.onnx.")],
-    pick: Annotated[
-        str | None,
-        typer.Option(
-            help='knee, a trial number, or limits: "accuracy_drop<=1pt and size<=2MB" (the fastest within them).',
-            show_default="the search's own limit on accuracy_drop, else 1pt",
-        ),
-    ] = None,
-) -> None:
-    """Write one member of the front as a deployable file, checked again after copying."""
-    from ..results.export import export_member
-
-    typer.echo(export_member(_load(run), pick, to))
 
 
 def report(

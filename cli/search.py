@@ -13,6 +13,7 @@ from .options import BiasCorrection, Constraints, Hardwares, Importance, Ranges,
 
 if TYPE_CHECKING:
     from ..search.workers import Workers
+    from ..tasks import Resources
 
 
 def search(
@@ -133,9 +134,9 @@ def search(
     max_wall_s, max_cpu_s, table_s = (
         None if each is None else parse_seconds(each) for each in (max_time, max_cpu, table_time)
     )
-    workers = workers_of(task, n_workers, address, trial_timeout)
     limits = Limits(max_wall_s, max_cpu_s, patience)
     loaded_task = load_task(task)
+    workers = workers_of(task, n_workers, address, trial_timeout, loaded_task.resources)
     profile, *others = (load_profile(each) for each in hardware)
     goals = parse_goals(objectives or (), constraints or (), [each.name for each in (profile, *others)])
     settings = SearchSettings(
@@ -174,10 +175,13 @@ def search(
     _conclude(directory.root)
 
 
-def workers_of(task: str, n_workers: int, address: str | None, timeout: str | None) -> Workers | None:
+def workers_of(
+    task: str, n_workers: int, address: str | None, timeout: str | None, resources: Resources | None = None
+) -> Workers | None:
     """What is asked of the workers; None where there are to be none."""
     from ..hardware_profiles.errors import SearchError
     from ..search.workers import LOCAL, Workers, threads_per_worker
+    from ..tasks import EVENLY
     from .quantities import parse_seconds
 
     if n_workers == 0:
@@ -186,7 +190,9 @@ def workers_of(task: str, n_workers: int, address: str | None, timeout: str | No
                 raise SearchError(f"{flag} must come with workers, but --workers is 0: add --workers 2, for instance")
         return None
     max_job_s = None if timeout is None else parse_seconds(timeout)
-    return Workers(task, n_workers, address or LOCAL, max_job_s, threads_per_worker(n_workers))
+    asked = resources or EVENLY
+    n_threads = asked.cpus or threads_per_worker(n_workers)
+    return Workers(task, n_workers, address or LOCAL, max_job_s, n_threads, asked.gpus, asked.memory_bytes)
 
 
 def _conclude(directory: Path) -> None:

@@ -57,8 +57,12 @@ def check_parity(finished: Finished, session: Session, inputs: Tensor) -> Parity
     with torch.no_grad():
         expected = simulate(finished.module, finished.plan)(inputs)
     actual = torch.from_numpy(session.run(inputs.numpy()))
-    error = float((actual - expected).square().mean().sqrt() / expected.std().clamp_min(1e-12))
-    return Parity(error, _limit(finished.plan))
+    return Parity(relative_error(actual, expected), parity_limit(finished.plan))
+
+
+def relative_error(actual: Tensor, expected: Tensor) -> float:
+    """Root mean square difference of two tensors of one shape, over the deviation of what is expected."""
+    return float((actual - expected).square().mean().sqrt() / expected.std().clamp_min(1e-12))
 
 
 def misexecuted_layers(finished: Finished, executed: ExecutedPrecision) -> tuple[str, ...]:
@@ -74,7 +78,7 @@ def _planned(plan: PrecisionPlan, half: Half) -> set[str]:
     return {layer for layer, planned in plan.halves.items() if planned == half}
 
 
-def _limit(plan: PrecisionPlan) -> float:
+def parity_limit(plan: PrecisionPlan) -> float:
     """The widest of what the plan's precisions may differ by."""
     limits = [MAX_FLOAT_ERROR, *(MAX_HALF_ERRORS[half] for half in plan.halves.values())]
     return max(*limits, MAX_INT8_ERROR if plan.tensors else 0.0)

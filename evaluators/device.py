@@ -11,6 +11,7 @@ from ..hardware_profiles.fingerprint import Fingerprint
 from ..hardware_profiles.measuring.meter import Meter
 from ..hardware_profiles.profile import HardwareProfile
 from ..hardware_profiles.runtimes import OperatorTime, executed_precision
+from ..hardware_profiles.transport.transport import OpenTransport, as_profiled
 from ..spaces import Finished
 from .artefacts import Artefacts
 from .deploy import misexecuted_layers
@@ -51,22 +52,32 @@ class Device:
         latency: Set by `anchor`.
     """
 
-    def __init__(self, profile: HardwareProfile, folder: Path) -> None:
+    def __init__(
+        self,
+        profile: HardwareProfile,
+        folder: Path,
+        open_transport: OpenTransport = as_profiled,
+        n_threads: int | None = None,
+    ) -> None:
         """Asks the device what it is, so that one that is missing is said at once.
 
         Args:
             profile: What to measure on.
             folder: Of the exported files; made if missing.
+            open_transport: The way to where the profile is measured.
+            n_threads: For accuracy; all cores of this process where it is None.
 
         Raises:
             ProfileError: The device lacks what the profile asks for, or the runtime is not installed.
             MeasurementError: It cannot be reached.
         """
         self.profile = profile
-        self._meter = Meter(profile)
+        transport = open_transport(profile)
+        self._meter = Meter(profile, transport)
         try:
             self.machine: Fingerprint = self._meter.fingerprint()
-            self.artefacts = Artefacts(folder, profile)
+            is_here = transport is None and profile.host.is_local
+            self.artefacts = Artefacts(folder, profile, is_here=is_here, n_threads=n_threads)
         except BaseException:
             self.close()
             raise

@@ -11,6 +11,7 @@ from torch import Tensor
 from ..hardware_profiles.profile import HardwareProfile
 from ..hardware_profiles.runtimes import Session
 from ..hardware_profiles.runtimes.runtime import external_data
+from ..hardware_profiles.transport.transport import OpenTransport, as_profiled
 from ..spaces import Finished
 from .deploy import check_parity
 from .device import Device, Reading
@@ -25,12 +26,20 @@ class Devices:
     in `latency_ms@board`.
     """
 
-    def __init__(self, profiles: Sequence[HardwareProfile], folder: Path) -> None:
+    def __init__(
+        self,
+        profiles: Sequence[HardwareProfile],
+        folder: Path,
+        open_transport: OpenTransport = as_profiled,
+        n_threads: int | None = None,
+    ) -> None:
         """Reaches all devices, or none.
 
         Args:
             profiles: Of different names, the main one first.
             folder: Of the exported files; made if missing.
+            open_transport: The way to where a profile is measured.
+            n_threads: For accuracy; all cores of this process where it is None.
 
         Raises:
             ProfileError: A device lacks what its profile asks for, or a runtime is not installed.
@@ -39,7 +48,7 @@ class Devices:
         self._devices: list[Device] = []
         try:
             for profile in profiles:
-                self._devices.append(Device(profile, folder))
+                self._devices.append(Device(profile, folder, open_transport, n_threads))
         except BaseException:
             self.close()
             raise

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from ..hardware_profiles.runtimes import Session
@@ -16,6 +15,7 @@ from .candidate_networks import one_thread
 from .devices import Devices
 from .evaluation import Evaluation
 from .evaluator import Score
+from .kept_network import KeptNetwork, kept_path
 from .latency import latency_score
 from .macs import macs_score
 from .paired_accuracy import PairedAccuracy
@@ -72,7 +72,7 @@ class NetworkScores:
         return replace(structure, scores=scores, seconds=_added(structure.seconds, watch.seconds), samples=samples)
 
     def final(self, finished: Finished, name: str, watch: Stopwatch) -> Evaluation:
-        """Quiet measurement, accuracy on both splits, and parity of the reloaded export; the weights are kept."""
+        """Quiet measurement, accuracy on both splits, and parity of the reloaded export; the network is kept."""
         structure = self.structure(finished, name, watch, is_final=True)
         with watch("evaluate"):
             session = self._devices.main.artefacts.open(structure.artefact)
@@ -80,7 +80,7 @@ class NetworkScores:
             test_samples = self._accuracy.samples(session, self._data.test)
             inputs = self._data.validation.inputs[:N_PARITY]
             parity, disagreement = self._devices.check_parity(finished, name, inputs, session)
-        torch.save(finished.module.state_dict(), structure.artefact.with_suffix(".pt"))
+        KeptNetwork.of(finished, inputs).write(kept_path(structure.artefact))
         accuracy = {**self._accuracy.on_validation(samples), **self._accuracy.on_test(test_samples)}
         reason = structure.reason or disagreement
         return replace(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..hardware_profiles.common_capabilities import common_capabilities
 from ..hardware_profiles.fingerprint import Fingerprint
 from ..hardware_profiles.profile import HardwareProfile
+from ..hardware_profiles.transport.transport import OpenTransport, as_profiled
 from ..spaces import (
     DEFAULT_OPTIONS,
     Choice,
@@ -69,6 +70,8 @@ class Workbench:
         progress: Progress | None = None,
         inheritance: Inheritance = Inheritance.NONE,
         others: Sequence[HardwareProfile] = (),
+        open_transport: OpenTransport = as_profiled,
+        n_threads: int | None = None,
     ) -> None:
         """Loads the data, trains or loads the baseline, traces it and finds the space.
 
@@ -81,6 +84,8 @@ class Workbench:
             progress: Told about the baseline's training.
             inheritance: What short fine-tunes take over from the nearest ended trial.
             others: Further profiles that every candidate is measured on.
+            open_transport: The way to where a profile is measured; its own host by default.
+            n_threads: For accuracy in the runtimes; all cores of this process where it is None.
 
         Raises:
             ProfileError: The profiles have nothing in common, or a device lacks what its profile asks for.
@@ -92,7 +97,7 @@ class Workbench:
         self._progress = progress
         self.capabilities = common_capabilities([profile, *others])
         # Before the data are loaded and the baseline is trained: a device that is missing is said at once.
-        self._devices = Devices([profile, *others], artefacts)
+        self._devices = Devices([profile, *others], artefacts, open_transport, n_threads)
         watch = Stopwatch()
         with watch("setup"):
             self.data = task.load_data()

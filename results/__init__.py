@@ -1,7 +1,17 @@
 """Reads finished runs and presents them; never computes a score."""
 
-from .load import ResultsError, Run, load, to_frame
+from .load import ResultsError, Run, load
 from .report import write_report
 from .summary import FrontRow, front_rows, summary_line
+from .weights_folder import rebuild
 
-__all__ = ["FrontRow", "ResultsError", "Run", "front_rows", "load", "summary_line", "to_frame", "write_report"]
+__all__ = [
+    "FrontRow",
+    "ResultsError",
+    "Run",
+    "front_rows",
+    "load",
+    "rebuild",
+    "summary_line",
+    "write_report",
+]

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
 from ..search.objectives import Objective
 from ..search.trial import Trial
-from ..spaces.site import Site
-from .decisions import strength, word_choice
-from .figure_style import hover, message, new_figure, plain
+from .figure_style import DARKER_WHERE_STRONGER, hover, message, new_figure, plain
+from .layer_decisions import DecisionCell, count_techniques, decide_layer, sites_by_layer, word_layer
 from .load import Run
 from .wording import word_ratio
 
@@ -19,21 +17,6 @@ MAX_WRITTEN = 14
 """Members whose decisions are written into the grid; with more of them the colour and pointing must do."""
 MAX_IN_ONE_LINE = 5
 """Members whose decisions fit side by side in a cell at 1200 pixels."""
-# Blue that fades into the ground, so that it works on light and dark.
-_COLOURS = [[0.0, "rgba(47, 134, 201, 0.0)"], [1.0, "rgba(47, 134, 201, 0.72)"]]
-
-
-@dataclass(frozen=True, slots=True)
-class DecisionCell:
-    """What one member does to one layer.
-
-    Attributes:
-        words: One decision each, such as `48→24`; empty where the layer is unchanged.
-        strength: 0 unchanged to 1 everything at its strongest.
-    """
-
-    words: tuple[str, ...]
-    strength: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +43,16 @@ def decisions_data(run: Run) -> DecisionsData:
     members = [trial for trial in run.front if trial.configuration]
     layers = list(run.manifest.get("layers", ()))
     names = [str(layer["name"]) for layer in layers]
-    by_layer = {name: [site for site in run.sites if name in site.layers] for name in names}
-    n_techniques = max(1, len({site.technique for site in run.sites}))
+    by_layer, n_techniques = sites_by_layer(names, run.sites), count_techniques(run.sites)
     return DecisionsData(
         layers=tuple(names),
-        facts=tuple(_word_layer(layer) for layer in layers),
+        facts=tuple(word_layer(layer) for layer in layers),
         members=tuple(trial.number for trial in members),
         titles=tuple(_title(trial, run.baseline, run.objectives.main_cost) for trial in members),
-        cells=tuple(tuple(_cell(name, by_layer[name], trial, n_techniques) for trial in members) for name in names),
+        cells=tuple(
+            tuple(decide_layer(name, by_layer[name], trial.configuration, n_techniques) for trial in members)
+            for name in names
+        ),
     )
 
 
@@ -85,7 +70,7 @@ def draw_decisions(data: DecisionsData) -> go.Figure:
             texttemplate="%{text}" if is_written else None,
             hovertext=_hover_texts(data),
             hoverinfo="text",
-            colorscale=_COLOURS,
+            colorscale=DARKER_WHERE_STRONGER,
             zmin=0,
             zmax=1,
             xgap=2,
@@ -97,21 +82,10 @@ def draw_decisions(data: DecisionsData) -> go.Figure:
     return figure
 
 
-def _cell(layer: str, sites: list[Site], trial: Trial, n_techniques: int) -> DecisionCell:
-    chosen = {site: trial.configuration.get(site.name, site.neutral) for site in sites}
-    touching = [site for site, choice in chosen.items() if layer in site.touched(choice)]
-    words = [word_choice(site, chosen[site]) for site in touching]
-    return DecisionCell(tuple(words), strength(touching, trial.configuration, n_techniques))
-
-
 def _title(trial: Trial, baseline: Trial, main_cost: Objective) -> tuple[str, ...]:
     gain = baseline.value(main_cost.score) / trial.value(main_cost.score)
     change = round(-trial.value("accuracy_drop"), 1)
     return (f"#{trial.number}", f"{change:+.1f} pt" if change else "0.0 pt", word_ratio(gain))
-
-
-def _word_layer(layer: Mapping[str, object]) -> str:
-    return f"{layer['kind']}, {layer['in_channels']}→{layer['out_channels']} channels, {layer['macs']:,} MACs"
 
 
 def _written(cell: DecisionCell, *, is_one_line: bool) -> str:

@@ -17,6 +17,10 @@ BLUE_GLASS = "rgba(47, 134, 201, 0.35)"
 VERMILLION = "#d55e00"
 """What a reader should look at first."""
 VERMILLION_GLASS = "rgba(213, 94, 0, 0.35)"
+SERIES = (BLUE, VERMILLION, "#009e73", "#cc79a7", "#e69f00", "#8a9199")
+"""Of series side by side (after Okabe and Ito 2008); readable on light and dark."""
+DARKER_WHERE_STRONGER = [[0.0, "rgba(47, 134, 201, 0.0)"], [1.0, "rgba(47, 134, 201, 0.72)"]]
+"""Blue that fades into the ground, so that it works on light and dark."""
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 CLEAR = "rgba(0, 0, 0, 0)"
 

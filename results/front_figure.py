@@ -19,6 +19,8 @@ SMALLEST_BUBBLE = 6
 """So that a tiny file can still be pointed at."""
 EVEN_BUBBLES = 7.0
 """How many times the area of a bubble the largest would have, where all are alike."""
+DROP_LIMIT = "drop-limit"
+"""Name of the line that shows how much may be lost, by which a page moves it."""
 LABEL_WIDTH, LABEL_HEIGHT = 0.035, 0.04
 """Room that a label needs, as shares of the picture."""
 
@@ -83,6 +85,7 @@ def _bubble_trace(points: Sequence[FrontPoint], name: str, style: dict[str, Any]
         marker={"size": [point.area for point in points], **sizing, **style},
         error_x=None if is_faint else _error_bars([point.cost for point in points], style),
         error_y=None if is_faint else _error_bars(accuracies, style),
+        customdata=[point.number for point in points],
         hovertext=[hover(list(point.lines)) for point in points],
         hoverinfo="text",
     )
@@ -168,10 +171,11 @@ def _label(figure: go.Figure, data: FrontData) -> None:
     assert data.baseline is not None
     assert data.baseline.accuracy is not None
     limit = data.baseline.accuracy.value - data.within
-    figure.add_hline(y=limit, line={"color": FAINT, "width": 1, "dash": "dot"})
+    figure.add_hline(y=limit, line={"color": FAINT, "width": 1, "dash": "dot"}, name=DROP_LIMIT)
     note = {"showarrow": False, "font": {"size": 11, "color": INK}}
     text = f"{data.within:g} pt below the baseline"
-    figure.add_annotation(text=text, x=0, xref="paper", xanchor="left", y=limit, yanchor="bottom", **note)
+    place = {"x": 0, "xref": "paper", "xanchor": "left", "y": limit, "yanchor": "bottom"}
+    figure.add_annotation(text=text, name=DROP_LIMIT, **place, **note)
     on_line = [p for p in data.members if p.accuracy and (p.cost.value, p.accuracy.value) in data.envelope]
     off_line = [p for p in data.members if p not in on_line]
     points = [*_some(data.pick), data.baseline, *on_line, *off_line]

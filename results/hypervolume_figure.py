@@ -1,12 +1,13 @@
-"""How the front grew: its hypervolume over the trials."""
+"""How the front grew: its hypervolume over the trials and over time."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
+from ..search.clock import ENDED
 from ..search.front import front, front_hypervolume
 from ..search.goals import DEFAULT_GOALS, Goals
 from ..search.trial import Fidelity, State, Trial
@@ -30,12 +31,14 @@ class HypervolumeSeries:
         numbers: Trials after which it was computed: the first of this fidelity, those that raised it, and the last.
         shares: Share of the box, 0 to 1, after each of these trials.
         origins: Why each of these trials was proposed.
+        ended_s: Wall seconds from the run's beginning to the end of each of these trials; None where not recorded.
     """
 
     fidelity: Fidelity
     numbers: tuple[int, ...]
     shares: tuple[float, ...]
     origins: tuple[str, ...]
+    ended_s: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,27 +60,56 @@ def draw_hypervolume(data: HypervolumeData) -> go.Figure:
     """Steps that rise where a trial improved the front."""
     figure = new_figure(320)
     if not data.series:
-        return message(figure, "No hypervolume yet: only the baseline has been evaluated")
+        return message(figure, _NOTHING)
     for series in data.series:
-        origins = [
-            hover([f"#{number} {origin}", f"{100 * share:.1f} %"])
-            for number, share, origin in zip(series.numbers, series.shares, series.origins, strict=True)
-        ]
-        figure.add_trace(
-            go.Scatter(
-                x=series.numbers,
-                y=[100 * share for share in series.shares],
-                mode="lines+markers",
-                name=_NAMES[series.fidelity],
-                line={"shape": "hv", "color": _COLOURS[series.fidelity], "width": 2},
-                marker={"size": 5},
-                hovertext=origins,
-                hoverinfo="text",
-            )
-        )
+        figure.add_trace(_trace(series, series.numbers, range(len(series.numbers))))
+    return _finished(figure, "trial")
+
+
+def draw_hypervolume_over_time(data: HypervolumeData) -> go.Figure:
+    """The same over the run's wall time."""
+    figure = new_figure(320)
+    if not data.series:
+        return message(figure, _NOTHING)
+    latest = max((end for series in data.series for end in series.ended_s if end is not None), default=None)
+    if latest is None:
+        return message(figure, "This run did not record when its trials ended")
+    unit, seconds = next(each for each in _UNITS if latest >= each[1] * _MIN_UNITS or each[1] == 1)
+    for series in data.series:
+        known = [i for i, end in enumerate(series.ended_s) if end is not None]
+        ends = [end / seconds for end in series.ended_s if end is not None]
+        if known:
+            figure.add_trace(_trace(series, ends, known))
+    return _finished(figure, f"wall time ({unit})")
+
+
+_NOTHING = "No hypervolume yet: only the baseline has been evaluated"
+_UNITS = (("h", 3600), ("min", 60), ("s", 1))
+_MIN_UNITS = 3
+"""Of so many hours and more hours are shown, below it minutes, and so on."""
+
+
+def _trace(series: HypervolumeSeries, x: Sequence[float], places: Iterable[int]) -> go.Scatter:
+    """Steps at some of the series' places."""
+    shown = list(places)
+    return go.Scatter(
+        x=list(x),
+        y=[100 * series.shares[i] for i in shown],
+        mode="lines+markers",
+        name=_NAMES[series.fidelity],
+        line={"shape": "hv", "color": _COLOURS[series.fidelity], "width": 2},
+        marker={"size": 5},
+        hovertext=[
+            hover([f"#{series.numbers[i]} {series.origins[i]}", f"{100 * series.shares[i]:.1f} %"]) for i in shown
+        ],
+        hoverinfo="text",
+    )
+
+
+def _finished(figure: go.Figure, along: str) -> go.Figure:
     figure.update_layout(
         showlegend=True,
-        xaxis={"title": {"text": "trial"}, "rangemode": "tozero"},
+        xaxis={"title": {"text": along}, "rangemode": "tozero"},
         yaxis={"title": {"text": "hypervolume (% of its box)"}, "rangemode": "tozero"},
     )
     return figure
@@ -102,4 +134,5 @@ def _series(trials: Sequence[Trial], fidelity: Fidelity, goals: Goals) -> Hyperv
             numbers, shares, origins = [*numbers, trial.number], [*shares, share], [*origins, trial.origin]
     if trials[-1].number > numbers[-1]:
         numbers, shares, origins = [*numbers, trials[-1].number], [*shares, shares[-1]], [*origins, "last trial"]
-    return HypervolumeSeries(fidelity, tuple(numbers), tuple(shares), tuple(origins))
+    ends = {trial.number: trial.details[ENDED]["wall_s"] for trial in trials if ENDED in trial.details}
+    return HypervolumeSeries(fidelity, tuple(numbers), tuple(shares), tuple(origins), tuple(map(ends.get, numbers)))

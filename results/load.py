@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from ..hardware_profiles.errors import ParefrontError
 from ..search.goals import DEFAULT_GOALS, Goals
+from ..search.journal_lines import JournalTrials, read_journal
 from ..search.objectives import Objectives
-from ..search.record import read_trials
 from ..search.run_directory import SCHEMA, RunDirectory
+from ..search.storage import FACT, read_run
 from ..search.trial import Trial
 from ..spaces.site import Site
+from .artefact_state import artefact_problems
 from .beginning import beginning_line, storing_problem
 from .ending import ending_line
 from .summary import find_baseline, reported_front, rungs_line, screening_line, summary_line
+from .table import trial_table
+
+if TYPE_CHECKING:
+    from .run_figures import RunFigures
 
 
 class ResultsError(ParefrontError):
@@ -33,11 +39,13 @@ class Run:
         directory: Where it was read from.
         manifest: What was searched and on what, as `run.json` holds it.
         trials: By number; trial 0 is the baseline.
+        problems: What could not be read and was left out, one sentence each; empty as a rule.
     """
 
     directory: Path
     manifest: Mapping[str, Any]
     trials: tuple[Trial, ...]
+    problems: tuple[str, ...] = ()
 
     @property
     def baseline(self) -> Trial:
@@ -113,6 +121,13 @@ class Run:
         return tuple(each["hardware"] for each in self.manifest.get("profiles", ())) or (main,)
 
     @property
+    def figures(self) -> RunFigures:
+        """Plotly figures by name; `list(run.figures)` names them all."""
+        from .run_figures import RunFigures  # here, so that a run can be read without loading Plotly
+
+        return RunFigures(self)
+
+    @property
     def artefacts(self) -> Path:
         """The directory of the exported files."""
         return RunDirectory(self.directory).artefacts
@@ -120,7 +135,18 @@ class Run:
     def artefact(self, trial: Trial) -> Path | None:
         """The exported file of a trial, or None where it has none on disk."""
         path = self.artefacts / trial.artefact if trial.artefact else None
-        return path if path is not None and path.is_file() else None
+        # A record from elsewhere must not lead out of the run directory.
+        is_inside = path is not None and path.parent == self.artefacts and path.name != ".."
+        return path if is_inside and path is not None and path.is_file() else None
+
+    def artefact_problems(self, trials: Iterable[Trial]) -> list[str]:
+        """One sentence for each of these trials whose exported file is missing or damaged."""
+        return artefact_problems(trials, self.artefacts)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row per trial, indexed by number; made anew at each call. See `trial_table`."""
+        return trial_table(self.trials, self.goals, self.sites, self.artefacts)
 
 
 def load(path: Path | str) -> Run:
@@ -130,7 +156,7 @@ def load(path: Path | str) -> Run:
         path: The run directory.
 
     Raises:
-        ResultsError: There is no run, or it was written by a newer version.
+        ResultsError: There is no run, or it is damaged beyond single trials, or it was written by a newer version.
     """
     directory = RunDirectory(Path(path))
     manifest = _read_manifest(directory)
@@ -139,20 +165,29 @@ def load(path: Path | str) -> Run:
             f"schema of {directory.manifest} must be {SCHEMA}, got {manifest.get('schema')!r}: "
             f"read it with parefront {manifest.get('version', 'of the version that wrote it')}"
         )
-    trials = read_trials(directory.journal) if directory.journal.is_file() else []
-    return Run(directory.root, manifest, tuple(sorted(trials, key=lambda trial: trial.number)))
+    found = _read_trials(directory, manifest)
+    trials = tuple(sorted(found.trials, key=lambda trial: trial.number))
+    if trials and trials[0].number != 0:
+        # What is relative to the baseline would silently be relative to something else.
+        raise ResultsError(
+            f"a run must hold trial 0, its baseline, but the record of {directory.root} begins with trial "
+            f"{trials[0].number}{f' ({found.problems[0]})' if found.problems else ''}: restore it"
+        )
+    run = Run(directory.root, manifest, trials, found.problems)
+    try:
+        _ = run.goals, run.sites, run.profiles
+    except (LookupError, TypeError, ValueError, AttributeError, ParefrontError) as error:
+        what = f"{type(error).__name__}: {error}"
+        raise ResultsError(
+            f"{directory.manifest} must be as a search wrote it, got an error ({what}): restore it"
+        ) from error
+    return run
 
 
-def to_frame(run: Run) -> pd.DataFrame:
-    """A table with one row per trial, indexed by trial number.
-
-    Columns: `fidelity`, `state`, `origin`, `parent`, `supersedes` (the trial that it is a later measurement of),
-    `is_verified`, `artefact`, `reason`; every score in its unit
-    (`accuracy_percent`, `accuracy_drop_pt`, `latency_ms`, `size_bytes`, ...), with `_low` and `_high` for its 95 %
-    interval; wall time by stage (`train_seconds`, ...); every site that any trial decided, NaN where it is neutral.
-    """
-    frame = pd.DataFrame([_record(trial) for trial in run.trials])
-    return frame.set_index("number") if len(frame) else frame
+def _read_trials(directory: RunDirectory, manifest: Mapping[str, Any]) -> JournalTrials:
+    if manifest.get(FACT) is not None:
+        return JournalTrials(tuple(read_run(directory, manifest)))
+    return read_journal(directory.journal) if directory.journal.exists() else JournalTrials(())
 
 
 def _read_manifest(directory: RunDirectory) -> dict[str, Any]:
@@ -168,26 +203,3 @@ def _read_manifest(directory: RunDirectory) -> dict[str, Any]:
     remedy = f"it holds the runs {', '.join(inner)}" if inner else "start one with `parefront search TASK --out RUN`"
     got = "without it" if directory.root.is_dir() else "which is no directory"
     raise ResultsError(f"a run directory must hold run.json, got {str(directory.root)!r} {got}: {remedy}")
-
-
-_UNIT_SUFFIXES = {"%": "_percent", "pt": "_pt"}
-"""What a score's name lacks to say its unit; the other names (`latency_ms`, `size_bytes`, `macs`) say it themselves."""
-
-
-def _record(trial: Trial) -> dict[str, Any]:
-    record: dict[str, Any] = {
-        "number": trial.number,
-        "fidelity": trial.fidelity.value,
-        "state": trial.state.value,
-        "origin": trial.origin,
-        "parent": trial.parent,
-        "supersedes": trial.supersedes,
-        "is_verified": trial.is_verified,
-        "artefact": trial.artefact,
-        "reason": trial.reason,
-    }
-    for name, score in trial.scores.items():
-        column = name + _UNIT_SUFFIXES.get(score.unit, "")
-        record |= {column: score.value, f"{column}_low": score.low, f"{column}_high": score.high}
-    record |= {f"{stage}_seconds": seconds for stage, seconds in trial.seconds.items()}
-    return record | dict(trial.configuration)

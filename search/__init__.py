@@ -1,7 +1,7 @@
 """The search: what is proposed, evaluated and recorded."""
 
 from .front import best_within, front, front_hypervolume, reported_fidelity
-from .record import read_trials
+from .journal import read_trials
 from .run_directory import RunDirectory
 from .trial import Fidelity, State, Trial
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
+from ..evaluators import Evaluation
 from ..evaluators.evaluator import Score
 from .clock import ENDED
 from .course import Course
@@ -13,6 +16,7 @@ from .executor import Executor, Failure, Job, Stage
 from .proposal import PARENTS, Proposal
 from .reuse import Reuse, file_name
 from .screening import PREDICTED
+from .side_by_side import run_side_by_side
 from .status import EARLIER
 from .trial import FROM, REMEASURED, Fidelity, State, Trial
 
@@ -23,7 +27,7 @@ def adopt(reuse: Reuse, course: Course, executor: Executor, suffix: str = ".onnx
     Args:
         reuse: What is taken.
         course: The search.
-        executor: Measures.
+        executor: Measures, on all slots.
         suffix: Of the files that the main runtime loads.
 
     Returns:
@@ -31,16 +35,64 @@ def adopt(reuse: Reuse, course: Course, executor: Executor, suffix: str = ".onnx
     """
     if not reuse.has_accuracy:
         return ""
-    done = {trial.details[FROM]["number"] for trial in course.trials if trial.is_reused}
-    left = [trial for trial in reuse.trials if trial.number not in done]
+    adoption = _Adoption(reuse, course, suffix)
     course.budget.note_begin()
-    for position, old in enumerate(left):
-        if not reuse.has_latency and (exceeded := course.budget.end_of_repeats()):
-            return f"{len(left) - position} trials of {reuse.source} by {exceeded}"
-        trial = _bare(reuse, course, old, suffix)
-        course.add(trial if reuse.has_latency else _measured(reuse, course, executor, trial))
-        course.report(EARLIER, len(done) + position + 1, len(reuse.trials), is_searching=True)
-    return ""
+    if reuse.has_latency:
+        adoption.take_all()
+    else:
+        run_side_by_side(executor, adoption.next_job, adoption.take)
+    return adoption.cut
+
+
+class _Adoption:
+    """What is taken next, and what became of it.
+
+    Attributes:
+        cut: What there was no time for, in words; empty where there was nothing.
+    """
+
+    def __init__(self, reuse: Reuse, course: Course, suffix: str) -> None:
+        self.cut = ""
+        self._reuse, self._course, self._suffix = reuse, course, suffix
+        done = {trial.details[FROM]["number"] for trial in course.trials if trial.is_reused}
+        self._left = deque(trial for trial in reuse.trials if trial.number not in done)
+        self._measured: dict[int, Trial] = {}
+        self._n_done = len(done)
+
+    def take_all(self) -> None:
+        """Records all as they were."""
+        while self._left:
+            self._add(self._bare(self._left.popleft()))
+
+    def next_job(self, under_way: Sequence[Job]) -> Job | None:
+        """The measurement of one more trial; its ticket is the number that the trial had."""
+        if not self._left or self.cut:
+            return None
+        if exceeded := self._course.budget.end_of_repeats(len(under_way)):
+            self.cut = f"{len(self._left)} trials of {self._reuse.source} by {exceeded}"
+            return None
+        old = self._left.popleft()
+        self._measured[old.number] = old
+        name = f"adopted-{old.number}"
+        return Job(old.number, Stage.ADOPT, old.configuration, name, trained=self._file(self._bare(old)))
+
+    def take(self, job: Job, outcome: Evaluation | Failure) -> None:
+        """Records a trial that was measured."""
+        trial = self._bare(self._measured.pop(job.ticket))
+        self._add(_measured(self._reuse, self._course, trial, outcome))
+
+    def _bare(self, old: Trial) -> Trial:
+        return _bare(self._reuse, self._course, old, self._suffix)
+
+    def _file(self, trial: Trial) -> Path | None:
+        """Of the trained network, where there is one."""
+        file = self._course.record.directory.artefacts / trial.artefact if trial.artefact else None
+        return file if file is not None and file.is_file() else None
+
+    def _add(self, trial: Trial) -> None:
+        self._course.add(trial)
+        self._n_done += 1
+        self._course.report(EARLIER, self._n_done, len(self._reuse.trials), is_searching=True)
 
 
 def _bare(reuse: Reuse, course: Course, old: Trial, suffix: str) -> Trial:
@@ -68,16 +120,11 @@ def _bare(reuse: Reuse, course: Course, old: Trial, suffix: str) -> Trial:
     )
 
 
-def _measured(reuse: Reuse, course: Course, executor: Executor, trial: Trial) -> Trial:
+def _measured(reuse: Reuse, course: Course, trial: Trial, outcome: Evaluation | Failure) -> Trial:
     """The same with its structure measured here; it is not trained again.
 
     Its accuracy is that of its file in this run's runtime; that of the earlier run where there is no file to load.
     """
-    artefacts = course.record.directory.artefacts
-    trained = artefacts / trial.artefact if trial.artefact and (artefacts / trial.artefact).is_file() else None
-    number = trial.details[FROM]["number"]
-    executor.submit(Job(trial.number, Stage.ADOPT, trial.configuration, f"adopted-{number}", trained=trained))
-    _, outcome = executor.next_done()
     details = {name: trial.details[name] for name in (PARENTS, FROM)}
     proposal = Proposal(trial.configuration, trial.origin, details)
     if isinstance(outcome, Failure):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +14,10 @@ from .trial import Trial
 
 ENDED = "ended"
 """Detail of a trial: the run's wall seconds and processor seconds at its end."""
+SLOTS = "n_slots"
+"""Among them: the trials that could run at the same time, where that was more than one."""
+FRESH_S = 0.5
+"""How old a processor time may be: to read it takes a look at every process of the machine."""
 _PROC = Path("/proc")
 # Fields of /proc/PID/stat behind the name in brackets (proc(5)): the parent; user and system time, the process's own
 # and that of its ended children.
@@ -53,15 +58,30 @@ class Clock:
             cpu: Tells the processor time in s; that of this process and its descendants unless given.
             before: What earlier sessions of the run spent.
         """
-        self._wall, self._cpu = wall, cpu or processor_s
+        self._wall, self._cpu = wall, cpu or _Sampled(processor_s)
         self._start = Spent(self._wall(), self._cpu())
         self.before = before
 
     def spent(self) -> Spent:
         """What the run took so far."""
-        return Spent(
-            self.before.wall_s + self._wall() - self._start.wall_s, self.before.cpu_s + self._cpu() - self._start.cpu_s
-        )
+        return Spent(self.wall_s(), self.before.cpu_s + self._cpu() - self._start.cpu_s)
+
+    def wall_s(self) -> float:
+        """Its wall time alone, in s: to read processor times of all processes takes milliseconds."""
+        return self.before.wall_s + self._wall() - self._start.wall_s
+
+
+class _Sampled:
+    """Another counter, read at most every `FRESH_S`: a search asks several times a trial, for milliseconds each."""
+
+    def __init__(self, read: Callable[[], float]) -> None:
+        self._read, self._read_s, self._last = read, -math.inf, 0.0
+
+    def __call__(self) -> float:
+        now_s = time.monotonic()
+        if now_s - self._read_s >= FRESH_S:
+            self._read_s, self._last = now_s, self._read()
+        return self._last
 
 
 def spent_before(manifest: Mapping[str, Any], trials: Sequence[Trial]) -> Spent:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from .budget import Budget
-from .clock import ENDED
+from .clock import ENDED, SLOTS
 from .goals import Goals
 from .record import Record
 from .rungs import Rungs
@@ -37,13 +38,20 @@ class Course:
         """Of the record, this moment."""
         return self.record.trials
 
-    def add(self, trial: Trial) -> Trial:
-        """Records an ended trial, with the time that the run had taken by then; nothing is lost after that."""
+    def add(self, trial: Trial, began_s: float | None = None) -> Trial:
+        """Records an ended trial, with the time that the run had taken by then; nothing is lost after that.
+
+        Args:
+            trial: It.
+            began_s: What the run had spent when it began; None where nothing ran beside it.
+        """
         spent = self.budget.spent()
-        ended = {"wall_s": round(spent.wall_s, 3), "cpu_s": round(spent.cpu_s, 3)}
+        ended: dict[str, Any] = {"wall_s": round(spent.wall_s, 3), "cpu_s": round(spent.cpu_s, 3)}
+        if self.budget.n_slots > 1:
+            ended[SLOTS] = self.budget.n_slots
         stamped = replace(trial, details={**trial.details, ENDED: ended})
         self.record.add(stamped)
-        self.budget.note_end()
+        self.budget.note_end(began_s)
         return stamped
 
     def report(self, phase: str, n_done: int, n_total: int, *, is_searching: bool) -> None:

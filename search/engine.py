@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from ..evaluators import Evaluation
 from ..hardware_profiles.errors import SearchError
@@ -14,7 +17,7 @@ from .course import Course
 from .ended import ARTEFACT, as_repeated, as_trial, first_ticket, structure_of
 from .executor import Executor, Failure, Job, Stage
 from .finals import finish
-from .front import complete, front
+from .front import complete
 from .goals import DEFAULT_GOALS, Goals
 from .pareto import dominates
 from .promotion import next_promotion, promoted
@@ -23,10 +26,15 @@ from .record import Record
 from .repeats import next_repeat
 from .reuse import NOTHING, Reuse
 from .rungs import Rungs
+from .running_front import RunningFront
 from .status import SEARCH, OnStatus, Reporter
 from .stopping import NO_LIMITS, Limits
 from .trial import Fidelity, State, Trial
 
+SLOTS_PER_PROPOSAL = 32
+"""With more slots than that, proposals are made ahead, one for so many: together they take little longer than one."""
+MAX_BATCH = 32
+"""Proposals at a time: those who wait for the first ones do not wait for hundreds more."""
 MAX_FIRST_FAILURES = 10
 """When all of so many first trials fail, the fault is not in the candidates."""
 _STAGES = {Fidelity.CALIBRATED: Stage.CALIBRATED, Fidelity.SHORT: Stage.SHORT, Fidelity.FULL: Stage.FULL}
@@ -34,13 +42,17 @@ _STAGES = {Fidelity.CALIBRATED: Stage.CALIBRATED, Fidelity.SHORT: Stage.SHORT, F
 
 @dataclass(slots=True)
 class _Work:
-    """What is under way: a proposal for the lowest rung, the promotion of `parent`, or `repeated` measured again."""
+    """What is under way: a proposal for the lowest rung, the promotion of `parent`, or `repeated` measured again.
+
+    It has been since the run had spent `began_s` of wall time.
+    """
 
     proposal: Proposal
     fidelity: Fidelity
     parent: Trial | None = None
     structure: Evaluation | None = None
     repeated: Trial | None = None
+    began_s: float = 0.0
 
     @property
     def is_candidate(self) -> bool:
@@ -79,6 +91,9 @@ class Engine:
         self._reporter, self._limits, self._clock = Reporter(on_status, goals), limits, clock or Clock()
         self._reuse, self._suffix, self._has_cut = reuse, suffix, has_cut
         self._is_exhausted = False
+        self._ahead: deque[Proposal] = deque()
+        self._front = RunningFront(record.trials, Fidelity.SHORT, goals)
+        self._best_drop, self._n_compared = math.inf, 0
         self.ended_by = self.cut = ""
         self._cuts: dict[str, str] = {}
 
@@ -105,10 +120,11 @@ class Engine:
         ticket = first_ticket(self._record.trials)
         self._budget.note_begin()
         while True:
-            for item in self._next_work(rungs, work):
-                work[ticket] = item
-                self._submit(ticket, item.first_stage, item)
-                ticket += 1
+            while items := self._next_work(rungs, work):
+                for item in items:
+                    work[ticket], item.began_s = item, self._budget.wall_s()
+                    self._submit(ticket, item.first_stage, item)
+                    ticket += 1
             if not work:
                 return
             job, outcome = self._executor.next_done()
@@ -129,20 +145,25 @@ class Engine:
         items: list[_Work] = []
         for find in (self._promotions, self._repeats, self._candidates, self._promotions, self._repeats):
             room = self._executor.n_slots - len(work) - len(items)
+            if room <= 0:
+                break
             items += find(rungs, room, [*work.values(), *items])
         return items
 
     def _candidates(self, rungs: Rungs, room: int, under_way: Sequence[_Work]) -> list[_Work]:
         n_under_way = sum(item.is_candidate for item in under_way)
-        if room <= 0 or self._is_exhausted:
+        if self._is_exhausted:
             return []
         self.ended_by = self.ended_by or self._budget.end_of_search(n_under_way)
         n_missing = rungs.n_candidates - self._budget.tally.n_candidates - n_under_way
         if self.ended_by or n_missing <= 0:
             return []
-        proposals = self._proposer.ask(min(room, n_missing))
-        if not proposals:
+        if not self._ahead:
+            n_ahead = max(room, self._executor.n_slots // SLOTS_PER_PROPOSAL)
+            self._ahead += self._proposer.ask(min(n_ahead, MAX_BATCH, n_missing))
+        if not self._ahead:
             self._is_exhausted, self.ended_by = True, "nothing new was left to propose"
+        proposals = [self._ahead.popleft() for _ in range(min(room, len(self._ahead)))]
         return [_Work(proposal, rungs.lowest) for proposal in proposals]
 
     def _promotions(self, rungs: Rungs, room: int, under_way: Sequence[_Work]) -> list[_Work]:
@@ -198,7 +219,8 @@ class Engine:
         item = work[job.ticket]
         if item.repeated is not None:
             found, reason = (None, outcome.reason) if isinstance(outcome, Failure) else (outcome, "")
-            return self._course.add(as_repeated(len(self._record.trials), item.repeated, found, reason))
+            repeated = as_repeated(len(self._record.trials), item.repeated, found, reason)
+            return self._course.add(repeated, item.began_s)
         if isinstance(outcome, Failure):
             return self._add(item, State.FAILED, reason=outcome.reason)
         if job.stage is Stage.STRUCTURE:
@@ -227,7 +249,7 @@ class Engine:
     def _add(self, item: _Work, state: State, outcome: Evaluation | None = None, *, reason: str = "") -> Trial:
         number, parent = len(self._record.trials), item.parent.number if item.parent is not None else None
         trial = as_trial(number, item.proposal, state, item.fidelity, outcome, parent=parent, reason=reason)
-        return self._course.add(trial)
+        return self._course.add(trial, item.began_s)
 
     def _dominating(self, lows: Mapping[str, float]) -> Trial | None:
         """The front member that this candidate could not beat even with the best accuracy seen.
@@ -237,17 +259,24 @@ class Engine:
         Args:
             lows: The candidate's structural scores at the lower ends of their intervals.
         """
-        ended = complete(self._record.trials, Fidelity.SHORT)
-        hoped = max(0.0, min((trial.value("accuracy_drop") for trial in ended), default=0.0))
-        axes = self._goals.objectives
+        hoped, axes = self._least_drop(), self._goals.objectives
         candidate = tuple(hoped if axis.is_accuracy else lows[axis.score] for axis in axes)
-        for member in front(self._record.trials, Fidelity.SHORT, self._goals):
+        for member in self._front.members:
             held = (member.value(axis.score) for axis in axes)
             if dominates(tuple(max(0.0, each) for each in held), candidate):
                 return member
         return None
 
+    def _least_drop(self) -> float:
+        """Of all short trials, at least 0; measuring a trial again leaves its accuracy as it was."""
+        new = complete(islice(self._record.trials, self._n_compared, None), Fidelity.SHORT)
+        self._n_compared = len(self._record.trials)
+        self._best_drop = min([self._best_drop, *(trial.value("accuracy_drop") for trial in new)])
+        return max(0.0, self._best_drop) if self._best_drop < math.inf else 0.0
+
     def _stop_if_all_fail(self) -> None:
-        searched = [t for t in self._record.trials if len(t.configuration) > 0]
-        if len(searched) >= MAX_FIRST_FAILURES and all(t.state is State.FAILED for t in searched):
+        if any(t.state is not State.FAILED for t in self._record.trials if t.configuration):
+            return
+        searched = [t for t in self._record.trials if t.configuration]
+        if len(searched) >= MAX_FIRST_FAILURES:
             raise SearchError(f"the first {len(searched)} trials all failed; the last one: {searched[-1].reason}")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import traceback
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -40,6 +41,7 @@ class Job:
         structure: What the structure stage found, for the calibrated and the short stage.
         trained: File of the trained network, for what is adopted from an earlier run; None where there is none.
         relatives: Configurations that had the short fine-tune, in that order, whose weights a short one may start from.
+        files: Contents by name of what a worker elsewhere would not find; see `deliveries`.
     """
 
     ticket: int
@@ -49,6 +51,7 @@ class Job:
     structure: Evaluation | None = None
     trained: Path | None = None
     relatives: tuple[Configuration, ...] = ()
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +62,13 @@ class Failure:
         reason: One line for the record.
         trace: Where it happened, for the log.
         is_device_lost: Whether the candidate is not at fault: the device that measures could not be reached.
+        is_worker_lost: Whether the process that did it cannot go on.
     """
 
     reason: str
     trace: str
     is_device_lost: bool = False
+    is_worker_lost: bool = False
 
 
 class Executor(Protocol):

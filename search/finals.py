@@ -54,13 +54,13 @@ class _Finals:
         if exceeded := course.budget.end_of_finals(len(under_way)):
             self.cut = f"{n_left} of {n_full} final members by {exceeded}"
             return None
-        self._began_s[parent.number] = course.budget.spent().wall_s
+        self._began_s[parent.number] = course.budget.wall_s()
         return Job(parent.number, Stage.FULL, parent.configuration, f"final-{parent.number}")
 
     def take(self, job: Job, outcome: Evaluation | Failure) -> None:
         """Records a member; one that was killed before that is promoted again when the search goes on."""
         course = self._course
-        course.add(_as_final(course, course.trials[job.ticket], outcome), began_s=self._began_s.pop(job.ticket))
+        course.add(_as_final(course, course.trials[job.ticket], outcome), self._began_s.pop(job.ticket))
         course.report(FINAL_MEMBERS, course.budget.tally.n_full, course.rungs.n_full, is_searching=False)
 
 

@@ -17,7 +17,7 @@ from .costs import OPERATORS
 from .goals import Goals
 from .objectives import Objective
 from .proposal import PARENTS, Proposal
-from .record import directions
+from .study_form import directions
 from .trial import Fidelity, State, Trial
 
 PROPOSAL = "parefront:proposal"
@@ -39,18 +39,8 @@ class ForeignStudy:
         Raises:
             SearchError: No accuracy among the objectives, or a limit on a score that no value holds.
         """
-        self._space, self._goals, self._tables = space, goals, CostTables(space)
+        self._space, self._goals, self._values = space, goals, ForeignValues(space, goals)
         self._sites = {site.name for site in space.sites}
-        names = [axis.name for axis in goals.objectives]
-        if not any(axis.is_accuracy for axis in goals.objectives):
-            raise SearchError(f"one of the objectives must be accuracy, got {', '.join(names)}: add it")
-        held = {"macs", *(axis.score for axis in goals.objectives)}  # MACs are known without measuring
-        for limit in goals.constraints:
-            if limit.score not in held:
-                raise SearchError(
-                    f"a limit must be on macs or on one of the objectives {', '.join(names)}, got {limit.text!r}: "
-                    "add the objective"
-                )
 
     def check(self, study: Study) -> None:
         """Refuses a study whose values cannot be the objectives.
@@ -91,16 +81,8 @@ class ForeignStudy:
         Raises:
             SearchError: The uncompressed network's is a fraction of one.
         """
-        values = self._values(frozen)
-        if values is None:
-            return None
-        accuracy = next(values[axis.score] for axis in self._goals.objectives if axis.is_accuracy)
-        proposal = self.proposal(frozen)
-        if accuracy <= 1 and proposal is not None and not proposal.configuration:
-            raise SearchError(
-                f"accuracy must be in percent, got {accuracy:g} for the uncompressed network: return 100 times as much"
-            )
-        return accuracy
+        values, proposal = self._read(frozen), self.proposal(frozen)
+        return None if values is None or proposal is None else self._values.accuracy(values, proposal)
 
     def trial(self, frozen: FrozenTrial, baseline_accuracy: float) -> Trial:
         """An ended trial; failed where it has no usable values.
@@ -109,48 +91,16 @@ class ForeignStudy:
             frozen: As Optuna has it.
             baseline_accuracy: Of the uncompressed network, in percent.
         """
-        proposal, values = self.proposal(frozen), self._values(frozen)
+        proposal = self.proposal(frozen)
         assert proposal is not None
-        scores: dict[str, Score] = {}
-        if values is not None:
-            for axis in self._goals.objectives:
-                value = values[axis.score]
-                if axis.is_accuracy:
-                    scores["accuracy"] = Score("accuracy", value, "%", True)
-                    value = baseline_accuracy - value
-                scores[axis.score] = Score(axis.score, value, axis.quantity.unit, False)
-            macs = float(self._tables.macs(proposal.configuration))
-            scores.setdefault("macs", Score("macs", macs, "MACs", False))
-        return Trial(
-            frozen.number,
-            proposal.configuration,
-            Fidelity.SHORT,
-            State.COMPLETE if scores else State.FAILED,
-            scores,
-            origin=proposal.origin,
-            reason="" if scores else f"{frozen.state.name.lower()}, or values that are no measurement",
-            details={**proposal.details, **_operators(frozen, scores)},
-        )
+        reason = f"{frozen.state.name.lower()}, or values that are no measurement"
+        values, notes = self._read(frozen), frozen.user_attrs
+        return self._values.trial(frozen.number, proposal, values, baseline_accuracy, reason=reason, notes=notes)
 
     def _sites_of(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Those of a trial's parameters that are sites."""
         return {name: choice for name, choice in params.items() if name in self._sites}
 
-    def _values(self, frozen: FrozenTrial) -> dict[str, float] | None:
-        """By the names of the scores, the accuracy's under that of its drop; None where they mean nothing."""
-        if frozen.state is not TrialState.COMPLETE:
-            return None
-        values = dict(zip((axis.score for axis in self._goals.objectives), frozen.values, strict=True))
-        is_usable = all(_is_usable(axis, values[axis.score]) for axis in self._goals.objectives)
-        return values if is_usable else None
-
-
-def _is_usable(axis: Objective, value: float) -> bool:
-    return math.isfinite(value) and (axis.is_accuracy or value > 0)
-
-
-def _operators(frozen: FrozenTrial, scores: Mapping[str, Score]) -> dict[str, Any]:
-    """Operator times that the objective noted; they are learnt from with a latency and a size beside them."""
-    if not {"latency_ms", "size_bytes"} <= set(scores):
-        return {}
-    return {name: rows for name, rows in frozen.user_attrs.items() if name.partition("@")[0] == OPERATORS}
+    def _read(self, frozen: FrozenTrial) -> dict[str, float] | None:
+        """See `ForeignValues.read`."""
+        return self._values.read(frozen.values) if frozen.state is TrialState.COMPLETE else None

@@ -47,23 +47,12 @@ def ranked(trials: Sequence[Trial], goals: Goals = DEFAULT_GOALS) -> list[list[T
 
 
 def _layers(trials: Sequence[Trial], goals: Goals) -> Iterator[list[Trial]]:
-    left = _standings(trials, goals)
-    while len(left):
-        # Sorted, so that only an earlier one can be as good: the first that is left is a member of this rank.
-        members, is_later = list[Trial](), np.zeros(len(left), dtype=bool)
-        undecided = np.arange(len(left))
-        while len(undecided):
-            members.append(left.trials[undecided[0]])
-            is_put_off = left.of(undecided).are_no_better_than_the_first()
-            is_later[undecided[is_put_off]] = True
-            undecided = undecided[1:][~is_put_off[1:]]
-        yield members
-        left = left.of(np.flatnonzero(is_later))
+    yield from standings(trials, goals).in_order().layers()
 
 
 @dataclass(frozen=True, slots=True)
-class _Standings:
-    """What ranks trials, sorted: none can put off an earlier one.
+class Standings:
+    """What ranks trials; in order, none can put off an earlier one.
 
     Attributes:
         trials: The n trials, an array of objects.
@@ -80,34 +69,61 @@ class _Standings:
     def __len__(self) -> int:
         return len(self.trials)
 
-    def of(self, positions: NDArray[np.intp]) -> _Standings:
+    def of(self, positions: NDArray[np.intp]) -> Standings:
         """Some of them, in that order."""
-        return _Standings(
+        return Standings(
             self.trials[positions], self.exact[positions], self.logs[positions], self.half_widths[positions]
         )
 
-    def are_no_better_than_the_first(self) -> NDArray[np.bool_]:
-        """For each whether the first is as good in every objective, shape (n,); never the first itself."""
-        tolerances = tolerated(self.half_widths[0], self.half_widths)
-        is_as_good: NDArray[np.bool_] = (self.exact[0] <= self.exact).all(axis=1)
-        is_as_good &= (self.logs[0] - self.logs <= tolerances).all(axis=1)
-        is_as_good[0] = False
-        return is_as_good
+    def joined(self, others: Standings) -> Standings:
+        """These, and then others."""
+        return Standings(
+            np.concatenate([self.trials, others.trials]),
+            np.concatenate([self.exact, others.exact]),
+            np.concatenate([self.logs, others.logs]),
+            np.concatenate([self.half_widths, others.half_widths]),
+        )
+
+    def in_order(self) -> Standings:
+        """Sorted by all that is compared, at last by number."""
+        numbers = np.array([trial.number for trial in self.trials])
+        return self.of(np.lexsort((numbers, *self.logs.T[::-1], *self.exact.T[::-1])))  # the last key counts most
+
+    def layers(self) -> Iterator[list[Trial]]:
+        """Rank by rank, of what is in order."""
+        left = self
+        while len(left):
+            # Only an earlier one can be as good: the first that is left is a member of this rank.
+            members, is_later = list[Trial](), np.zeros(len(left), dtype=bool)
+            undecided = np.arange(len(left))
+            while len(undecided):
+                members.append(left.trials[undecided[0]])
+                others = left.of(undecided[1:])
+                is_put_off = left.of(undecided[:1]).are_as_good_as(others)
+                is_later[undecided[1:][is_put_off]] = True
+                undecided = undecided[1:][~is_put_off]
+            yield members
+            left = left.of(np.flatnonzero(is_later))
+
+    def are_as_good_as(self, others: Standings) -> NDArray[np.bool_]:
+        """Whether each is as good as its other one in every objective, shape (n,); one goes with all."""
+        tolerances = tolerated(self.half_widths, others.half_widths)
+        are_as_good: NDArray[np.bool_] = (self.exact <= others.exact).all(axis=1)
+        are_as_good &= (self.logs - others.logs <= tolerances).all(axis=1)
+        return are_as_good
 
 
-def _standings(trials: Sequence[Trial], goals: Goals) -> _Standings:
+def standings(trials: Sequence[Trial], goals: Goals) -> Standings:
+    """What ranks complete trials, as they come."""
     exact = [axis.score for axis in goals.objectives if not axis.quantity.is_measured]
     measured = [axis.score for axis in goals.objectives if axis.quantity.is_measured]
     n = len(trials)
     values = np.array([[trial.scores[name].value for name in exact] for trial in trials]).reshape(n, len(exact))
     logs = np.array([[math.log(trial.scores[name].value) for name in measured] for trial in trials])
     widths = np.array([[half_width(trial.scores[name]) for name in measured] for trial in trials])
-    logs, widths = logs.reshape(n, len(measured)), widths.reshape(n, len(measured))
     found = np.empty(n, dtype=object)
     found[:] = trials
-    numbers = np.array([trial.number for trial in trials])
-    order = np.lexsort((numbers, *logs.T[::-1], *values.T[::-1]))  # the last key counts most
-    return _Standings(found, values, logs, widths).of(order)
+    return Standings(found, values, logs.reshape(n, len(measured)), widths.reshape(n, len(measured)))
 
 
 def tolerated(own: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -149,5 +165,10 @@ def best_within(
     trials: Sequence[Trial], fidelity: Fidelity, max_drop: float, goals: Goals = DEFAULT_GOALS
 ) -> Trial | None:
     """The front's member with the least main cost among those that lose at most `max_drop` points; None without one."""
-    eligible = [t for t in front(trials, fidelity, goals) if t.value("accuracy_drop") <= max_drop]
+    return best_of(front(trials, fidelity, goals), max_drop, goals)
+
+
+def best_of(members: Sequence[Trial], max_drop: float, goals: Goals = DEFAULT_GOALS) -> Trial | None:
+    """Of a front's members that lose at most `max_drop` points the one with the least main cost; None without one."""
+    eligible = [t for t in members if t.value("accuracy_drop") <= max_drop]
     return min(eligible, key=lambda trial: trial.value(goals.objectives.main_cost.score), default=None)

@@ -12,7 +12,7 @@ from ..hardware_profiles import HardwareProfile
 from ..hardware_profiles.errors import SearchError
 from ..hardware_profiles.fingerprint import Fingerprint
 from .baseline import N_BASELINE_TRIALS
-from .clock import Clock
+from .clock import ENDED, SLOTS, Clock
 from .goals import DEFAULT_GOALS, Goals
 from .run_directory import RunDirectory
 from .settings import SearchSettings
@@ -57,6 +57,7 @@ def run_facts(workbench: Workbench, profiles: Sequence[HardwareProfile], setting
         "version": importlib.metadata.version("parefront"),
         "task": workbench.task.name,
         "task_key": workbench.key(),
+        "license": workbench.task.license,
         "seed": settings.seed,
         "sampler": settings.sampler,
         "options": asdict(settings.options),
@@ -117,7 +118,8 @@ def check_same(directory: RunDirectory, facts: dict[str, Any]) -> dict[str, Any]
 def spent_facts(clock: Clock, baseline_s: float, trials: Sequence[Trial]) -> dict[str, Any]:
     """What the run took so far, for its manifest: wall seconds by stage, and processor seconds.
 
-    What no stage accounts for is overhead, and so is `prepare`, which is our own code.
+    Of a trial that ran on one of n workers each stage counts a n-th: so many ran beside it. What no stage accounts for
+    is overhead: `prepare`, which is our own code, and workers that had nothing to do.
 
     Args:
         clock: Of the run.
@@ -127,8 +129,9 @@ def spent_facts(clock: Clock, baseline_s: float, trials: Sequence[Trial]) -> dic
     spent = clock.spent()
     seconds = {"baseline": baseline_s, "total": spent.wall_s}
     for trial in trials[N_BASELINE_TRIALS:]:
+        n_beside = trial.details.get(ENDED, {}).get(SLOTS, 1)
         for stage in set(WORK_STAGES) & set(trial.seconds):
-            seconds[stage] = seconds.get(stage, 0.0) + trial.seconds[stage]
+            seconds[stage] = seconds.get(stage, 0.0) + trial.seconds[stage] / n_beside
     seconds["overhead"] = max(0.0, spent.wall_s - sum(seconds.get(stage, 0.0) for stage in WORK_STAGES))
     return {"seconds": seconds, "cpu_seconds": spent.cpu_s, "overhead_fraction": overhead_fraction(seconds)}
 

@@ -17,7 +17,7 @@ from ..hardware_profiles.errors import SearchError, unknown_name
 from ..spaces import Choice, Configuration, SearchSpace
 from .goals import DEFAULT_GOALS, Goals
 from .proposal import Proposal
-from .record import directions, study_values
+from .study_form import directions, study_values
 from .trial import Fidelity, State, Trial
 
 POPULATION = 20

@@ -19,11 +19,11 @@ from ..hardware_profiles import HardwareProfile, load_profile
 from ..hardware_profiles.errors import SearchError
 from ..spaces import Configuration, Network, SearchSpace, find_space, trace
 from .foreign_study import FIXED, PROPOSAL, ForeignStudy
+from .foreign_values import check_tries, open_network
 from .goals import DEFAULT_GOALS, Goals, parse_goals
 from .proposal import Proposal
 from .proposer import TableProposer
 
-MAX_BASELINE_FAILURES = 3
 MAX_REPEATS = 5
 """Proposals that another process may have taken at the same moment, one after the other."""
 
@@ -101,12 +101,8 @@ class TableSampler(BaseSampler):
         Raises:
             ParefrontError: The network cannot be traced, the profile or the goals are not understood.
         """
-        loaded = load_profile(profile) if isinstance(profile, str) else profile
-        network = trace(model, example_inputs)
-        # The objective measures as it likes, so that every name of a profile is one that measures.
-        named = {text.partition("<")[0].partition("@")[2].strip() for text in (*objectives, *constraints)}
-        goals = parse_goals(objectives, constraints, ("", *sorted(named - {""})))
-        return cls(network, find_space(network, loaded.capabilities), goals=goals, seed=seed)
+        network, space, goals = open_network(model, example_inputs, profile, objectives, constraints)
+        return cls(network, space, goals=goals, seed=seed)
 
     def suggest(self, trial: Trial) -> Configuration:
         """The configuration that a trial evaluates: asks the trial for every site, as any objective may."""
@@ -220,11 +216,7 @@ class TableSampler(BaseSampler):
         tried = [each for each in trials if each.number in under_way and not under_way[each.number].configuration]
         if not all(each.state.is_finished() for each in tried):
             return False
-        if len(tried) >= MAX_BASELINE_FAILURES:
-            raise SearchError(
-                f"the uncompressed network must be evaluated first, but {len(tried)} trials of it failed: "
-                "let the objective evaluate a trial whose sites are all neutral"
-            )
+        check_tries(len(tried))
         return True
 
 

@@ -31,14 +31,15 @@ class PendingProposals:
         """
         self._path = path
         left = _read(path)
-        self._pending = {proposal.configuration: proposal for proposal in left}
+        # Kept as they are written: with a thousand under way, to write them anew for every trial would take too long.
+        self._pending = {proposal.configuration: _line(proposal) for proposal in left}
         self._proposer = FirstProposals(left, proposer)
 
     def ask(self, n: int) -> list[Proposal]:
         """See `Proposer`."""
         found = self._proposer.ask(n)
         if found:
-            self._pending |= {proposal.configuration: proposal for proposal in found}
+            self._pending |= {proposal.configuration: _line(proposal) for proposal in found}
             self._write()
         return found
 
@@ -50,9 +51,9 @@ class PendingProposals:
 
     def _write(self) -> None:
         """Writes the file whole or not at all."""
-        pending = [_to_json(proposal) for proposal in self._pending.values()]
+        lines = ",\n".join(self._pending.values())
         partial = self._path.with_suffix(f".{os.getpid()}.partial")
-        partial.write_text(json.dumps({"schema": _SCHEMA, "pending": pending}, indent=1) + "\n")
+        partial.write_text(f'{{"schema": {_SCHEMA}, "pending": [\n{lines}\n]}}\n')
         partial.replace(self._path)
 
 
@@ -71,12 +72,13 @@ def _read(path: Path) -> list[Proposal]:
         ) from error
 
 
-def _to_json(proposal: Proposal) -> dict[str, Any]:
-    return {
-        "configuration": dict(proposal.configuration),
+def _line(proposal: Proposal) -> str:
+    facts = {
+        "configuration": dict(proposal.configuration.items_),
         "origin": proposal.origin,
         "details": dict(proposal.details),
     }
+    return json.dumps(facts)
 
 
 def _from_json(facts: dict[str, Any]) -> Proposal:

@@ -20,12 +20,14 @@ from ..evaluators.sensitivity import Damages
 from ..spaces import Configuration, SearchSpace
 from .candidates import Candidate, CandidatePool
 from .costs import CostModel
+from .damage_scales import Rows
 from .expected_gain import ExpectedGain
-from .front import complete, front
+from .front import complete
 from .goals import DEFAULT_GOALS, Goals
 from .moves import mutate, random_configuration
 from .objectives import MAX_DROP
 from .proposal import PARENTS, Proposal, Proposer
+from .running_front import RunningFront
 from .screening import PREDICTED
 from .seeds import Direction, LagrangeSweep, directions, uniform_ladder
 from .surrogate import DropSurrogate
@@ -81,6 +83,9 @@ class TableProposer:
         self._ladder = list(uniform_ladder(space))
         self._pool = CandidatePool(space, self._costs, self._surrogate, self._directions)
         self._trials: list[Trial] = []
+        self._front = RunningFront(self._trials, Fidelity.SHORT, goals)
+        self._observed: dict[int, tuple[Trial, Rows]] = {}
+        self._origins: set[str] = set()
         self._known: set[Configuration] = set()
         self._pending: dict[Configuration, Proposal] = {}
         self._n_fitted = 0
@@ -105,7 +110,12 @@ class TableProposer:
         self._pending.pop(trial.configuration, None)
         self._known.add(trial.configuration)
         self._trials.append(trial)
+        self._origins.add(trial.origin)
         self._costs.observe(trial)
+        if trial.configuration and complete([trial], Fidelity.SHORT):
+            if trial.supersedes is not None:
+                self._observed.pop(trial.supersedes, None)
+            self._observed[trial.number] = trial, self._surrogate.rows([trial.configuration])[0]
 
     def expect(self, proposals: Sequence[Proposal]) -> None:
         """Replaces what is under way: for where several share one search and someone else keeps the record.
@@ -123,15 +133,11 @@ class TableProposer:
         predicted_ms = round(self._costs.main.latency_ms(proposal.configuration), 6)
         return replace(proposal, details={**proposal.details, PREDICTED: predicted_ms})
 
-    def _observed(self) -> list[Trial]:
-        return [t for t in complete(self._trials, Fidelity.SHORT) if t.configuration]
-
     def _fit(self) -> None:
-        observed = self._observed()
-        if len(observed) != self._n_fitted:
-            self._n_fitted = len(observed)
-            rows = self._surrogate.rows([t.configuration for t in observed])
-            self._surrogate.fit(rows, [t.value("accuracy_drop") for t in observed])
+        if len(self._observed) != self._n_fitted:
+            self._n_fitted = len(self._observed)
+            rows = np.array([row for _, row in self._observed.values()])
+            self._surrogate.fit(rows, [trial.value("accuracy_drop") for trial, _ in self._observed.values()])
 
     def _seeds(self, rng: random.Random) -> list[Proposal]:
         """The next step of the ladder, or the next sweep; nothing when all were made."""
@@ -139,7 +145,7 @@ class TableProposer:
         for configuration, origin in self._ladder if n_done < N_LADDER else ():
             if configuration not in self._known and not self._is_hopeless(configuration):
                 return [Proposal(configuration, origin)]
-        origins = {t.origin for t in self._trials} | {proposal.origin for proposal in self._pending.values()}
+        origins = self._origins | {proposal.origin for proposal in self._pending.values()}
         for share, direction in itertools.product(SWEEP_SHARES, self._directions[:N_DIRECTIONS]):
             target = self._target(share)
             origin = f"sweep for {direction.name} at {target:g} pt"
@@ -184,7 +190,7 @@ class TableProposer:
         """Up to n candidates that together promise the greatest gain in hypervolume."""
         if not self._trials or not self._costs.has_observed:
             return []
-        members = [t for t in front(self._trials, Fidelity.SHORT, self._goals) if t.configuration]
+        members = [t for t in self._front.members if t.configuration]
         members = members or self._nearest_to_limits()
         candidates = self._pool.draw(members, self._known, n, rng)
         if not candidates:
@@ -203,7 +209,8 @@ class TableProposer:
             beyond = (max(0.0, trial.value(each.score) - each.limit) / max(each.limit, 1e-9) for each in limits)
             return sum(beyond)
 
-        return sorted(self._observed(), key=lambda trial: (violation(trial), trial.number))[:4]
+        observed = [trial for trial, _ in self._observed.values()]
+        return sorted(observed, key=lambda trial: (violation(trial), trial.number))[:4]
 
     def _random(self, rng: random.Random) -> list[Proposal]:
         for _ in range(MAX_TRIES):

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import logging
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..evaluators import Evaluation, Workbench
 from ..hardware_profiles import HardwareProfile
 from ..hardware_profiles.errors import SearchError
+from .cluster_worker import Baggage, ClusterOrder, ClusterWorker
+from .deliveries import RunFiles
 from .executor import Failure, Job, Stage
 from .ray_cluster import actor_options, check_worker
+from .ray_devices import open_ray_transport
+from .ray_errors import what_happened
 from .settings import SearchSettings
 from .worker import Worker, WorkerFacts
-from .workers import BenchOrder, Workers
+from .workers import LOCAL, BenchOrder, Workers
 
 MAX_RETRIES = 2
 """Of one stage of one trial whose worker died. Counted here: a configuration that kills its worker must not loop."""
 MAX_FAILED_STARTS = 3
 """When so many workers in a row died before they were ready, the fault is not in the candidates."""
-_ADDED = ("class_name", "actor_id", "pid", "name", "namespace", "ip")
-"""Facts that Ray lists after what happened."""
-_GUESSES = " Some common causes include"
-_MAX_LENGTH = 400
 
 _log = logging.getLogger(__name__)
 
@@ -48,12 +49,15 @@ class RayExecutor:
 
     def __init__(
         self,
-        open_bench: Callable[[], Workbench],
+        open_bench: Callable[[], Workbench] | ClusterOrder,
         n_workers: int,
         actor_options: Mapping[str, Any],
         *,
         max_job_s: float | None = None,
         check: Callable[[WorkerFacts], None] = lambda facts: None,
+        worker_class: type[Worker] | type[ClusterWorker] = Worker,
+        files: RunFiles | None = None,
+        max_memory_bytes: int | None = None,
     ) -> None:
         """Starts the workers without waiting for them.
 
@@ -63,9 +67,13 @@ class RayExecutor:
             actor_options: Of each actor: its cores, resources and environment.
             max_job_s: A job that takes longer fails, in s.
             check: Called with what each worker tells of itself; raises where it cannot be used.
+            worker_class: What each actor is made of, by `open_bench`.
+            files: Of the run, where workers may be on machines that do not have them.
+            max_memory_bytes: What each worker may take; None where nothing watches it.
         """
+        self._worker_class, self._files = worker_class, files
         self._open_bench, self._actor_options = open_bench, dict(actor_options)
-        self._max_job_s, self._check = max_job_s, check
+        self._max_job_s, self._check, self._max_memory_bytes = max_job_s, check, max_memory_bytes
         self._queue: deque[Job] = deque()
         self._ended: deque[tuple[Job, Evaluation | Failure]] = deque()
         self._deaths: Counter[tuple[int, Stage]] = Counter()
@@ -97,7 +105,7 @@ class RayExecutor:
                 ready, _ = ray.wait(list(slots), num_returns=1, timeout=self._left_s())
             except ray.exceptions.RayError as error:
                 raise SearchError(
-                    f"Ray must stay alive, but {_one_line(error)}: start the same command again"
+                    f"Ray must stay alive, but {what_happened(error)}: start the same command again"
                 ) from error
             for awaited in ready:
                 self._take(slots[awaited])
@@ -116,8 +124,8 @@ class RayExecutor:
 
         # No restart and no retry by Ray: it would neither count nor tell them.
         options = {**self._actor_options, "max_restarts": 0, "max_task_retries": 0}
-        remote_worker: Any = ray.remote(Worker)
-        actor = remote_worker.options(**options).remote(self._open_bench)
+        remote_worker: Any = ray.remote(self._worker_class)
+        actor = remote_worker.options(**options).remote(self._open_bench, self._max_memory_bytes)
         return _Slot(actor, actor.start.remote())
 
     def _replace(self, slot: _Slot) -> None:
@@ -131,7 +139,9 @@ class RayExecutor:
         for slot in self._slots:
             if self._queue and slot.awaited is None:
                 slot.job, slot.began_s = self._queue.popleft(), time.monotonic()
-                slot.awaited = slot.actor.run.remote(slot.job)
+                slot.awaited = slot.actor.run.remote(
+                    slot.job if self._files is None else self._files.attached(slot.job)
+                )
 
     def _take(self, slot: _Slot) -> None:
         """Takes what a slot's worker gave, or the news of its death."""
@@ -141,13 +151,16 @@ class RayExecutor:
             result: Any = ray.get(slot.awaited)
         except ray.exceptions.RayTaskError as error:
             # `Worker` catches what candidates raise: this is a result that cannot travel, or code that is not there.
-            result = Failure(_one_line(error), str(error))
+            result = Failure(what_happened(error), str(error))
         except ray.exceptions.RayError as error:
-            self._bury(slot, _one_line(error))
+            self._bury(slot, what_happened(error))
+            return
+        if isinstance(result, Failure) and result.is_worker_lost:
+            self._bury(slot, result.reason)
             return
         job, slot.job, slot.awaited = slot.job, None, None
         if job is not None:
-            self._end(job, result)
+            self._end(job, result if self._files is None else self._files.stored(result))
         elif isinstance(result, Failure):
             raise SearchError(f"a worker must be able to load the task and the baseline, but got {result.reason}")
         else:
@@ -212,6 +225,8 @@ def open_ray_executor(
         profiles: Hardware profiles, the main one first.
         settings: Of the search.
     """
+    import ray
+
     order = BenchOrder(
         workers.task_name,
         tuple(profiles),
@@ -220,20 +235,29 @@ def open_ray_executor(
         settings.options,
         settings.inheritance,
         Path.cwd(),
+        workers.n_threads,
     )
     version = importlib.metadata.version("parefront")
     machines = {name: machine.key for name, machine in workbench.machines.items()}
-    return RayExecutor(
-        order,
-        workers.n_workers,
-        actor_options(workers, profiles),
+    start = functools.partial(
+        RayExecutor,
+        n_workers=workers.n_workers,
+        actor_options=actor_options(workers),
         max_job_s=workers.max_job_s,
+        max_memory_bytes=workers.memory_bytes,
         check=lambda facts: check_worker(facts, version, machines),
     )
+    if workers.address == LOCAL:
+        return start(order)
+    order = replace(order, open_transport=open_ray_transport, task_key=workbench.key())
+    # Once for all workers, and fetched only by those on machines that do not have the run's directory.
+    baggage = ray.put(Baggage.of(workbench, artefacts))
+    anywhere = ClusterOrder.of(order, functools.partial(_fetched, baggage))
+    return start(anywhere, worker_class=ClusterWorker, files=RunFiles(artefacts))
 
 
-def _one_line(error: Exception) -> str:
-    """What happened, without the facts and guesses that Ray adds to it."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = [line for line in lines if line.partition(":")[0] not in _ADDED] or [type(error).__name__]
-    return " ".join(" ".join(told).split()).partition(_GUESSES)[0][:_MAX_LENGTH]
+def _fetched(reference: Any) -> Baggage:
+    import ray
+
+    baggage: Baggage = ray.get(reference)
+    return baggage

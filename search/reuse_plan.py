@@ -13,8 +13,8 @@ from ..spaces import Configuration, SearchSpace
 from .baseline import N_BASELINE_TRIALS
 from .front import complete, ranked
 from .goals import DEFAULT_GOALS, Goals
+from .journal import read_trials
 from .manifest import MEASURED_ON, NO_OTHERS
-from .record import read_trials
 from .reuse import MEMORY, Reuse
 from .run_directory import RunDirectory
 from .trial import Fidelity, State, Trial

@@ -16,7 +16,8 @@ class RunDirectory:
     """Paths of one run.
 
     `run.json` says what is searched (task, profile, versions, seed, fingerprint, baseline facts); `journal.log` is the
-    Optuna study with every trial; `artefacts/` holds the deployable files, `report.html` the report.
+    Optuna study with every trial, unless that is in a database; `log.jsonl` says what happened; `artefacts/` holds the
+    deployable files, `report.html` the report.
     """
 
     root: Path
@@ -35,6 +36,16 @@ class RunDirectory:
     def pending(self) -> Path:
         """The proposals that workers were at."""
         return self.root / "pending.json"
+
+    @property
+    def unsent(self) -> Path:
+        """Trials that are not in the run's database yet."""
+        return self.root / "unsent.jsonl"
+
+    @property
+    def log(self) -> Path:
+        """What happened, as JSON lines."""
+        return self.root / "log.jsonl"
 
     @property
     def artefacts(self) -> Path:

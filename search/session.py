@@ -11,7 +11,9 @@ from typing import Any
 from ..evaluators import CostTables, Inheritance, Workbench
 from ..evaluators.sensitivity_table import SensitivityPlan
 from ..hardware_profiles import HardwareProfile, check_host, common_capabilities
+from ..hardware_profiles.transport.transport import as_profiled
 from ..tasks import Task
+from .asked import asked_facts
 from .baseline import baseline_trials
 from .clock import Clock, spent_before
 from .engine import Engine
@@ -25,6 +27,7 @@ from .pending import PendingProposals
 from .proposal import PARENTS, Proposal, Proposer
 from .proposer import TableProposer
 from .ray_cluster import connected
+from .ray_devices import open_ray_transport
 from .ray_executor import open_ray_executor
 from .record import Record, owned
 from .reuse import Reuse, keep_reuse, open_reuse
@@ -37,7 +40,7 @@ from .settings import OWN_SAMPLER, SearchSettings
 from .status import OnStatus
 from .tables import Tables, open_tables
 from .trial import Trial
-from .workers import Workers
+from .workers import LOCAL, Workers
 
 Progress = Callable[[str, int, int], None]
 
@@ -76,8 +79,10 @@ def run_search(
     clock = Clock()
     profiles = (profile, *others)
     common_capabilities(profiles)  # checks that they go together
+    open_transport = as_profiled if workers is None or workers.address == LOCAL else open_ray_transport
     for each in profiles:
-        check_host(each)
+        if open_transport is as_profiled:
+            check_host(each)
     with owned(directory), _cluster(workers, profiles):
         workbench = Workbench(
             task,
@@ -88,12 +93,11 @@ def run_search(
             progress=progress,
             others=others,
             inheritance=settings.inheritance,
+            open_transport=open_transport,
         )
         executor: Executor = InProcessExecutor(workbench)
         try:
-            session = _Session(
-                workbench, profiles, settings, directory, clock, progress, has_workers=workers is not None
-            )
+            session = _Session(workbench, profiles, settings, directory, clock, progress, workers=workers)
             if workers is not None:
                 # Now that the baseline is there for all of them.
                 executor = open_ray_executor(workers, workbench, directory.artefacts, profiles, settings)
@@ -126,11 +130,11 @@ class _Session:
         clock: Clock,
         progress: Progress | None,
         *,
-        has_workers: bool = False,
+        workers: Workers | None = None,
     ) -> None:
         """Opens the record, evaluates the baseline where the run has none yet, and writes the manifest."""
         self._workbench, self._settings, self._directory, self._clock = workbench, settings, directory, clock
-        self._has_workers = has_workers
+        self._has_workers = workers is not None
         facts = run_facts(workbench, profiles, settings)
         existing = check_same(directory, facts)
         self._reuse = _reuse(directory, facts, workbench, settings)
@@ -141,7 +145,11 @@ class _Session:
         # What is neither training nor measuring counts as our overhead, here as later.
         self._baseline_s = clock.spent().wall_s - clock.before.wall_s - workbench.setup_s
         self._baseline_s += existing.get("seconds", {}).get("baseline", 0.0)
-        self._manifest: dict[str, Any] = {**facts, "from": self._reuse.source}
+        self._manifest: dict[str, Any] = {
+            **facts,
+            "from": self._reuse.source,
+            **asked_facts(workbench.task, profiles, settings, workers),
+        }
         # Before the first trial, so that no trial is ever without what it belongs to.
         self._write_manifest(status="running")
         for trial in baseline:

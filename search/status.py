@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from .budget import Forecast
 from .ended import describe
-from .front import best_within, front, front_hypervolume
+from .front import best_of
 from .goals import Goals
+from .running_front import RunningFront, RunningHypervolume
 from .trial import Fidelity, Trial
 
 EARLIER, SEARCH, FINAL_MEMBERS = "earlier run", "search", "final members"
@@ -56,12 +57,16 @@ class Reporter:
 
     def __init__(self, on_status: OnStatus, goals: Goals) -> None:
         self._on_status, self._goals = on_status, goals
+        self._followed: Sequence[Trial] = ()
+        self._fronts: dict[Fidelity, RunningFront] = {}
+        self._volumes: dict[Fidelity, RunningHypervolume] = {}
 
     def report(self, phase: str, n_done: int, n_total: int, trials: Sequence[Trial], forecast: Forecast) -> None:
-        """Tells that the last of `trials` ended; the arguments are those of `Status`."""
+        """Tells that the last of `trials`, a record that grows, ended; the arguments are those of `Status`."""
         fidelity = Fidelity.FULL if phase == FINAL_MEMBERS else Fidelity.SHORT
         within_pt = COMMON_DROP if self._goals.max_drop is None else self._goals.max_drop
-        best = best_within(trials, fidelity, within_pt, self._goals)
+        members, hypervolume = self._front(trials, fidelity)
+        best = best_of(members, within_pt, self._goals)
         main_cost = self._goals.objectives.main_cost
         cost = main_cost.score
         self._on_status(
@@ -69,8 +74,8 @@ class Reporter:
                 phase,
                 n_done,
                 n_total,
-                n_front=len(front(trials, fidelity, self._goals)),
-                hypervolume=front_hypervolume(trials, fidelity, self._goals),
+                n_front=len(members),
+                hypervolume=hypervolume,
                 best_speedup=trials[0].value(cost) / best.value(cost) if best is not None else None,
                 eta_s=forecast.left_s,
                 last=describe(trials[-1]),
@@ -79,3 +84,11 @@ class Reporter:
                 ends_by=forecast.ends_by,
             )
         )
+
+    def _front(self, trials: Sequence[Trial], fidelity: Fidelity) -> tuple[Sequence[Trial], float]:
+        """The front and its hypervolume."""
+        if trials is not self._followed:
+            self._followed = trials
+            self._fronts = {each: RunningFront(trials, each, self._goals) for each in Fidelity}
+            self._volumes = {each: RunningHypervolume(trials, each, self._goals) for each in Fidelity}
+        return self._fronts[fidelity].members, self._volumes[fidelity].after(len(trials))

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from ..hardware_profiles.errors import SearchError
 from .clock import Spent
-from .front import front_hypervolume
 from .goals import Goals
+from .running_front import RunningHypervolume
 from .trial import Fidelity, Trial
 
 MIN_GAIN = 0.001
@@ -92,21 +92,32 @@ class StoppingRule:
         return ""
 
 
-def recent_gain(trials: Sequence[Trial], lowest: Fidelity, patience: int | None, goals: Goals) -> float | None:
-    """What the last candidates added to the hypervolume of the short front, of it: 0 to 1.
+class RecentGain:
+    """What the last candidates added to the hypervolume of the short front."""
 
-    Args:
-        trials: The record.
-        lowest: Fidelity of candidates.
-        patience: How many are the last ones.
-        goals: What is searched for.
+    def __init__(self, trials: Sequence[Trial], lowest: Fidelity, patience: int | None, goals: Goals) -> None:
+        """Follows a record.
 
-    Returns:
-        None where fewer candidates have ended; 0 where there is no hypervolume yet.
-    """
-    ended = [position for position, trial in enumerate(trials) if trial.is_candidate(lowest)]
-    if patience is None or len(ended) < patience:
-        return None
-    now = front_hypervolume(trials, Fidelity.SHORT, goals)
-    before = front_hypervolume(trials[: ended[-patience]], Fidelity.SHORT, goals)
-    return max(0.0, now - before) / now if now > 0 else 0.0
+        Args:
+            trials: The caller appends to it.
+            lowest: Fidelity of candidates.
+            patience: How many are the last ones; None where nobody asks.
+            goals: What is searched for.
+        """
+        self._trials, self._lowest, self._patience = trials, lowest, patience
+        self._volumes = RunningHypervolume(trials, Fidelity.SHORT, goals)
+        self._ended: list[int] = []
+        self._n_seen = 0
+
+    @property
+    def value(self) -> float | None:
+        """Of the hypervolume now, 0 to 1: 0 where there is none yet, None where fewer candidates have ended."""
+        if self._patience is None:
+            return None
+        new = range(self._n_seen, len(self._trials))
+        self._ended += [position for position in new if self._trials[position].is_candidate(self._lowest)]
+        self._n_seen = len(self._trials)
+        if len(self._ended) < self._patience:
+            return None
+        now, before = (self._volumes.after(n) for n in (len(self._trials), self._ended[-self._patience]))
+        return max(0.0, now - before) / now if now > 0 else 0.0

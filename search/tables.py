@@ -111,7 +111,7 @@ def open_tables(
         for name, profile, machine in zip(names, profiles, machines, strict=True)
     }
     if path.is_file():
-        tables = _read(path)
+        tables = read_tables(path)
     else:
         tables = Tables(
             {name: _observations(store, workbench) if has_reuse else () for name, store in stores.items()},
@@ -198,7 +198,15 @@ def _from_lists(lists: Mapping[str, Sequence[tuple[Choice, float]]]) -> Damages:
     return {site: dict(values) for site, values in lists.items()}
 
 
-def _read(path: Path) -> Tables:
+def read_tables(path: Path) -> Tables:
+    """The tables that a run began with.
+
+    Args:
+        path: The file `FILE` of the run's directory.
+
+    Raises:
+        SearchError: They cannot be read.
+    """
     try:
         facts = json.loads(path.read_text())
         observations = {

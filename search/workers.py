@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from ..evaluators import Inheritance, Workbench
 from ..hardware_profiles import HardwareProfile, wait_while_measured
 from ..hardware_profiles.errors import SearchError
 from ..hardware_profiles.measuring.cores import available_cores
+from ..hardware_profiles.transport.transport import OpenTransport, as_profiled
 from ..spaces import CompressionOptions
 from ..tasks import load_task
 from .baseline import remember
@@ -29,6 +31,8 @@ class Workers:
         address: `local`; `auto` for the cluster that this machine belongs to; or `host:port`.
         max_job_s: What one stage of one trial may take, in s; None for no limit.
         n_threads: Of each worker's training; its request for cores.
+        n_gpus: GPUs of each, or the part of one.
+        memory_bytes: Main memory of each; None where only the machine's own limit counts.
     """
 
     task_name: str
@@ -36,6 +40,8 @@ class Workers:
     address: str = LOCAL
     max_job_s: float | None = None
     n_threads: int = 1
+    n_gpus: float = 0.0
+    memory_bytes: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("n_workers", "n_threads"):
@@ -47,7 +53,7 @@ class Workers:
 
 @dataclass(frozen=True, slots=True)
 class BenchOrder:
-    """A workbench to open in another process of the same machine; a value that can travel.
+    """A workbench to open in another process that has the run's directory; a value that can travel.
 
     Attributes:
         task_name: See `Workers`.
@@ -57,6 +63,9 @@ class BenchOrder:
         options: How the techniques work.
         inheritance: What short fine-tunes take over from other trials.
         working_directory: What relative paths of a task refer to.
+        n_threads: For accuracy in the runtimes; as many as training has.
+        open_transport: The way to where a profile is measured.
+        task_key: Of the search's own workbench, where another machine might find another network or other data.
     """
 
     task_name: str
@@ -66,6 +75,9 @@ class BenchOrder:
     options: CompressionOptions
     inheritance: Inheritance
     working_directory: Path
+    n_threads: int = 1
+    open_transport: OpenTransport = as_profiled
+    task_key: str | None = None
 
     def __call__(self) -> Workbench:
         """Opens it, with the baseline's accuracy and times as the run has them.
@@ -84,8 +96,15 @@ class BenchOrder:
             progress=pause_while_measured(self.profiles),
             inheritance=self.inheritance,
             others=others,
+            n_threads=self.n_threads,
+            open_transport=self.open_transport,
         )
         try:
+            if self.task_key not in (None, workbench.key()):
+                raise SearchError(
+                    f"all workers must have the search's network and data, but those of {self.task_name} on "
+                    f"{socket.gethostname()} are others: put the same files and versions on all machines"
+                )
             remember(workbench, self.artefacts, is_exported=True)
         except BaseException:
             workbench.close()

@@ -61,6 +61,32 @@ def trained_network(task: Task, train: Split, *, seed: int = 0, on_step: OnStep 
     return network.to(memory_format=torch.contiguous_format).eval()
 
 
+def baseline_file(task: Task, train: Split, *, seed: int = 0) -> Path | None:
+    """Where `trained_network` keeps its work; None where a task's network comes trained.
+
+    Args:
+        task: The task.
+        train: Its training data.
+        seed: Orders the training batches.
+    """
+    return None if task.baseline_recipe is None else _path(task, task.build_network(), train, seed)
+
+
+def keep_baseline_file(name: str, content: bytes) -> None:
+    """Puts a `baseline_file` of another machine into the cache of this one, unless there is one already.
+
+    Args:
+        name: Of the file.
+        content: Of the file; one that is damaged or of another task is never used.
+    """
+    path = cache_directory() / Path(name).name
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(f".{os.getpid()}.partial")
+        partial.write_bytes(content)
+        partial.replace(path)
+
+
 def available_network(task: Task, train: Split, *, seed: int = 0) -> tuple[nn.Module, bool]:
     """The network of a task without training anything: the cached baseline, else as `build_network` gives it.
 

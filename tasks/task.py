@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..training import Augment, Distance, Loss, Split, TrainingRecipe
+from .resources import EVENLY, Resources
 
 
 def classification_hits(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -53,6 +54,9 @@ class Task:
             answers, which they follow, are computed once per sample.
         example_inputs: Gives a few inputs of the right shape without reading the data, for looking at the network; None
             where the first training samples serve.
+        resources: What each worker of a search takes, where there are any.
+        license: Of the trained network, for instance `Apache-2.0`, for the cards of exported models; None where it is
+            not stated.
     """
 
     name: str
@@ -67,3 +71,5 @@ class Task:
     usable_accuracy: float = 20.0
     augment: Augment | None = None
     example_inputs: Callable[[], Tensor] | None = None
+    resources: Resources = EVENLY
+    license: str | None = None

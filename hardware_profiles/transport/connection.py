@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import weakref
@@ -29,11 +31,21 @@ _TCP_OPTIONS = {
 _ADDRESS = re.compile(r"(?:\[([^\]]+)\]|([^:\s]*)):(\d{1,5})")
 
 
+class Lines(Protocol):
+    """Sends and receives lines, as `LineStream` does."""
+
+    def send(self, line: bytes, deadline: float | None) -> None:
+        """See `LineStream.send`."""
+
+    def receive(self, deadline: float | None) -> bytes:
+        """See `LineStream.receive`."""
+
+
 class Connection(Protocol):
     """An open line to a worker."""
 
     @property
-    def stream(self) -> LineStream:
+    def stream(self) -> Lines:
         """Where the lines go."""
 
     def why_lost(self, seen: str) -> str:
@@ -123,6 +135,14 @@ class ProcessConnection:
     def close(self) -> None:
         """See `Connection`."""
         self._end()
+
+
+def own_environment() -> dict[str, str]:
+    """This process's environment, in which another Python finds this package as this one did.
+
+    An installed package needs none of this.
+    """
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
 
 
 def _end_process(process: subprocess.Popen[bytes], stderr: IO[bytes]) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from ..errors import ParefrontError
+from .hang_up import end_with_client
 from .line_stream import ConnectionLostError, LineStream, NoAnswerError
 from .messages import Message, check_request, decode, encode, failure
 
@@ -17,9 +18,13 @@ gone, even where the network does not say so."""
 
 
 def standard_streams() -> LineStream:
-    """Takes stdin and stdout for messages; whatever a library prints goes to stderr from now on."""
+    """Takes stdin and stdout for messages; whatever a library prints goes to stderr from now on.
+
+    The process ends with its client, even where it hangs in a measurement then.
+    """
     answers = os.dup(1)
     os.dup2(2, 1)
+    end_with_client(0)
     return LineStream(0, answers)
 
 

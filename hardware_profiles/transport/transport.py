@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 from ..errors import MeasurementError
-from ..profile import Host
-from .connection import Connection, ProcessConnection, converse
+from ..profile import HardwareProfile, Host
+from .connection import Connection, ProcessConnection, converse, own_environment
 from .line_stream import ConnectionLostError, NoAnswerError
 from .messages import Message, MessageError
 
@@ -43,6 +43,10 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Ends the connection; the next request opens a new one."""
+
+
+OpenTransport = Callable[[HardwareProfile], Transport | None]
+"""Gives the way to where a profile is measured; None leaves it to the profile's own host."""
 
 
 class WorkerProcess:
@@ -100,9 +104,11 @@ class WorkerProcess:
             connection.close()
 
     def _start(self) -> ProcessConnection:
-        # The worker must find this package however the parent found it; an installed one needs none of this.
-        paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
-        return ProcessConnection(self._command, {**os.environ, "PYTHONPATH": paths})
+        return ProcessConnection(self._command, own_environment())
+
+
+def as_profiled(profile: HardwareProfile) -> None:
+    """The `OpenTransport` that leaves every profile to its own host."""
 
 
 def open_transport(host: Host) -> Transport:

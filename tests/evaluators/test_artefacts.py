@@ -41,7 +41,7 @@ def test_what_cannot_be_written_is_one_line(tmp_path: Path) -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the GPU")
 def test_a_file_for_a_gpu_elsewhere_is_read_on_this_processor(tmp_path: Path) -> None:
     profile = HardwareProfile.model_validate({**load_profile("cuda-ort").model_dump(), "host": {"address": "gpu:7000"}})
-    artefacts = Artefacts(tmp_path, profile)
+    artefacts = Artefacts(tmp_path, profile, is_here=False)
     path = artefacts.path("x")
     artefacts.export(finished(), (torch.zeros(2, 3),), path)
 

@@ -30,7 +30,7 @@ class FakeMeter:
     lost = ""
     precision = "fp32"
 
-    def __init__(self, profile: HardwareProfile) -> None:
+    def __init__(self, profile: HardwareProfile, transport: Any = None) -> None:
         self.name, self.is_closed = profile.name, False
         self.known: dict[Path, float] = {}
         self.measured: list[tuple[Path, dict[str, Any]]] = []

@@ -12,6 +12,7 @@ import torch
 
 from parefront.evaluators import CostTables, Inheritance, Workbench, candidate_networks, device, devices
 from parefront.evaluators.deploy import MAX_INT8_ERROR, Parity
+from parefront.evaluators.kept_network import KeptNetwork
 from parefront.hardware_profiles import ExecutedPrecision, ExportError, HardwareProfile, load_profile
 from parefront.hardware_profiles.errors import DeviceLostError
 from parefront.hardware_profiles.runtimes.onnxruntime_cpu import OnnxRuntimeCpu
@@ -113,8 +114,9 @@ def test_a_final_member_is_verified_and_tested(bench: Workbench) -> None:
     assert found.scores["accuracy"].value == pytest.approx(hits(found.artefact, bench.data.validation))
     assert found.scores["test_accuracy"].value == pytest.approx(hits(found.artefact, bench.data.test))
     assert found.scores["size_bytes"].value == found.artefact.stat().st_size
-    weights = torch.load(found.artefact.with_suffix(".pt"), weights_only=True)
-    assert weights["stem.weight"].shape == (16, 1, 3, 3)
+    kept = KeptNetwork.read(found.artefact.with_suffix(".pt"))
+    assert kept.state["stem.weight"].shape == (16, 1, 3, 3)
+    assert set(kept.plan.layers) == {"stem", "block.conv1", "block.conv2", "hidden", "classifier"}
 
 
 def test_a_network_trained_with_rounding_has_its_ranges_in_the_file(

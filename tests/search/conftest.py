@@ -10,9 +10,11 @@ from parefront.evaluators import CostTables, Evaluation
 from parefront.evaluators.evaluator import Score
 from parefront.hardware_profiles import HardwareProfile
 from parefront.hardware_profiles.runtimes import OperatorTime
+from parefront.search import RunDirectory, read_trials
 from parefront.search.ended import as_trial
 from parefront.search.proposal import Proposal
 from parefront.search.ray_cluster import connected
+from parefront.search.record import Record
 from parefront.search.trial import Fidelity, State, Trial
 from parefront.search.workers import Workers
 from parefront.spaces import Choice, Configuration, SearchSpace, Site
@@ -129,6 +131,19 @@ def make_trial() -> MakeTrial:
         )
 
     return make
+
+
+@pytest.fixture
+def begun_run(tmp_path: Path, small_space: SearchSpace, make_trial: MakeTrial) -> Iterator[RunDirectory]:
+    """A run directory whose record begins with the two baseline trials."""
+    directory = RunDirectory(tmp_path)
+    record = Record(directory, small_space)
+    record.add(make_trial(0, {}, 0.0, 1.0, 1000))
+    record.add(make_trial(1, {}, 0.1, 1.0, 1000, Fidelity.FULL, is_verified=True))
+    yield directory
+    assert [trial.number for trial in read_trials(directory.journal)] == list(
+        range(len(read_trials(directory.journal)))
+    )
 
 
 @pytest.fixture

@@ -13,21 +13,20 @@ def node(name: str, is_alive: bool = True, **resources: float) -> dict[str, Any]
     return {"NodeManagerAddress": name, "Alive": is_alive, "Resources": {**offered, f"node:{name}": 1.0}}
 
 
-def test_every_worker_asks_for_its_cores_and_for_the_device(fast_profile: HardwareProfile) -> None:
-    remote = fast_profile.model_copy(update={"name": "board", "host": Host(address="board:7000")})
-    options = actor_options(Workers("digits", 2, n_threads=3), [fast_profile, remote])
+def test_every_worker_asks_for_its_cores_and_for_no_device() -> None:
+    options = actor_options(Workers("digits", 2, n_threads=3))
     assert options["num_cpus"] == 3
-    assert list(options["resources"]) == ["device:fast"]
+    assert "resources" not in options
     assert options["runtime_env"]["env_vars"]["OMP_NUM_THREADS"] == "3"
 
 
-def test_workers_must_fit_on_nodes_that_have_the_device(fast_profile: HardwareProfile) -> None:
-    nodes = [node("a", CPU=5, device_fast=1), node("b", CPU=64), node("c", is_alive=False, CPU=64, device_fast=1)]
-    check_room(nodes, Workers("digits", 2, n_threads=2), [fast_profile])
+def test_workers_must_fit_on_the_nodes_together_with_the_device_or_without(fast_profile: HardwareProfile) -> None:
+    nodes = [node("a", CPU=5, device_fast=1), node("b", CPU=3), node("c", is_alive=False, CPU=64, device_fast=1)]
+    check_room(nodes, Workers("digits", 3, n_threads=2), [fast_profile])
     with pytest.raises(
-        SearchError, match=r"3 workers of 2 cores .* one for 2; .*a \(CPU 5, device:fast 1\); b \(CPU 64\)"
+        SearchError, match=r"4 workers of 2 cores .* one for 3; .*a \(CPU 5, device:fast 1\); b \(CPU 3\): use fewer"
     ):
-        check_room(nodes, Workers("digits", 3, n_threads=2), [fast_profile])
+        check_room(nodes, Workers("digits", 4, n_threads=2), [fast_profile])
 
 
 def test_a_device_that_no_node_has_is_named(fast_profile: HardwareProfile) -> None:

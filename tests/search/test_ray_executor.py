@@ -15,7 +15,7 @@ from parefront.evaluators import Evaluation
 from parefront.hardware_profiles.errors import SearchError
 from parefront.search.executor import Failure, Job, Stage
 from parefront.search.ray_cluster import actor_options
-from parefront.search.ray_executor import MAX_RETRIES, RayExecutor, _one_line
+from parefront.search.ray_executor import MAX_RETRIES, RayExecutor
 from parefront.search.workers import Workers
 from parefront.spaces import Configuration
 
@@ -58,7 +58,7 @@ def make_executor(two_workers: Workers, tmp_path: Path) -> Iterator[MakeExecutor
 
     def make(n_workers: int = 1, open_bench: Any = None, **more: Any) -> RayExecutor:
         opener = open_bench or (lambda: Bench(tmp_path))
-        made.append(RayExecutor(opener, n_workers, actor_options(two_workers, []), **more))
+        made.append(RayExecutor(opener, n_workers, actor_options(two_workers), **more))
         return made[-1]
 
     yield make
@@ -74,7 +74,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def executor(two_workers: Workers, folder: Path) -> Iterator[RayExecutor]:
     """One worker; 3 s for a job."""
-    executor = RayExecutor(lambda: Bench(folder), 1, actor_options(two_workers, []), max_job_s=3.0)  # type: ignore[arg-type,return-value]
+    executor = RayExecutor(lambda: Bench(folder), 1, actor_options(two_workers), max_job_s=3.0)  # type: ignore[arg-type,return-value]
     yield executor
     executor.close()
 
@@ -168,11 +168,3 @@ def test_a_worker_is_checked_before_it_gets_a_job(make_executor: MakeExecutor, t
     with pytest.raises(SearchError, match=r"not \{\}"):
         executor.next_done()
     assert not list(tmp_path.iterdir())
-
-
-def test_what_happened_is_told_without_the_facts_and_guesses_of_ray() -> None:
-    error = RuntimeError(
-        "The actor died.\n\tclass_name: Worker\n\tpid: 7\nEnd of file. Some common causes include: (1)"
-    )
-    assert _one_line(error) == "The actor died. End of file."
-    assert _one_line(RuntimeError()) == "RuntimeError"

@@ -6,7 +6,7 @@ import pytest
 from parefront.hardware_profiles.errors import SearchError
 from parefront.search.clock import Spent
 from parefront.search.goals import DEFAULT_GOALS
-from parefront.search.stopping import Limits, StoppingRule, recent_gain
+from parefront.search.stopping import Limits, RecentGain, StoppingRule
 from parefront.search.trial import FROM, Fidelity, Trial
 
 MakeTrial = Callable[..., Trial]
@@ -62,7 +62,7 @@ def test_the_gain_is_that_of_the_last_candidates(make_trial: MakeTrial) -> None:
     trials = [baseline, half, quarter, worse]
 
     def gain(patience: int | None, n: int = 4) -> float | None:
-        return recent_gain(trials[:n], Fidelity.SHORT, patience, DEFAULT_GOALS)
+        return RecentGain(trials[:n], Fidelity.SHORT, patience, DEFAULT_GOALS).value
 
     assert gain(1) == 0
     assert gain(2) == pytest.approx(3 / 4)  # the quarter against the half
@@ -74,10 +74,10 @@ def test_the_gain_is_that_of_the_last_candidates(make_trial: MakeTrial) -> None:
 
 def test_before_any_hypervolume_there_is_no_gain(make_trial: MakeTrial) -> None:
     trials = [make_trial(0, {}, 0.0, 1.0, 1000), make_trial(1, {"prune/a": 8}, 50.0, 0.5, 500)]
-    assert recent_gain(trials, Fidelity.SHORT, 1, DEFAULT_GOALS) == 0
+    assert RecentGain(trials, Fidelity.SHORT, 1, DEFAULT_GOALS).value == 0
 
 
 def test_only_this_runs_candidates_count_for_patience(make_trial: MakeTrial) -> None:
     taken = replace(make_trial(1, {"prune/a": 8}, 0.0, 0.5, 500), details={FROM: {"run": "old", "number": 4}})
     trials = [make_trial(0, {}, 0.0, 1.0, 1000), taken]
-    assert recent_gain(trials, Fidelity.SHORT, 1, DEFAULT_GOALS) is None
+    assert RecentGain(trials, Fidelity.SHORT, 1, DEFAULT_GOALS).value is None

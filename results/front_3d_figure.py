@@ -1,0 +1,74 @@
+"""The front in space: the two main costs on the floor, accuracy upwards. Drawn by WebGL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from ..search.objectives import Objective
+from .figure_style import BLUE, CLEAR, FAINT, GRID, INK, VERMILLION, hover, message, new_figure
+from .front_3d_data import Front3dData
+from .front_data import FrontPoint
+from .goal_words import cost_words, profile_of
+
+_COLOURS = {"dominated or less trained": FAINT, "front": BLUE, "baseline": INK}
+_SIZES = {"dominated or less trained": 3, "baseline": 6}
+
+
+def draw_front_3d(data: Front3dData) -> go.Figure:
+    """Points to be turned with the mouse; a stem leads from each member to the lowest accuracy on show."""
+    figure = new_figure(640)
+    if data.front.baseline is None:
+        return message(figure, "No front yet: the baseline has not been evaluated")
+    if data.axis is None:
+        return message(figure, "The search had two objectives: the flat picture shows them both")
+    groups = data.points()
+    for name, points in groups:
+        figure.add_trace(_points_trace(name, points, data))
+    figure.add_trace(_stems_trace([points for name, points in groups if name not in _SIZES], data))
+    figure.update_layout(
+        margin={"l": 0, "r": 0, "t": 24, "b": 0},
+        scene={
+            "xaxis": _axis(data.front.axis),
+            "yaxis": _axis(data.axis),
+            "zaxis": {"title": {"text": "accuracy (%)"}, "gridcolor": GRID, "backgroundcolor": CLEAR},
+            "camera": {"eye": {"x": 1.5, "y": 1.5, "z": 0.9}},
+        },
+    )
+    return figure
+
+
+def _points_trace(name: str, points: Sequence[FrontPoint], data: Front3dData) -> go.Scatter3d:
+    return go.Scatter3d(
+        x=[point.cost.value for point in points],
+        y=[data.second[point.number] for point in points],
+        z=[point.accuracy.value for point in points if point.accuracy is not None],
+        mode="markers",
+        name=name,
+        marker={"size": _SIZES.get(name, 5), "color": _COLOURS.get(name, VERMILLION)},
+        hovertext=[hover(list(point.lines)) for point in points],
+        hoverinfo="text",
+    )
+
+
+def _stems_trace(groups: Sequence[Sequence[FrontPoint]], data: Front3dData) -> go.Scatter3d:
+    """One trace of many lines: None parts them."""
+    points = [point for group in groups for point in group if point.accuracy is not None]
+    heights = [point.accuracy.value for point in points if point.accuracy is not None]
+    floor = min(heights, default=0.0)
+    return go.Scatter3d(
+        x=[x for point in points for x in (point.cost.value, point.cost.value, None)],
+        y=[y for point in points for y in (data.second[point.number], data.second[point.number], None)],
+        z=[z for height in heights for z in (height, floor, None)],
+        mode="lines",
+        line={"color": FAINT, "width": 2},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+
+
+def _axis(axis: Objective) -> dict[str, object]:
+    words = cost_words(axis)
+    title = f"{words.noun}{profile_of(axis)} ({words.unit})"
+    return {"title": {"text": title}, "type": "log", "gridcolor": GRID, "backgroundcolor": CLEAR}
