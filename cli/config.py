@@ -56,56 +56,93 @@ def read_config(path: Path, flags: Mapping[str, Sequence[str]], repeatable: froz
     Raises:
         SearchError: No such file, no YAML, an unknown name, or a value of the wrong form.
     """
+    content = read_mapping(path, "--config")
+    if content is None:
+        raise SearchError(f"{path}: must hold `flag: value` lines, for instance `trials: 100`")
+    return check_flags(str(path), content, flags, repeatable)
+
+
+def check_flags(
+    where: str, content: Mapping[Any, Any], flags: Mapping[str, Sequence[str]], repeatable: frozenset[str]
+) -> dict[str, Value]:
+    """Flags as a file holds them, by the names that `flags` has for them; the rest is as in `read_config`.
+
+    Args:
+        where: They stand, for messages.
+        content: What was read.
+        flags: The names in the file, by the name that the result has for each.
+        repeatable: Names, as the result has them, of what may be given several times.
+
+    Raises:
+        SearchError: An unknown name, or a value of the wrong form.
+    """
     known = {name.replace("_", "-"): target for target, names in flags.items() for name in names}
     values: dict[str, Value] = {}
-    for key, value in _mapping(path).items():
+    for key, value in content.items():
         name = str(key).replace("_", "-")
         if name not in known:
-            raise SearchError(f"{path}: {unknown_name('flag', str(key), known)}")
+            raise SearchError(f"{where}: {unknown_name('flag', str(key), known)}")
         target = known[name]
-        values[target] = _several(path, name, value) if target in repeatable else _one(path, name, value)
+        values[target] = _several(where, name, value) if target in repeatable else _one(where, name, value)
     return values
 
 
-def _mapping(path: Path) -> Mapping[Any, Any]:
+def read_mapping(path: Path, what: str) -> dict[Any, Any] | None:
+    """The content of a YAML file, all values as text; None where it is no mapping.
+
+    Args:
+        path: The file.
+        what: It is, for messages.
+
+    Raises:
+        SearchError: No such file, or no YAML.
+    """
     try:
         # BaseLoader builds text, lists and mappings and nothing else.
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise SearchError(f"--config must be a readable YAML file, got {str(path)!r} ({reason})") from error
+        raise SearchError(f"{what} must be a readable YAML file, got {str(path)!r} ({reason})") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f":{mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "cannot be parsed"
         raise SearchError(f"{path}{where}: must be valid YAML: {problem}") from error
-    if not isinstance(content, dict):
-        raise SearchError(f"{path}: must hold `flag: value` lines, for instance `trials: 100`")
-    return content
+    return content if isinstance(content, dict) else None
 
 
-def _one(path: Path, name: str, value: object) -> str:
+def _one(where: str, name: str, value: object) -> str:
     if not isinstance(value, str) or not value:
         got = "nothing" if value == "" else f"a {'mapping' if isinstance(value, dict) else 'list'}"
-        raise SearchError(f"{path}: {name} must have one value, got {got}: write `{name}: VALUE`")
+        raise SearchError(f"{where}: {name} must have one value, got {got}: write `{name}: VALUE`")
     return value
 
 
-def _several(path: Path, name: str, value: object) -> list[str]:
+def _several(where: str, name: str, value: object) -> list[str]:
     if isinstance(value, dict):
-        return [f"{key}={_one(path, f'{name}: {key}', each)}" for key, each in value.items()]
+        return [f"{key}={_one(where, f'{name}: {key}', each)}" for key, each in value.items()]
     if isinstance(value, list):
-        return [_one(path, name, each) for each in value]
-    return [_one(path, name, value)]
+        return [_one(where, name, each) for each in value]
+    return [_one(where, name, value)]
 
 
 def _fill_in(context: typer.Context, path: Path | None) -> None:
     """Makes the file's values the defaults of a command that is about to be parsed."""
     if path is None or context.resilient_parsing:
         return
+    values = read_config(path, *flags_of(context.command))
+    context.default_map = {**(context.default_map or {}), **values}
+
+
+def flags_of(command: Any) -> tuple[dict[str, list[str]], frozenset[str]]:
+    """The flags of a command and which of them may be repeated, as `read_config` takes them.
+
+    Args:
+        command: From Click, or from the copy of it in Typer, which share no public class.
+    """
     flags: dict[str, list[str]] = {}
     repeatable = set()
-    for parameter in context.command.params:
+    for parameter in command.params:
         if parameter.name in (None, OPTION):
             continue
         is_option = parameter.param_type_name == "option"
@@ -115,7 +152,7 @@ def _fill_in(context: typer.Context, path: Path | None) -> None:
         if getattr(parameter, "multiple", False):
             repeatable.add(parameter.name)
     flags.pop("help", None)
-    context.default_map = {**(context.default_map or {}), **read_config(path, flags, frozenset(repeatable))}
+    return flags, frozenset(repeatable)
 
 
 _CONFIG = Annotated[

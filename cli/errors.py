@@ -24,6 +24,10 @@ def run_program(app: Callable[..., object]) -> None:
         code = app(standalone_mode=False)
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        # Who reads has seen enough, as `head` has. What is buffered yet must not fail once more when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_ERROR)
     except Exception as error:
         if os.environ.get(TRACE_VARIABLE):
             raise
@@ -40,13 +44,21 @@ def _one_line(error: Exception) -> str:
 
     if isinstance(error, ParefrontError):
         return str(error)
-    # Errors of the command line, from Click or from the copy of it in Typer, which share no public class.
-    word = getattr(error, "format_message", None)
-    if callable(word):
-        return " ".join(str(word()).split())
+    if hasattr(error, "format_message"):
+        return command_line_problem(error)
     frames = traceback.extract_tb(error.__traceback__)
     ours = str(Path(__file__).resolve().parent.parent)
     theirs = [f for f in frames if "site-packages" not in f.filename and not f.filename.startswith((ours, sys.prefix))]
     last = (theirs or frames)[-1]
     what = " ".join(f"{type(error).__name__}: {error}".split())
     return f"{what} ({last.filename}:{last.lineno}); {TRACE_VARIABLE}=1 shows the stack trace"
+
+
+def command_line_problem(error: Exception) -> str:
+    """What is wrong with a command line, in one line; empty for other errors.
+
+    Args:
+        error: From Click, or from the copy of it in Typer, which share no public class.
+    """
+    word = getattr(error, "format_message", None)
+    return " ".join(str(word()).split()) if callable(word) else ""

@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from .options import Hardware, complete_profile
+from .output import AsCsv, AsJson, check_formats, print_json, print_rows
 
 EXIT_NOISY = 3
 """`check`: a difference of 3 % cannot be told apart now."""
 
 hardware_app = typer.Typer(help="Hardware profiles: what networks are measured on.", no_args_is_help=True)
 
-AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable.")]
-
 
 @hardware_app.command("list")
-def hardware_list(as_json: AsJson = False) -> None:
+def hardware_list(as_json: AsJson = False, as_csv: AsCsv = False) -> None:
     """List the shipped profiles, and what is missing here for each."""
     from .hardware_tables import list_records, print_profiles
 
+    check_formats(as_json=as_json, as_csv=as_csv)
     if as_json:
-        typer.echo(json.dumps(list_records(), indent=2))
-        return
-    print_profiles(list_records())
+        print_json(list_records())
+    elif as_csv:
+        print_rows(list_records())
+    else:
+        print_profiles(list_records())
 
 
 @hardware_app.command("show")
 def hardware_show(
-    profile: Annotated[str, typer.Argument(metavar="HW", help="A profile's name, or a YAML file.")],
+    profile: Annotated[
+        str, typer.Argument(metavar="HW", help="A profile's name, or a file.", autocompletion=complete_profile)
+    ],
 ) -> None:
     """Print a profile in full, as YAML, with whatever it extends put in."""
     import yaml
@@ -69,9 +74,7 @@ def hardware_detect(
 
 @hardware_app.command("check")
 def hardware_check(
-    hardware: Annotated[str, typer.Option("--hardware", metavar="HW", help="A profile's name, or a YAML file.")] = (
-        "cpu-ort-1t"
-    ),
+    hardware: Hardware = "cpu-ort-1t",
     seconds: Annotated[float, typer.Option(help="How long to measure.")] = 20.0,
     as_json: AsJson = False,
 ) -> None:
@@ -85,7 +88,7 @@ def hardware_check(
     with open_display(f"checking {profile.name}") as display:
         report = check_noise(profile, seconds, display.on_progress)
     if as_json:
-        typer.echo(json.dumps(report.to_json(), indent=2))
+        print_json(report.to_json())
     else:
         print_noise(report, profile)
     if not report.is_quiet:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from .compare import compare, runs
 from .config import accept_config
 from .errors import run_program
 from .exporting import export, verify
@@ -13,14 +14,19 @@ from .hardware import hardware_app
 from .networks import compress, inspect, nonlinearity
 from .runs import front, report
 from .search import search
+from .sweep import sweep_app
+from .trials import show, trials
 
 app = typer.Typer(
     help="The Pareto front of your own network: accuracy against measured latency and size.",
+    epilog="Exit codes: 0 done; 1 refused or failed, with one line on the error stream; 3 too noisy (`hardware "
+    "check`); 130 interrupted, with all that had ended kept.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(hardware_app, name="hardware")
+app.add_typer(sweep_app, name="sweep")
 
 
 def main() -> None:
@@ -45,7 +51,7 @@ def _program(
     pass
 
 
-for _function in (search, front, export, verify, report, inspect, compress, nonlinearity):
+for _function in (search, front, show, trials, compare, runs, export, verify, report, inspect, compress, nonlinearity):
     app.command()(_function)
 
 for _commands in (app.registered_commands, hardware_app.registered_commands):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +10,7 @@ import typer
 
 from .errors import EXIT_INTERRUPTED
 from .options import BiasCorrection, Constraints, Hardware, Importance, Ranges, TaskName, WithCp
+from .output import AsJson, check_formats, print_json, print_rows
 
 
 def inspect(
@@ -29,7 +29,8 @@ def inspect(
     constraints: Constraints = None,
     with_cp: WithCp = False,
     shows_all: Annotated[bool, typer.Option("--all", help="Name every layer instead of the first few.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+    as_json: AsJson = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Machine-readable: the sites as CSV, a row for each.")] = False,
 ) -> None:
     """Show what can be chosen, what it can reach at best, and what is left alone and why. Nothing is trained."""
     from ..evaluators.estimate import Targets
@@ -42,6 +43,7 @@ def inspect(
     from .progress import open_display
     from .quantities import parse_bytes
 
+    check_formats(as_json=as_json, as_csv=as_csv)
     targets = Targets(max_latency_ms, min_speedup, None if max_size is None else parse_bytes(max_size))
     profile, loaded_task = load_profile(hardware), load_task(task)
     limits = parse_goals((), constraints or (), [profile.name]).constraints
@@ -50,7 +52,10 @@ def inspect(
             loaded_task, profile, targets, display.on_progress, CompressionOptions(has_cp=with_cp), limits
         )
     if as_json:
-        typer.echo(json.dumps(inspection.to_json(), indent=2))
+        print_json(inspection.to_json())
+        return
+    if as_csv:
+        print_rows(inspection.to_json()["sites"])
         return
     if not inspection.is_trained:
         typer.echo("The baseline is not trained yet: ranks are those of random weights, and will differ.", err=True)
@@ -124,7 +129,7 @@ def nonlinearity(
     out: Annotated[
         Path | None, typer.Option(help="Directory; an existing one goes on.", show_default="runs/TASK-nonlinearity")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Find out how few activations a network needs: fold the others away, and see what that costs."""
     from ..evaluators.folded_point import SweepSettings
@@ -154,7 +159,7 @@ def nonlinearity(
         sys.exit(EXIT_INTERRUPTED)
     page = write_nonlinearity_report(result, directory.page)
     if as_json:
-        typer.echo(json.dumps(result.to_json(), indent=2))
+        print_json(result.to_json())
         return
     print_nonlinearity(result)
     typer.echo(f"Figure: {page}\nData: {directory.summary}")

@@ -15,7 +15,19 @@ TaskName = Annotated[
         "or a Python file: my_task.py[:function].",
     ),
 ]
-Hardware = Annotated[str, typer.Option("--hardware", metavar="HW", help="A profile's name, or a YAML file.")]
+
+
+def complete_profile(incomplete: str) -> list[str]:
+    """The shipped profiles that begin so, for the shell; where none does, it offers files."""
+    from ..hardware_profiles import profile_names
+
+    return [name for name in profile_names() if name.startswith(incomplete)]
+
+
+Hardware = Annotated[
+    str,
+    typer.Option("--hardware", metavar="HW", help="A profile's name, or a YAML file.", autocompletion=complete_profile),
+]
 Importance = Annotated[
     str, typer.Option(metavar="HOW", help="Ranks channels: l2 (of the group), bn (scale), taylor (loss), fpgm.")
 ]
@@ -30,6 +42,7 @@ Hardwares = Annotated[
     typer.Option(
         "--hardware",
         metavar="HW",
+        autocompletion=complete_profile,
         help="A profile's name, or a YAML file. Repeatable: the first is the main one, every candidate is measured on "
         "all, and only what all execute is offered.",
     ),

@@ -42,29 +42,36 @@ class Display(Protocol):
     ) -> None: ...
 
 
-def open_display(title: str) -> Display:
-    """A live display on a terminal, plain lines elsewhere."""
+def open_display(title: str, *, is_verbose: bool = False) -> Display:
+    """A live display on a terminal, plain lines elsewhere.
+
+    Args:
+        title: What is searched.
+        is_verbose: Whether all that is logged is shown, or only what a person should know.
+    """
     console = Console(stderr=True, highlight=False)
-    return LiveDisplay(title, console) if console.is_terminal else PlainDisplay(title, console)
+    kind = LiveDisplay if console.is_terminal else PlainDisplay
+    return kind(title, console, is_verbose=is_verbose)
 
 
 class LogLines(logging.Handler):
-    """Shows what the packages log while a display is open: what is read, and what is left out."""
+    """Shows what the packages log while a display is open: what is read, and what is left out; or all of it."""
 
-    def __init__(self, show: Callable[[str], None]) -> None:
-        super().__init__(logging.INFO)
-        self._show = show
+    def __init__(self, show: Callable[[str], None], *, is_verbose: bool = False) -> None:
+        super().__init__(logging.DEBUG if is_verbose else logging.INFO)
+        self._show, self._is_verbose = show, is_verbose
         self._logger = logging.getLogger(__name__.partition(".")[0])
         self._level_before = self._logger.level
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Shows one line."""
-        self._show(record.getMessage())
+        """Shows one line; among many the time tells them apart."""
+        line = record.getMessage()
+        self._show(f"{time.strftime('%H:%M:%S', time.localtime(record.created))} {line}" if self._is_verbose else line)
 
     def start(self) -> None:
         """Begins to show."""
         self._level_before = self._logger.level
-        self._logger.setLevel(logging.INFO)
+        self._logger.setLevel(self.level)
         self._logger.addHandler(self)
 
     def stop(self) -> None:
@@ -105,10 +112,10 @@ class StepClock:
 class PlainDisplay:
     """One line per ended trial, and for long steps one every few seconds."""
 
-    def __init__(self, title: str, console: Console) -> None:
+    def __init__(self, title: str, console: Console, *, is_verbose: bool = False) -> None:
         self._console = console
         self._title = title
-        self._log = LogLines(self._say)
+        self._log = LogLines(self._say, is_verbose=is_verbose)
         self._steps = StepClock()
         self._next_line = time.monotonic() + PLAIN_FIRST_S
 
@@ -145,13 +152,16 @@ class PlainDisplay:
 class LiveDisplay:
     """A panel that redraws itself: bar, figures, the last trials, the step that runs."""
 
-    def __init__(self, title: str, console: Console) -> None:
+    def __init__(self, title: str, console: Console, *, is_verbose: bool = False) -> None:
         self._title = title
         self._started = time.monotonic()
         self._status: Status | None = None
         self._steps: StepClock | None = None
         self._last: deque[str] = deque(maxlen=N_LAST)
-        self._log = LogLines(lambda line: console.print(line, soft_wrap=True, markup=False))
+        self._log = LogLines(
+            lambda line: console.print(line, soft_wrap=True, markup=False),
+            is_verbose=is_verbose,
+        )
         self._live = Live(get_renderable=self._render, console=console, refresh_per_second=4, transient=True)
 
     def on_progress(self, what: str, step: int, total: int) -> None:

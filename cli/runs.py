@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .options import RunPath
+from .output import AsCsv, check_formats, print_frame, print_json
 
 if TYPE_CHECKING:
     from ..results import Run
@@ -22,16 +23,22 @@ def front(
     as_json: Annotated[
         bool, typer.Option("--json", help="Machine-readable: the rows; with --why an object of rows and importances.")
     ] = False,
+    as_csv: AsCsv = False,
 ) -> None:
     """Print the Pareto front of a run."""
-    from .tables import front_records, print_front, print_rungs, print_screening
+    from .tables import front_records, front_table, print_front, print_rungs, print_screening
     from .why import print_why, why_json
 
-    loaded = _load(run)
+    check_formats(as_json=as_json, as_csv=as_csv)
+    loaded = open_run(run)
+    warn(loaded.artefact_problems(loaded.front))
+    if as_csv:
+        print_frame(front_table(loaded))
+        return
     if as_json:
         records = front_records(loaded)
         content = {"front": records, "importance": why_json(loaded)} if shows_why else records
-        typer.echo(json.dumps(content, indent=2))
+        print_json(content)
         return
     typer.secho(loaded.summary, bold=True)
     print_front(loaded)
@@ -44,14 +51,36 @@ def front(
 def report(
     run: RunPath,
     out: Annotated[Path | None, typer.Option(help="The file to write.", show_default="RUN/report.html")] = None,
+    figures: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write each figure into this directory instead of the report.")
+    ] = None,
+    file_format: Annotated[
+        str, typer.Option("--format", help="Of the figures: png, svg or html; pictures need kaleido and a browser.")
+    ] = "png",
 ) -> None:
-    """Write the run as one self-contained HTML file."""
+    """Write the run as one self-contained HTML file, or its figures one by one."""
     from ..results import write_report
 
-    typer.echo(f"Report: {write_report(_load(run), out or run / 'report.html')}")
+    loaded = open_run(run)
+    if figures is None:
+        typer.echo(f"Report: {write_report(loaded, out or run / 'report.html')}")
+        return
+    from ..results.figure_files import write_figures
+
+    for path in write_figures(loaded, figures, file_format):
+        typer.echo(f"Figure: {path}")
 
 
-def _load(directory: Path) -> Run:
+def open_run(directory: Path) -> Run:
+    """Reads a run, and says on the error stream what of it could not be read."""
     from ..results import load
 
-    return load(directory)
+    run = load(directory)
+    warn(run.problems)
+    return run
+
+
+def warn(sentences: Iterable[str]) -> None:
+    """One line each on the error stream."""
+    for sentence in sentences:
+        typer.secho(f"warning: {sentence}", fg=typer.colors.YELLOW, err=True)

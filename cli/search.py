@@ -12,6 +12,7 @@ from .errors import EXIT_INTERRUPTED
 from .options import BiasCorrection, Constraints, Hardwares, Importance, Ranges, TaskName, WithCp
 
 if TYPE_CHECKING:
+    from ..results import Run
     from ..search.workers import Workers
     from ..tasks import Resources
 
@@ -112,19 +113,43 @@ def search(
             metavar="TIME", help="With workers: a stage of a trial that takes longer fails.", show_default="no limit"
         ),
     ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="PostgreSQL database for the trials: postgresql://USER@HOST/DATABASE; the password from PGPASSWORD.",
+            show_default="journal.log in the run directory",
+        ),
+    ] = None,
+    artefacts: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Where the trials' files are copied to: a shared directory, or an address that fsspec knows.",
+            show_default="nowhere",
+        ),
+    ] = None,
+    is_verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show all that goes into the run's log.jsonl.")
+    ] = False,
     importance: Importance = "l2",
     ranges: Ranges = "minmax",
     bias_correction: BiasCorrection = False,
     with_cp: WithCp = False,
+    is_dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check all that is asked, print it, and start nothing.")
+    ] = False,
 ) -> None:
     """Search the Pareto front of a network. Started again with the same --out, it goes on where it was."""
     from ..evaluators import Inheritance
     from ..hardware_profiles import load_profile
     from ..search.goals import parse_goals
+    from ..search.keeping import Keeping
     from ..search.run_directory import RunDirectory
     from ..search.session import run_search
     from ..search.settings import SearchSettings
     from ..search.stopping import Limits
+    from ..search.workers import pause_while_measured
     from ..spaces import CompressionOptions
     from ..tasks import load_task
     from .progress import open_display
@@ -156,18 +181,29 @@ def search(
         inheritance=Inheritance.parse(inherit),
     )
     directory = RunDirectory(out or Path("runs") / loaded_task.name)
+    names = " and ".join(each.name for each in (profile, *others))
+    if is_dry_run:
+        typer.echo(f"{loaded_task.name} on {names}: {trials} candidates, {finals} final members, into {directory.root}")
+        return
     try:
-        names = " and ".join(each.name for each in (profile, *others))
-        with open_display(f"{loaded_task.name} on {names}") as display:
+        # Other searches on this machine, those of a sweep for instance, measure in quiet too.
+        pause = pause_while_measured((profile, *others))
+        with open_display(f"{loaded_task.name} on {names}", is_verbose=is_verbose) as display:
+
+            def on_progress(what: str, step: int, total: int) -> None:
+                pause(what, step, total)
+                display.on_progress(what, step, total)
+
             run_search(
                 loaded_task,
                 profile,
                 settings,
                 directory,
                 on_status=display.on_status,
-                progress=display.on_progress,
+                progress=on_progress,
                 others=others,
                 workers=workers,
+                keeping=Keeping(storage, artefacts),
             )
     except KeyboardInterrupt:
         typer.echo("Stopped. Every ended trial is kept; the same command goes on from here.", err=True)
@@ -195,12 +231,25 @@ def workers_of(
     return Workers(task, n_workers, address or LOCAL, max_job_s, n_threads, asked.gpus, asked.memory_bytes)
 
 
+def _write_table(run: Run) -> None:
+    """All trials as a table; a full disk costs the table and nothing else: it can be written later."""
+    from ..results.table import write_table
+
+    try:
+        write_table(run.table, run.directory)
+    except OSError as error:
+        later = f"later: parefront trials {run.directory} --write"
+        line = f"warning: the table of trials was not written ({error}); {later}"
+        typer.secho(line, fg=typer.colors.YELLOW, err=True)
+
+
 def _conclude(directory: Path) -> None:
     """The closing summary: how much faster at what loss first, then the front, the time spent, the report."""
     from ..results import load, write_report
     from .tables import print_beginning, print_ending, print_front, print_rungs, print_screening, print_times
 
     run = load(directory)
+    _write_table(run)
     report = write_report(run, directory / "report.html")
     typer.secho(f"\n{run.summary}\n", bold=True)
     print_front(run)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich import box
@@ -16,11 +16,15 @@ from ..results import FrontRow, Run, front_rows
 from ..results.goal_words import cost_words, further_costs, scaled
 from ..results.lineage import lineage
 from ..results.wording import word_bytes, word_ratio, word_seconds
+from ..search.clock import ENDED, SLOTS
 from ..search.manifest import WORK_STAGES
 from ..search.objectives import Objective
 from ..search.rung_correlation import rung_correlations
 from ..search.screening import screening_accuracy
 from .console import open_console
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 WIDE = 112
 """Columns of a terminal that has room for what nothing was ranked by."""
@@ -99,7 +103,9 @@ def print_times(run: Run) -> None:
     if not total:
         return
     parts = [f"{stage} {seconds[stage] / total:.0%}" for stage in WORK_STAGES if seconds.get(stage)]
-    parts.append(f"own overhead {seconds.get('overhead', 0.0) / total:.1%}")
+    has_slots = any(SLOTS in trial.details.get(ENDED, {}) for trial in run.trials)
+    kind = "overhead and idle workers" if has_slots else "own overhead"
+    parts.append(f"{kind} {seconds.get('overhead', 0.0) / total:.1%}")
     open_console().print(f"Time {word_seconds(total)}: {', '.join(parts)}")
 
 
@@ -134,6 +140,18 @@ def front_records(run: Run) -> list[dict[str, Any]]:
         }
         for row in front_rows(run.trials, run.goals)
     ]
+
+
+def front_table(run: Run) -> pd.DataFrame:
+    """The rows of the front in the table of all trials, from accurate to fast, the baseline first, for `--csv`.
+
+    `speedup` and `size_ratio` are how many times faster and smaller than the baseline each is.
+    """
+    rows = front_rows(run.trials, run.goals)
+    table = run.table.loc[[row.number for row in rows]]
+    table.insert(0, "speedup", [row.speedup for row in rows])
+    table.insert(1, "size_ratio", [row.size_ratio for row in rows])
+    return table
 
 
 def _plain(value: Any) -> Any:

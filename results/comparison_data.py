@@ -60,8 +60,8 @@ class ComparisonData:
 
 
 def compare_profiles(run: Run) -> ComparisonData:
-    """The front of accuracy and latency on each hardware profile that a run measured on."""
-    names = run.profiles
+    """The front of accuracy and latency on each hardware profile of a run; empty where it measured on one only."""
+    names = run.profiles if len(run.profiles) > 1 else ()
     axes = [Objective("latency" if i == 0 else f"latency@{name}") for i, name in enumerate(names)]
     fronts = [_front(name, run.trials, axis) for name, axis in zip(names, axes, strict=True)]
     return ComparisonData(tuple(each for each in fronts if each is not None))

@@ -51,8 +51,9 @@ def _write_pictures(figures: list[go.Figure], paths: list[Path], file_format: st
     """All at once: a browser takes seconds to start."""
     import plotly.io
 
+    heights = [figure.layout.height for figure in figures]
     try:
-        plotly.io.write_images(figures, paths, format=file_format, width=WIDTH, scale=2)
+        plotly.io.write_images(figures, paths, format=file_format, width=WIDTH, height=heights, scale=2)
     except (ValueError, RuntimeError, ImportError) as error:
         # What kaleido raises where it or a browser is missing; its own texts are long and name neither remedy.
         raise ResultsError(

@@ -44,6 +44,7 @@ const figures = (() => {
       { rootMargin: "200px" },
     );
     slots.forEach((slot) => observer.observe(slot));
+    if (slots.length) draw(slots[0]); // what the page is about, wherever the reader's window begins
   }
 
   let closed = [];

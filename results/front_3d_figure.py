@@ -7,12 +7,15 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from ..search.objectives import Objective
-from .figure_style import BLUE, CLEAR, FAINT, GRID, INK, VERMILLION, hover, message, new_figure
+from .figure_style import BLUE, INK, VERMILLION, hover, message, new_figure
 from .front_3d_data import Front3dData
 from .front_data import FrontPoint
+from .front_figure import log_ticks
 from .goal_words import cost_words, profile_of
 
-_COLOURS = {"dominated or less trained": FAINT, "front": BLUE, "baseline": INK}
+# WebGL draws half-transparent lines as good as not at all, so these are solid.
+_PALE, _GRID = "#b4bac2", "#c9cfd6"
+_COLOURS = {"dominated or less trained": _PALE, "front": BLUE, "baseline": INK}
 _SIZES = {"dominated or less trained": 3, "baseline": 6}
 
 
@@ -30,10 +33,11 @@ def draw_front_3d(data: Front3dData) -> go.Figure:
     figure.update_layout(
         margin={"l": 0, "r": 0, "t": 24, "b": 0},
         scene={
-            "xaxis": _axis(data.front.axis),
-            "yaxis": _axis(data.axis),
-            "zaxis": {"title": {"text": "accuracy (%)"}, "gridcolor": GRID, "backgroundcolor": CLEAR},
-            "camera": {"eye": {"x": 1.5, "y": 1.5, "z": 0.9}},
+            "xaxis": _axis(data.front.axis, [point.cost.value for _, points in groups for point in points]),
+            "yaxis": _axis(data.axis, [data.second[point.number] for _, points in groups for point in points]),
+            "zaxis": {"title": {"text": "accuracy (%)"}, **_WALL},
+            "aspectmode": "cube",
+            "camera": {"eye": {"x": 1.45, "y": 1.45, "z": 0.8}, "center": {"x": 0, "y": 0, "z": -0.15}},
         },
     )
     return figure
@@ -62,13 +66,17 @@ def _stems_trace(groups: Sequence[Sequence[FrontPoint]], data: Front3dData) -> g
         y=[y for point in points for y in (data.second[point.number], data.second[point.number], None)],
         z=[z for height in heights for z in (height, floor, None)],
         mode="lines",
-        line={"color": FAINT, "width": 2},
+        line={"color": _PALE, "width": 3},
         hoverinfo="skip",
         showlegend=False,
     )
 
 
-def _axis(axis: Objective) -> dict[str, object]:
-    words = cost_words(axis)
+_WALL = {"gridcolor": _GRID, "showbackground": False, "showline": True, "linecolor": _GRID}
+
+
+def _axis(axis: Objective, values: Sequence[float]) -> dict[str, object]:
+    words, ticks = cost_words(axis), log_ticks(min(values) / 1.1, max(values) * 1.1)
     title = f"{words.noun}{profile_of(axis)} ({words.unit})"
-    return {"title": {"text": title}, "type": "log", "gridcolor": GRID, "backgroundcolor": CLEAR}
+    shown = {"tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
+    return {"title": {"text": title}, "type": "log", **shown, **_WALL}

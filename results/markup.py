@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import html
+import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 from urllib.parse import quote
 
 
@@ -67,3 +69,16 @@ def bars(shares: Mapping[str, tuple[float, object]]) -> Html:
         for name, (share, value) in shares.items()
     ]
     return Html(f'<div class="bars">{"".join(rows)}</div>')
+
+
+def data_script(name: str, content: Any) -> Html:
+    """Plain data for the page's scripts; no text in it can end the element that holds it.
+
+    Args:
+        name: Of the element.
+        content: What JSON can hold; numbers must be finite.
+    """
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for sign in "<>&":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return Html(f'<script type="application/json" id="{as_html(name)}">{text}</script>')

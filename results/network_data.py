@@ -58,7 +58,7 @@ def network_data(run: Run, trial: Trial) -> NetworkData:
     """Puts a trial beside the baseline."""
     baseline = find_baseline(run.trials)
     before, after = {} if baseline is None else layer_times(baseline), layer_times(trial)
-    layers = [layer for layer in run.manifest.get("layers", ())]
+    layers = list(run.manifest.get("layers", ()))
     by_layer = sites_by_layer([str(layer["name"]) for layer in layers], run.sites)
     rows = []
     for layer in layers:

@@ -1,4 +1,4 @@
-"""The diagram of a network before and after, input on top: its channels on the left, the time of each layer beside it."""
+"""The diagram of a network before and after, input on top: its channels, and the time of each layer beside them."""
 
 from __future__ import annotations
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from string import Template
 
-import plotly.offline
-
 from ..evaluators.nonlinearity import Nonlinearity
 from .markup import as_html, definitions, element, table
 from .nonlinearity_figure import activations_data, depth_data, draw_nonlinearity
 from .nonlinearity_summary import HEADINGS, budget_line, confidence, headline, rows, survivors
-from .report import embed, read_resource
+from .page import figure_slot, page_parts, read_resource, write_page
 
 
 def write_nonlinearity_report(result: Nonlinearity, page: Path) -> Path:
@@ -24,11 +22,7 @@ def write_nonlinearity_report(result: Nonlinearity, page: Path) -> Path:
     Returns:
         The path.
     """
-    page.parent.mkdir(parents=True, exist_ok=True)
-    partial = page.with_name(f".{page.name}.partial")
-    partial.write_text(_render(result), encoding="utf-8")
-    partial.replace(page)  # a reader never sees half a page
-    return page
+    return write_page(_render(result), page)
 
 
 def _render(result: Nonlinearity) -> str:
@@ -36,14 +30,16 @@ def _render(result: Nonlinearity) -> str:
     if budget_line(result):
         facts["Budget"] = budget_line(result)
     left_alone = [(each.name, each.reason) for each in result.foldable.left_alone]
+    activations, depth = draw_nonlinearity(activations_data(result)), draw_nonlinearity(depth_data(result))
     return Template(read_resource("nonlinearity.html")).substitute(
-        css=read_resource("report.css"),
-        plotly_js=plotly.offline.get_plotlyjs(),
+        **page_parts(),
         task=as_html(result.task),
         headline=as_html(headline(result)),
         facts=definitions(facts),
-        activations_figure=embed(draw_nonlinearity(activations_data(result)), "activations-figure"),
-        depth_figure=embed(draw_nonlinearity(depth_data(result)), "depth-figure"),
+        activations_figure=figure_slot(
+            activations, "activations-figure", "Accuracy against the number of activations left"
+        ),
+        depth_figure=figure_slot(depth, "depth-figure", "Accuracy against depth"),
         table=table(HEADINGS, rows(result), "numbers"),
         survivors=table(("activation", "stayed in"), survivors(result), "numbers"),
         left_alone=table(("activation", "reason"), left_alone) if left_alone else element("p", "Every one could go."),

@@ -11,12 +11,11 @@ from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import plotly.graph_objects as go
 import plotly.offline
 
-from .markup import Html, as_html
+from .markup import Html, as_html, data_script
 
 _FIGURES = "figures.js"
 
@@ -54,19 +53,6 @@ def figure_slot(figure: go.Figure, name: str, label: str) -> Html:
         f'style="height:{int(figure.layout.height)}px"></div>'
     )
     return Html(slot + data_script(f"{name}-data", json.loads(figure.to_json())))
-
-
-def data_script(name: str, content: Any) -> Html:
-    """Plain data for the page's scripts; no text in it can end the element that holds it.
-
-    Args:
-        name: Of the element.
-        content: What JSON can hold; numbers must be finite.
-    """
-    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    for sign in "<>&":
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return Html(f'<script type="application/json" id="{as_html(name)}">{text}</script>')
 
 
 def write_page(content: str, path: Path) -> Path:

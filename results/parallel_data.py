@@ -54,7 +54,9 @@ def parallel_data(run: Run) -> ParallelData:
         return ParallelData((), ())
     members = [trial for trial in run.front if trial.configuration]
     shown = {trial.number for trial in members}
-    behind = [t for t in run.trials if t.state is State.COMPLETE and t.configuration and t.number not in shown]
+    hidden = shown | {trial.supersedes for trial in run.trials if trial.state is State.COMPLETE}
+    complete = [t for t in run.trials if t.state is State.COMPLETE and t.configuration and t.is_verified is not False]
+    behind = [trial for trial in complete if trial.number not in hidden]
     others = sorted(behind, key=lambda trial: trial.value("accuracy_drop"))[:MAX_OTHERS]
     sites = _ordered(run, [*others, *members])
     lines = [_line(trial, sites, is_member=trial.number in shown) for trial in (*reversed(others), *members)]

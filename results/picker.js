@@ -52,12 +52,12 @@
     const fast = data.members.filter(keepsLatency);
     const exact = data.members.filter(keepsDrop);
     const parts = [];
-    if (fast.length) parts.push(`as fast as this, the least loss is ${word(least(fast, "accuracy_drop"), 2)} pt`);
-    if (exact.length) parts.push(`at this loss, the fastest takes ${word(least(exact, "latency_ms"), 3)} ms`);
+    if (fast.length) parts.push(`As fast as this, the least loss is ${word(least(fast, "accuracy_drop"), 2)} pt`);
+    if (exact.length) parts.push(`At this loss, the fastest takes ${word(least(exact, "latency_ms"), 3)} ms`);
     shown = null;
     get("choice").replaceChildren(
       make("p", "No network of the front keeps both limits.", "headline"),
-      make("p", parts.length ? `${parts.join("; ")}.` : "Neither limit can be kept.", "note"),
+      make("p", parts.length ? `${parts.join(". ")}.` : "Neither limit can be kept.", "note"),
     );
     get("choice-layers").replaceChildren();
     mark();

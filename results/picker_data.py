@@ -40,7 +40,7 @@ def picker_data(run: Run, page_directory: Path) -> dict[str, Any]:
     before = layer_times(baseline)
     return {
         "baseline": {"latency_ms": baseline.value(_LATENCY), "scores": _scores(baseline, run)},
-        "limits": {"drop": headline_drop(run.goals), "max_drop": _max_drop(members, run)}
+        "limits": {"drop": _first_drop(members, run), "max_drop": _max_drop(members, run)}
         | {"fastest_ms": min(latencies), "slowest_ms": max(latencies), "baseline_accuracy": baseline.value("accuracy")},
         "costs": [{"score": axis.score, "best": _best(axis)} for axis in costs(run.objectives)],
         "main_is_latency": run.objectives.main_cost.score == _LATENCY,
@@ -54,10 +54,16 @@ def _best(axis: Objective) -> str:
     return f"{cost_words(axis).best}{profile_of(axis)}"
 
 
+def _first_drop(members: list[Trial], run: Run) -> float:
+    """Where the slider begins: at what the headline allows, or at the least that any member loses."""
+    least = min(trial.value("accuracy_drop") for trial in members)
+    return max(headline_drop(run.goals), math.ceil(10 * least) / 10)
+
+
 def _max_drop(members: list[Trial], run: Run) -> float:
     """The end of the slider: what the worst member loses, unless that is far beyond use."""
     worst = math.ceil(max(trial.value("accuracy_drop") for trial in members))
-    return max(min(float(worst), 2 * MAX_DROP), headline_drop(run.goals), 1.0)
+    return max(min(float(worst), 2 * MAX_DROP), _first_drop(members, run), 1.0)
 
 
 def _member(trial: Trial, baseline: Trial, run: Run, page_directory: Path) -> dict[str, Any]:

@@ -79,7 +79,7 @@ class Probe:
             ResultsError: It is damaged.
         """
         try:
-            with np.load(path, allow_pickle=False) as content:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
                 return cls(content["inputs"], content["outputs"])
         except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile) as error:
             raise ResultsError(

@@ -21,11 +21,14 @@ from .wording import word_bytes, word_ratio, word_score, word_seconds
 FRONT_HEAD = ("trial", "accuracy, %", "lost, pt", "latency, ms", "faster", "size", "smaller")
 FINAL_HEAD = ("test, %", "lost on test, pt", "int8 run", "verified")
 _STAGES = ("export", "measure", "train", "evaluate", "baseline", "overhead")
+TIME_CAPTION = (
+    "By what became of the trials; in brackets how many they are. Trials side by side add up to more than passed."
+)
 _VERIFIED = {True: "yes", False: "failed", None: "not yet"}
 
 
 def front_table(run: Run, page_directory: Path) -> Html:
-    """The members of the front, with links to their files.
+    """The members of the front, with links to their files and buttons that show them.
 
     Args:
         run: The run.
@@ -37,7 +40,11 @@ def front_table(run: Run, page_directory: Path) -> Html:
     for row in front_rows(run.trials, run.goals):
         path = run.artefact(by_number[row.number])
         rows.append(_front_cells(row, _relative(path, page_directory) if path else None, run.goals))
-    head = (*FRONT_HEAD, *(f"{cost_words(axis).noun}{profile_of(axis)}, {cost_words(axis).unit}" for axis in axes))
+    head = (
+        "show",
+        *FRONT_HEAD,
+        *(f"{cost_words(axis).noun}{profile_of(axis)}, {cost_words(axis).unit}" for axis in axes),
+    )
     if not rows:
         return element("p", "The baseline has not been evaluated yet.", "note")
     return table((*head, *FINAL_HEAD), rows, "numbers")
@@ -105,15 +112,13 @@ def facts(run: Run) -> Html:
         )
     if total:
         shown["time"] = word_seconds(total)
-    if run.beginning:
-        shown["beginning"] = run.beginning
-    if run.ending:
-        shown["ending"] = run.ending
-    if run.screening:
-        shown["screening"] = run.screening.partition(": ")[2]
-    if run.rungs:
-        shown["fidelities"] = run.rungs
     return definitions({**shown, "search": run.manifest.get("status", "unknown")})
+
+
+def course(run: Run) -> Html:
+    """How the search began and how it ended; nothing where there is nothing to say."""
+    sentences = [f"{text}." for text in (run.beginning, run.ending) if text]
+    return element("p", " ".join(sentences), "note") if sentences else Html("")
 
 
 def settings(run: Run) -> Html:
@@ -141,6 +146,7 @@ def _front_cells(row: FrontRow, path: str | None, goals: Goals) -> list[object]:
     mark = "baseline" if row.is_baseline else pick_words(goals) if row.is_pick else ""
     latency = _score(row.latency_ms, 3)
     return [
+        "" if row.is_baseline else _button(row.number),
         join([link(path, name) if path else name, element("small", mark)]),
         _score(row.accuracy, 1),
         _score(row.accuracy_drop, 1),
@@ -154,6 +160,13 @@ def _front_cells(row: FrontRow, path: str | None, goals: Goals) -> list[object]:
         _executed(row.executed_int8),
         _VERIFIED[row.is_verified],
     ]
+
+
+def _button(number: int) -> Html:
+    """Shows the member in the report's first section."""
+    return Html(
+        f'<button type="button" data-pick="{number}" aria-pressed="false" aria-label="Show #{number}">Show</button>'
+    )
 
 
 def _further(row: FrontRow, axis: Objective) -> Html:

@@ -80,10 +80,13 @@ class RunFigures(Mapping[str, go.Figure]):
         if name in _OF_TRIAL:
             return _OF_TRIAL[name](self._run, self._pick())
         objective = name.removeprefix(_IMPORTANCE)
-        if name in self:
+        if name in list(self):
             found = importances(self._run.trials, self._run.sites, self._run.objectives)
             return draw_importance(next(importance_data(each) for each in found if each.objective == objective))
         raise KeyError(unknown_name("figure", name, list(self)))
+
+    def __contains__(self, name: object) -> bool:
+        return name in list(self)  # without drawing it
 
     def __iter__(self) -> Iterator[str]:
         """The names: those of the run, those of its pick, and one importance for each objective."""

@@ -146,7 +146,7 @@ def _read_recipe(folder: Path) -> Recipe:
 
 def _read_state(path: Path) -> dict[str, Tensor]:
     try:
-        with np.load(path, allow_pickle=False) as content:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             return {name: torch.from_numpy(content[name]) for name in content.files}
     except (OSError, ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise _broken(path, error) from error

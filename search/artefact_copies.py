@@ -128,8 +128,8 @@ def fetch(place: str, trial: Trial, folder: Path) -> None:
             partial.replace(target)
         except Exception as error:
             raise SearchError(
-                f"{name} of trial {trial.number} must be in {folder} or as {copy} at {_shown(place, system, root)}, but "
-                f"cannot be fetched ({_what(error)}); {VARIABLE} names the place where it has another name here"
+                f"{name} of trial {trial.number} must be in {folder} or as {copy} at {_shown(place, system, root)}, "
+                f"but cannot be fetched ({_what(error)}); {VARIABLE} names the place where it has another name here"
             ) from error
         finally:
             partial.unlink(missing_ok=True)
@@ -138,7 +138,9 @@ def fetch(place: str, trial: Trial, folder: Path) -> None:
 def _copies(trial: Trial) -> dict[str, str]:
     """The names of a trial's copies by the names of its files."""
     digests: Mapping[str, str] = trial.details.get(FILES, {})
-    return {name: f"{digest}{Path(name).suffix}" for name, digest in digests.items()}
+    # A record from elsewhere must not lead out of the run's directory.
+    plain = {name: digest for name, digest in digests.items() if Path(name).name == name and digest.isalnum()}
+    return {name: f"{digest}{Path(name).suffix}" for name, digest in plain.items()}
 
 
 def _digest(path: Path) -> str | None:

@@ -15,6 +15,7 @@ from .deliveries import Delivery, WorkerFolder
 from .executor import Failure, Job
 from .reuse import MEMORY
 from .worker import Worker, WorkerFacts
+from .worker_log import Told, listened
 from .workers import BenchOrder
 
 
@@ -89,6 +90,10 @@ class ClusterWorker:
         if self._folder is None:
             return self._worker.run(job)
         return self._folder.sent(job, self._worker.run(self._folder.received(job)))
+
+    def run_told(self, job: Job) -> Told[Evaluation | Failure | Delivery]:
+        """See `Worker.run_told`."""
+        return listened(lambda: self.run(job))
 
     def _open(self) -> Workbench:
         bench = self._order.bench

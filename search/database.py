@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _CONNECT_TIMEOUT_S = 5
 _LOCK_TIMEOUT_S = 3.0
 """A server needs a moment to notice that the process of the last owner has ended."""
-_SETTINGS = {
+_SETTINGS: dict[str, Any] = {
     "connect_timeout": _CONNECT_TIMEOUT_S,
     "keepalives_idle": 10,
     "keepalives_interval": 5,

@@ -23,7 +23,7 @@ from .pareto import dominates
 from .promotion import next_promotion, promoted
 from .proposal import Proposal, Proposer
 from .record import Record
-from .repeats import next_repeat
+from .repeats import next_repeat_of
 from .reuse import NOTHING, Reuse
 from .rungs import Rungs
 from .running_front import RunningFront
@@ -200,7 +200,7 @@ class Engine:
         )
         pending = {item.repeated.number for item in under_way if item.repeated is not None}
         while len(items) < room and tally.n_repeats + len(pending) < n_due:
-            trial = next_repeat(self._record.trials, self._goals, pending)
+            trial = next_repeat_of(self._front, self._record.trials, self._goals, pending)
             if trial is None:
                 break
             if exceeded := self._budget.end_of_repeats():

@@ -13,6 +13,7 @@ from typing import Protocol
 from ..evaluators import Evaluation, Workbench
 from ..hardware_profiles.errors import DeviceLostError
 from ..spaces import Configuration
+from .full_disk import is_disk_error
 
 
 class Stage(StrEnum):
@@ -63,12 +64,14 @@ class Failure:
         trace: Where it happened, for the log.
         is_device_lost: Whether the candidate is not at fault: the device that measures could not be reached.
         is_worker_lost: Whether the process that did it cannot go on.
+        is_disk_full: Whether the candidate is not at fault: a disk took nothing any more.
     """
 
     reason: str
     trace: str
     is_device_lost: bool = False
     is_worker_lost: bool = False
+    is_disk_full: bool = False
 
 
 class Executor(Protocol):
@@ -137,4 +140,4 @@ def run_job(workbench: Workbench, job: Job) -> Evaluation | Failure:
         return Failure(str(error), traceback.format_exc(), is_device_lost=True)
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        return Failure(reason[:500], traceback.format_exc())
+        return Failure(reason[:500], traceback.format_exc(), is_disk_full=is_disk_error(error))

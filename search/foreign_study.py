@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from ..evaluators.cost_tables import CostTables
-from ..evaluators.evaluator import Score
 from ..hardware_profiles.errors import SearchError
 from ..spaces import Configuration, SearchSpace
-from .costs import OPERATORS
+from .foreign_values import ForeignValues
 from .goals import Goals
-from .objectives import Objective
 from .proposal import PARENTS, Proposal
 from .study_form import directions
-from .trial import Fidelity, State, Trial
+from .trial import Trial
 
 PROPOSAL = "parefront:proposal"
 """User attribute of a trial: the configuration that was proposed for it, and why."""

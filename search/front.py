@@ -108,9 +108,8 @@ class Standings:
     def are_as_good_as(self, others: Standings) -> NDArray[np.bool_]:
         """Whether each is as good as its other one in every objective, shape (n,); one goes with all."""
         tolerances = tolerated(self.half_widths, others.half_widths)
-        are_as_good: NDArray[np.bool_] = (self.exact <= others.exact).all(axis=1)
-        are_as_good &= (self.logs - others.logs <= tolerances).all(axis=1)
-        return are_as_good
+        are_close = (self.logs - others.logs <= tolerances).all(axis=1)
+        return np.asarray((self.exact <= others.exact).all(axis=1) & are_close)
 
 
 def standings(trials: Sequence[Trial], goals: Goals) -> Standings:

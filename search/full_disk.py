@@ -1,4 +1,4 @@
-"""A disk that takes nothing any more: no fault of a candidate's, and nothing that a search can mend."""
+"""A disk that takes nothing any more: no fault of a candidate's, and nothing that a search could mend."""
 
 from __future__ import annotations
 
@@ -12,29 +12,35 @@ from ..hardware_profiles.errors import SearchError
 
 _ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 _NOTHING_BYTES = 64 * 1024
-"""With less room than that a disk is full: libraries that write in their own way do not always tell why they failed."""
+"""With less room than that a disk is full: libraries that write in their own way do not tell why they failed."""
 
 
-def disk_problem(error: BaseException, folder: Path) -> str:
-    """What is wrong with a disk, in words, if that is why something failed; else empty.
-
-    Args:
-        error: What was raised.
-        folder: Where it was written, which exists.
-    """
+def is_disk_error(error: BaseException) -> bool:
+    """Whether something failed because a disk takes nothing."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno in _ERRORS:
-            return f"the disk of {folder} must take files, but {cause.strerror}"
+            return True
         cause = cause.__cause__ or cause.__context__
-    if shutil.disk_usage(folder).free < _NOTHING_BYTES:
-        return f"the disk of {folder} must take files, but is full"
-    return ""
+    return False
 
 
-def remedy(problem: str) -> str:
-    """The whole message."""
-    return f"{problem}: make room and start the same command again; every ended trial is kept"
+def is_full(folder: Path) -> bool:
+    """Whether a folder's disk has no room."""
+    return folder.exists() and shutil.disk_usage(folder).free < _NOTHING_BYTES
+
+
+def disk_error(folder: Path, why: str) -> SearchError:
+    """What a person is told.
+
+    Args:
+        folder: On the disk, or on the one that was written to in the same place of another machine.
+        why: What was tried and failed.
+    """
+    return SearchError(
+        f"the disk of {folder} must take files, but does not ({why}): make room and start the same command again; "
+        "every ended trial is kept"
+    )
 
 
 @contextmanager
@@ -52,4 +58,4 @@ def told_if_full(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _ERRORS:
             raise
-        raise SearchError(remedy(disk_problem(error, folder))) from error
+        raise disk_error(folder, str(error.strerror)) from error

@@ -12,7 +12,7 @@ _STATUS = Path("/proc/self/status")
 T = TypeVar("T")
 
 
-class MemoryExceeded(Exception):
+class MemoryExceededError(Exception):
     """The process took more than it may; the work goes on in it, so that only the end of the process ends that."""
 
 
@@ -36,12 +36,12 @@ class MemoryGuard:
         """Does it; gives what it gives and raises what it raises.
 
         Raises:
-            MemoryExceeded: The process took too much meanwhile.
+            MemoryExceededError: The process took too much meanwhile.
         """
         done: Future[T] = self._thread.submit(work)
         while not wait([done], _CHECK_EVERY_S).done:
             if (taken := self._resident_bytes()) > self._max_bytes:
-                raise MemoryExceeded(
+                raise MemoryExceededError(
                     f"a worker may take the {self._max_bytes / 1e9:.3g} GB of memory that its task asks for, but took "
                     f"{taken / 1e9:.3g} GB: raise resources.memory_bytes of the task"
                 )

@@ -15,12 +15,11 @@ from torch import Tensor, nn
 
 from ..evaluators.cost_tables import CostTables
 from ..evaluators.sensitivity import Damages, site_damages
-from ..hardware_profiles import HardwareProfile, load_profile
-from ..hardware_profiles.errors import SearchError
-from ..spaces import Configuration, Network, SearchSpace, find_space, trace
+from ..hardware_profiles import HardwareProfile
+from ..spaces import Configuration, Network, SearchSpace
 from .foreign_study import FIXED, PROPOSAL, ForeignStudy
 from .foreign_values import check_tries, open_network
-from .goals import DEFAULT_GOALS, Goals, parse_goals
+from .goals import DEFAULT_GOALS, Goals
 from .proposal import Proposal
 from .proposer import TableProposer
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 from ..hardware_profiles.errors import SearchError
-from ..spaces import Configuration
 from .first_proposals import FirstProposals
 from .proposal import Proposal, Proposer
 from .trial import Trial
@@ -32,14 +30,14 @@ class PendingProposals:
         self._path = path
         left = _read(path)
         # Kept as they are written: with a thousand under way, to write them anew for every trial would take too long.
-        self._pending = {proposal.configuration: _line(proposal) for proposal in left}
+        self._pending = {proposal.configuration: json.dumps(proposal.to_json()) for proposal in left}
         self._proposer = FirstProposals(left, proposer)
 
     def ask(self, n: int) -> list[Proposal]:
         """See `Proposer`."""
         found = self._proposer.ask(n)
         if found:
-            self._pending |= {proposal.configuration: _line(proposal) for proposal in found}
+            self._pending |= {proposal.configuration: json.dumps(proposal.to_json()) for proposal in found}
             self._write()
         return found
 
@@ -64,22 +62,9 @@ def _read(path: Path) -> list[Proposal]:
         content = json.loads(path.read_text())
         if content["schema"] != _SCHEMA:
             raise ValueError(f"schema {content['schema']!r}")
-        return [_from_json(facts) for facts in content["pending"]]
+        return [Proposal.from_json(facts) for facts in content["pending"]]
     except (ValueError, LookupError, TypeError) as error:
         raise SearchError(
             f"{path} must list the proposals that were under way, but cannot be read ({error}): remove it, and the "
             "search goes on with new ones"
         ) from error
-
-
-def _line(proposal: Proposal) -> str:
-    facts = {
-        "configuration": dict(proposal.configuration.items_),
-        "origin": proposal.origin,
-        "details": dict(proposal.details),
-    }
-    return json.dumps(facts)
-
-
-def _from_json(facts: dict[str, Any]) -> Proposal:
-    return Proposal(Configuration.of(facts["configuration"]), facts["origin"], facts["details"])

@@ -27,6 +27,16 @@ class Proposal:
     origin: str
     details: Mapping[str, Any] = field(default_factory=dict)
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        choices = dict(self.configuration.items_)
+        return {"configuration": choices, "origin": self.origin, "details": dict(self.details)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Proposal:
+        """The inverse of `to_json`."""
+        return cls(Configuration.of(data["configuration"]), data["origin"], data["details"])
+
 
 class Proposer(Protocol):
     """Where configurations come from."""

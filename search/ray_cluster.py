@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..hardware_profiles import HardwareProfile
-from ..hardware_profiles.errors import SearchError
+from ..hardware_profiles.errors import ParefrontError, SearchError
 from ..hardware_profiles.measuring.cores import available_cores
 from ..hardware_profiles.transport.connection import split_address
 from .ray_devices import device_resource, no_device, resources_in_words
@@ -130,7 +130,9 @@ def initialise(address: str, n_cpus: int, devices: Sequence[str]) -> None:
         else:
             _check_reachable(address)
             ray.init(address=address, **common)
-    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+    except ParefrontError:
+        raise
+    except Exception as error:  # Ray raises bare exceptions, too.
         what = " ".join(str(error).split())[:300]
         raise SearchError(f"Ray at {address} must be usable from this machine, but {what}") from error
 

@@ -9,8 +9,9 @@ the lease on the device's cores, which holds for searches on and off the cluster
 from __future__ import annotations
 
 import importlib.metadata
+import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..hardware_profiles import Fingerprint, HardwareProfile, MeasurementError, Transport, runtime_facts
@@ -27,6 +28,8 @@ _SHARE = 0.001
 """Of the device that a process asks for: it only says where that runs."""
 _GRACE_S = 5.0
 """For a call to travel, beside what its answer may take, in s."""
+
+_log = logging.getLogger(__name__)
 
 
 def device_resource(profile: str) -> str:
@@ -70,9 +73,14 @@ def open_ray_transport(profile: HardwareProfile) -> Transport | None:
 class RayTransport(RemoteTransport):
     """A measuring process on a node that offers the device; after it was lost, another one on such a node."""
 
-    def __init__(self, profile: HardwareProfile) -> None:
-        """Describes it; nothing is started before the first request."""
-        super().__init__(device_resource(profile.name), self._connect_checked)
+    def __init__(self, profile: HardwareProfile, sleep: Callable[[float], None] = time.sleep) -> None:
+        """Describes it; nothing is started before the first request.
+
+        Args:
+            profile: What is measured on.
+            sleep: Waits so many seconds.
+        """
+        super().__init__(device_resource(profile.name), self._connect_checked, sleep)
         self._profile = profile
         self._machine: str | None = None
 
@@ -88,6 +96,10 @@ class RayTransport(RemoteTransport):
             raise
         return connection
 
+    def _on_wait(self, reason: str) -> None:
+        # The workers of a search wait for each other: nothing to warn of.
+        _log.debug("%s is not ready yet: %s", device_resource(self._profile.name), reason)
+
     def _check(self, connection: RayConnection) -> None:
         """Makes sure that what answers is of our version, and still the machine that it was before.
 
@@ -95,13 +107,13 @@ class RayTransport(RemoteTransport):
             MeasurementError: It is not.
         """
         device, version = device_resource(self._profile.name), importlib.metadata.version("parefront")
-        hello = converse(connection, {"type": "hello", "timeout_s": START_S}, _ignore)
+        hello = converse(connection, {"type": "hello", "timeout_s": START_S}, self._on_wait)
         if hello["version"] != version:
             raise MeasurementError(
                 f"{device} must have the search's version of parefront, {version}, but has {hello['version']}: install "
                 "the same one everywhere"
             )
-        told = converse(connection, {"type": "describe", "runtime": self._profile.runtime.name}, _ignore)
+        told = converse(connection, {"type": "describe", "runtime": self._profile.runtime.name}, self._on_wait)
         machine = Fingerprint.from_json(told["fingerprint"])
         if self._machine not in (None, machine.key):
             raise MeasurementError(
@@ -180,10 +192,6 @@ class RayConnection:
 
         if ray.is_initialized():
             ray.kill(self._relay)
-
-
-def _ignore(reason: str) -> None:
-    """What a measuring process that just starts waits for is nobody's concern."""
 
 
 def _in_words(offered: Mapping[str, float]) -> str:

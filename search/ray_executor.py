@@ -23,6 +23,7 @@ from .ray_devices import open_ray_transport
 from .ray_errors import what_happened
 from .settings import SearchSettings
 from .worker import Worker, WorkerFacts
+from .worker_log import Told
 from .workers import LOCAL, BenchOrder, Workers
 
 MAX_RETRIES = 2
@@ -139,7 +140,7 @@ class RayExecutor:
         for slot in self._slots:
             if self._queue and slot.awaited is None:
                 slot.job, slot.began_s = self._queue.popleft(), time.monotonic()
-                slot.awaited = slot.actor.run.remote(
+                slot.awaited = slot.actor.run_told.remote(
                     slot.job if self._files is None else self._files.attached(slot.job)
                 )
 
@@ -149,6 +150,8 @@ class RayExecutor:
 
         try:
             result: Any = ray.get(slot.awaited)
+            if isinstance(result, Told):
+                result = result.repeated()
         except ray.exceptions.RayTaskError as error:
             # `Worker` catches what candidates raise: this is a result that cannot travel, or code that is not there.
             result = Failure(what_happened(error), str(error))
@@ -177,7 +180,9 @@ class RayExecutor:
         else:
             self._deaths[job.ticket, job.stage] += 1
             n_deaths = self._deaths[job.ticket, job.stage]
-            _log.warning("a worker died in the %s stage of %s (%d): %s", job.stage, job.artefact, n_deaths, reason)
+            facts = {"event": "worker died", "job": job.artefact, "stage": job.stage.value, "reason": reason}
+            died = "a worker died in the %s stage of %s (%d): %s"
+            _log.warning(died, job.stage, job.artefact, n_deaths, reason, extra=facts)
             if n_deaths > MAX_RETRIES:
                 self._end(job, Failure(f"the worker died {n_deaths} times in the {job.stage} stage: {reason}", ""))
             else:

@@ -71,6 +71,7 @@ class Record:
         on_add: Callable[[Trial], None] | None = None,
         *,
         store: TrialStore | None = None,
+        before_add: Callable[[Trial], Trial] = lambda trial: trial,
     ) -> None:
         """Opens or begins the study; the caller owns the directory (`owned`).
 
@@ -80,13 +81,15 @@ class Record:
             goals: Their scores are the study's values.
             on_add: Told about every trial once it is stored.
             store: Where the study is kept; None for the run's journal file.
+            before_add: Gives what is stored of an ended trial.
         """
-        self.directory, self._on_add = directory, on_add
+        self.directory, self._on_add, self._before_add = directory, on_add, before_add
         self._store = Journal(directory.journal) if store is None else store
         self.trials = self._store.open(StudyForm(space, goals))
 
     def add(self, trial: Trial) -> None:
         """Stores one ended trial; it survives whatever happens afterwards."""
+        trial = self._before_add(trial)
         self._store.add(trial)
         self.trials.append(trial)
         if self._on_add is not None:

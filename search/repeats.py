@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .front import complete, front, half_width, tolerated
+from .front import Standings, half_width, standings, tolerated
 from .goals import DEFAULT_GOALS, Goals
+from .running_front import RunningFront
 from .trial import Fidelity, State, Trial
 
 
@@ -26,20 +26,35 @@ def next_repeat(trials: Sequence[Trial], goals: Goals = DEFAULT_GOALS, under_way
         goals: What is searched for.
         under_way: Numbers of trials that are being measured.
     """
-    held = [t for t in goals.allowed(complete(trials, Fidelity.SHORT)) if t.configuration]
-    members = [t for t in front(trials, Fidelity.SHORT, goals) if t.configuration]
+    return next_repeat_of(RunningFront(trials, Fidelity.SHORT, goals), trials, goals, under_way)
+
+
+def next_repeat_of(
+    front: RunningFront, trials: Sequence[Trial], goals: Goals, under_way: Collection[int]
+) -> Trial | None:
+    """The same, with the short front of these trials worked out already."""
+    members = standings([t for t in front.members if t.configuration], goals)
     settled = _settled(trials) | set(under_way)
     best: tuple[float, Trial] | None = None
-    if not members or not any(goals.objectives[i].quantity.is_measured for i in range(len(goals.objectives))):
+    if not len(members) or not any(goals.objectives[i].quantity.is_measured for i in range(len(goals.objectives))):
         return None
-    standing = _scored(members, goals)
-    for trial in held:
-        shares = _shares(standing, _scored([trial], goals), np.array([t is trial for t in members]))
-        for share, member in zip(shares, members, strict=True):
+    for trial in _not_surely_put_off(front.held, members):
+        shares = _shares(members, standings([trial], goals), np.array([t is trial for t in members.trials]))
+        for share, member in zip(shares, members.trials, strict=True):
             open_ones = [t for t in (trial, member) if t.number not in settled]
             if np.isfinite(share) and open_ones and (best is None or share < best[0]):
                 best = (float(share), max(open_ones, key=lambda t: _widest(t, goals)))
     return best[1] if best else None
+
+
+def _not_surely_put_off(held: Standings, members: Standings) -> list[Trial]:
+    """Of what is held the few whose verdict may not be sure: most are far behind some member."""
+    left = held.of(np.flatnonzero([bool(t.configuration) for t in held.trials]))
+    for k, member in enumerate(members.trials):
+        one = members.of(np.array([k]))
+        is_behind = (one.exact <= left.exact).all(axis=1) & _is_sure(one, left).all(axis=1)
+        left = left.of(np.flatnonzero(~is_behind | (left.trials == member)))
+    return list(left.trials)
 
 
 def _settled(trials: Sequence[Trial]) -> set[int]:
@@ -50,26 +65,14 @@ def _settled(trials: Sequence[Trial]) -> set[int]:
     return {number for number in done if number is not None}
 
 
-@dataclass(frozen=True, slots=True)
-class _Scored:
-    """Scores of n trials; `exact` of shape (n, exact objectives), the others (n, measured ones)."""
-
-    exact: NDArray[np.float64]
-    logs: NDArray[np.float64]
-    half_widths: NDArray[np.float64]
+def _is_sure(members: Standings, others: Standings) -> NDArray[np.bool_]:
+    """Whether the whole interval of a difference lies within its bound, by pair and measured objective."""
+    bounds = tolerated(members.half_widths, others.half_widths)
+    widths = np.hypot(members.half_widths, others.half_widths)
+    return np.asarray(members.logs - others.logs + widths < bounds)
 
 
-def _scored(trials: Sequence[Trial], goals: Goals) -> _Scored:
-    exact = [axis.score for axis in goals.objectives if not axis.quantity.is_measured]
-    measured = [axis.score for axis in goals.objectives if axis.quantity.is_measured]
-    return _Scored(
-        np.array([[t.value(name) for name in exact] for t in trials]).reshape(len(trials), len(exact)),
-        np.log([[t.value(name) for name in measured] for t in trials]),
-        np.array([[half_width(t.scores[name]) for name in measured] for t in trials]),
-    )
-
-
-def _shares(members: _Scored, trial: _Scored, is_itself: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _shares(members: Standings, trial: Standings, is_itself: NDArray[np.bool_]) -> NDArray[np.float64]:
     """How many half-widths the verdict about a trial lies from its bound, by member: 0 to 1; inf where it is sure.
 
     All are inf where one member puts the trial off for sure.
@@ -78,7 +81,7 @@ def _shares(members: _Scored, trial: _Scored, is_itself: NDArray[np.bool_]) -> N
     bounds = tolerated(members.half_widths, trial.half_widths)
     widths = np.hypot(members.half_widths, trial.half_widths)
     is_rival = (members.exact <= trial.exact).all(axis=1) & ~is_itself
-    is_sure = differences + widths < bounds
+    is_sure = _is_sure(members, trial)
     is_possible = (differences - widths <= bounds).all(axis=1)
     if bool((is_rival & is_sure.all(axis=1)).any()):
         return np.full(len(is_rival), np.inf)

@@ -13,10 +13,10 @@ from ..spaces import Configuration, SearchSpace
 from .baseline import N_BASELINE_TRIALS
 from .front import complete, ranked
 from .goals import DEFAULT_GOALS, Goals
-from .journal import read_trials
 from .manifest import MEASURED_ON, NO_OTHERS
 from .reuse import MEMORY, Reuse
 from .run_directory import RunDirectory
+from .storage import read_run
 from .trial import Fidelity, State, Trial
 
 _TRAINING = {"version": "another version", "seed": "another seed", "options": "other options of the techniques"}
@@ -84,7 +84,7 @@ def plan_reuse(source: Path, facts: Mapping[str, Any], space: SearchSpace, goals
             f"trials carry over where network, data and recipes are the same, but {source} searched "
             f"{manifest.get('task')} with others: leave --from out"
         )
-    trials = read_trials(earlier.journal)
+    trials = read_run(earlier, manifest)
     if len(trials) < N_BASELINE_TRIALS:
         raise SearchError(f"--from must be a run with trials, but {source} has none: leave it out")
     differing = [what for name, what in _TRAINING.items() if manifest.get(name) != facts[name]]

@@ -1,8 +1,9 @@
 """What happened in a run, as JSON lines: for programs, and for whoever asks afterwards why.
 
 One line an entry: `time` (UTC), `level`, `logger`, `event`, `message`, and where they are known `trial` (its number),
-`job` (the name of its files), `configuration` (how its key begins), `stage`, `worker` (its process), `seconds`,
-`reason`. Everything that the package logs is in it. A log that cannot be written is no reason to lose a search.
+`job` (the name of its files), `configuration` (how its key begins), `stage`, `state`, `parent` (the trial that it was
+promoted from), `worker` (its machine and process), `seconds`, `reason`, `trace`. Everything that the package logs is in
+it. A log that cannot be written is no reason to lose a search.
 """
 
 from __future__ import annotations
@@ -16,7 +17,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-FIELDS = ("event", "trial", "job", "configuration", "stage", "worker", "seconds", "reason")
+FIELDS = (
+    "event",
+    "trial",
+    "job",
+    "configuration",
+    "stage",
+    "state",
+    "parent",
+    "worker",
+    "seconds",
+    "reason",
+    "trace",
+)
 """What an entry may say beside its message; given to a logger as `extra`."""
 PACKAGE = __name__.partition(".")[0]
 

@@ -37,6 +37,12 @@ class RunningFront:
         self._members: list[Trial] = []
 
     @property
+    def held(self) -> Standings:
+        """All complete trials that keep the limits, in the order of the record."""
+        _ = self.members  # follows the record
+        return self._held
+
+    @property
     def members(self) -> Sequence[Trial]:
         """In falling order of the main cost, as the record is now."""
         new = list(islice(self._trials, self._n_seen, None))

@@ -20,6 +20,8 @@ from .engine import Engine
 from .executor import Executor, InProcessExecutor
 from .first_proposals import FirstProposals
 from .inheriting_executor import InheritingExecutor
+from .keeping import IN_THE_DIRECTORY, Keeper, Keeping, opened
+from .logged_executor import LoggedExecutor
 from .manifest import check_same, run_facts, spent_facts
 from .optuna_proposer import OptunaProposer
 from .patient_executor import PatientExecutor
@@ -57,6 +59,7 @@ def run_search(
     progress: Progress | None = None,
     others: Sequence[HardwareProfile] = (),
     workers: Workers | None = None,
+    keeping: Keeping = IN_THE_DIRECTORY,
 ) -> list[Trial]:
     """Runs or resumes a search; every ended trial is on disk, so that it may be killed at any moment.
 
@@ -69,6 +72,7 @@ def run_search(
         progress: Told about steps of training.
         others: Further profiles that every candidate is measured on.
         workers: Processes that evaluate candidates side by side; None evaluates them in this one.
+        keeping: Where trials and copies of files go, beside the directory.
 
     Returns:
         All trials of the run.
@@ -83,7 +87,7 @@ def run_search(
     for each in profiles:
         if open_transport is as_profiled:
             check_host(each)
-    with owned(directory), _cluster(workers, profiles):
+    with owned(directory), opened(directory, task.name, keeping) as keeper, _cluster(workers, profiles):
         workbench = Workbench(
             task,
             profile,
@@ -97,11 +101,11 @@ def run_search(
         )
         executor: Executor = InProcessExecutor(workbench)
         try:
-            session = _Session(workbench, profiles, settings, directory, clock, progress, workers=workers)
+            session = _Session(workbench, profiles, settings, directory, clock, progress, keeper, workers=workers)
             if workers is not None:
                 # Now that the baseline is there for all of them.
                 executor = open_ray_executor(workers, workbench, directory.artefacts, profiles, settings)
-            return session.run(PatientExecutor(executor), on_status)
+            return session.run(PatientExecutor(LoggedExecutor(executor), folder=directory.artefacts), on_status)
         finally:
             executor.close()
             workbench.close()
@@ -129,17 +133,26 @@ class _Session:
         directory: RunDirectory,
         clock: Clock,
         progress: Progress | None,
+        keeper: Keeper,
         *,
         workers: Workers | None = None,
     ) -> None:
         """Opens the record, evaluates the baseline where the run has none yet, and writes the manifest."""
         self._workbench, self._settings, self._directory, self._clock = workbench, settings, directory, clock
-        self._has_workers = workers is not None
+        self._has_workers, self._keeper = workers is not None, keeper
         facts = run_facts(workbench, profiles, settings)
         existing = check_same(directory, facts)
         self._reuse = _reuse(directory, facts, workbench, settings)
         self._tables = _tables(workbench, profiles, directory, settings, progress)
-        self._record = Record(directory, workbench.space, settings.goals, on_add=self._tables.keep)
+        self._record = Record(
+            directory,
+            workbench.space,
+            settings.goals,
+            on_add=self._on_add,
+            store=keeper.store,
+            before_add=keeper.named,
+        )
+        keeper.go_on(self._record.trials)
         clock.before = spent_before(existing, self._record.trials)
         baseline = baseline_trials(workbench, self._record, directory, settings.goals, self._reuse)
         # What is neither training nor measuring counts as our overhead, here as later.
@@ -148,6 +161,7 @@ class _Session:
         self._manifest: dict[str, Any] = {
             **facts,
             "from": self._reuse.source,
+            **keeper.facts,
             **asked_facts(workbench.task, profiles, settings, workers),
         }
         # Before the first trial, so that no trial is ever without what it belongs to.
@@ -188,6 +202,10 @@ class _Session:
                 rungs=[each.to_json() for each in rung_correlations(self._record.trials)],
             )
         return self._record.trials
+
+    def _on_add(self, trial: Trial) -> None:
+        self._tables.keep(trial)
+        self._keeper.note(trial)
 
     def _write_manifest(self, **facts: Any) -> None:
         # Whether its measurements could be stored for later searches is known at its end only.

@@ -11,10 +11,10 @@ import contextlib
 import logging
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -63,7 +63,8 @@ def run_sweep(
         SearchError: Ray cannot be used, lacks what a search needs, or somebody else runs this sweep.
     """
     with directory.driven(), _quiet_ray(plan, address):
-        _check_room(plan)
+        check_room(plan)
+        directory.write(plan)
         with _watched(plan, directory, on_tick):
             _tuner(plan, directory, command).fit()
 
@@ -79,7 +80,7 @@ def _tuner(plan: SweepPlan, directory: SweepDirectory, command: Sequence[str]) -
                 time.sleep(POLL_S)
 
     def resources(config: dict[str, Any]) -> tune.PlacementGroupFactory:
-        return tune.PlacementGroupFactory([_bundle(by_name[config[_SEARCH]], plan)])
+        return tune.PlacementGroupFactory([_bundle(by_name[config[_SEARCH]])])
 
     trainable = tune.with_resources(run_one, resources)
     if tune.Tuner.can_restore(str(directory.tune)):
@@ -94,7 +95,8 @@ def _tuner(plan: SweepPlan, directory: SweepDirectory, command: Sequence[str]) -
     return tune.Tuner(
         trainable,
         param_space={_SEARCH: tune.grid_search(list(by_name))},
-        tune_config=tune.TuneConfig(max_concurrent_trials=plan.concurrency),
+        # An actor takes seconds to start, so the next search begins in that of the last one.
+        tune_config=tune.TuneConfig(max_concurrent_trials=plan.concurrency, reuse_actors=True),
         run_config=tune.RunConfig(
             name=directory.tune.name,
             storage_path=str(directory.root),
@@ -128,38 +130,45 @@ _DIED = "the worker or the node that it ran on died"
 
 @contextlib.contextmanager
 def _quiet_ray(plan: SweepPlan, address: str) -> Iterator[None]:
-    """Ray for the time of the sweep, with nothing on the output stream but what we print."""
+    """Ray for the time of the sweep; what it and Tune print goes nowhere, as the display is ours."""
     os.environ.update(_ENVIRONMENT)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     devices = sorted({device_resource(name) for search in plan.searches for name in search.devices})
     try:
-        with contextlib.redirect_stdout(sys.stderr):
-            initialise(address, plan.concurrency * plan.n_cpus, devices)
+        with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
+            initialise(address, plan.concurrency * max(search.n_cpus for search in plan.searches), devices)
             yield
     finally:
         ray.shutdown()
 
 
-def _check_room(plan: SweepPlan) -> None:
-    """Makes sure that each search finds a place, instead of waiting for one for ever."""
+def check_room(plan: SweepPlan) -> None:
+    """Makes sure that each search finds a place, instead of waiting for one for ever.
+
+    Args:
+        plan: All searches; Ray must be connected.
+
+    Raises:
+        SearchError: One does not.
+    """
     nodes = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]  # Ray left it out.
     for search in plan.searches:
         for missing in filter(None, (no_device(name, nodes) for name in search.devices)):
             raise SearchError(f"{search.name}: {missing}")
-        bundle = _bundle(search, plan)
+        bundle = _bundle(search)
         if not any(all(node["Resources"].get(name, 0) >= n for name, n in bundle.items()) for node in nodes):
-            wanted = ", ".join(f"{name} {n:g}" for name, n in bundle.items() if n >= 1 or name == "GPU")
+            wanted = ", ".join(f"{name} {n:g}" for name, n in bundle.items() if n != _SHARE)
             raise SearchError(
                 f"a node must have room for {search.name} ({wanted}), but nodes and resources are "
-                f"{resources_in_words(nodes)}: ask for fewer with cpus or gpus"
+                f"{resources_in_words(nodes)}: ask for less with cpus, or in the task"
             )
 
 
-def _bundle(search: SweepSearch, plan: SweepPlan) -> dict[str, float]:
+def _bundle(search: SweepSearch) -> dict[str, float]:
     """What a search asks of Ray."""
+    asked = {"CPU": float(search.n_cpus), "GPU": search.n_gpus, "memory": float(search.memory_bytes)}
     devices = {device_resource(name): _SHARE for name in search.devices}
-    gpus = {"GPU": plan.n_gpus} if plan.n_gpus else {}
-    return {"CPU": float(plan.n_cpus), **gpus, **devices}
+    return {name: n for name, n in asked.items() if n} | devices
 
 
 @contextlib.contextmanager

@@ -65,7 +65,7 @@ def _run(search: SweepSearch, plan: SweepPlan, directory: SweepDirectory, comman
     folder = plan.directory if plan.directory.is_dir() else Path.cwd()
     with directory.output(search.name).open("ab") as output:
         process = subprocess.Popen(
-            line, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=folder, env=_environment(plan)
+            line, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=folder, env=_environment(search)
         )
         is_told = False
         while process.poll() is None:
@@ -76,10 +76,10 @@ def _run(search: SweepSearch, plan: SweepPlan, directory: SweepDirectory, comman
     return process.returncode
 
 
-def _environment(plan: SweepPlan) -> dict[str, str]:
+def _environment(search: SweepSearch) -> dict[str, str]:
     """Ours, without what Ray tells its workers: the search is none of them."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    return {**kept, "OMP_NUM_THREADS": str(plan.n_cpus)}
+    return {**kept, "OMP_NUM_THREADS": str(search.n_cpus)}
 
 
 def _check_version(plan: SweepPlan) -> None:

@@ -29,7 +29,12 @@ class SweepSearch:
         setting: Name of the set of flags.
         seed: Of proposals and training.
         flags: All that `parefront search` is told.
-        n_trials: Candidates and final members that it will evaluate.
+        n_trials: Candidates that it will evaluate.
+        n_finals: Members of the front that get the full fine-tune.
+        n_samples: Training samples that all of them take at the most; 0 where that is not known.
+        n_cpus: Cores that it asks Ray for, and threads of its training.
+        n_gpus: GPUs that it asks for; a fraction shares one; 0 leaves it all that there are.
+        memory_bytes: Memory that it asks for.
         devices: Profiles that are measured on the machine where the search runs; the others are reached from anywhere.
     """
 
@@ -40,6 +45,11 @@ class SweepSearch:
     seed: int
     flags: Flags
     n_trials: int = 0
+    n_finals: int = 0
+    n_samples: int = 0
+    n_cpus: int = 1
+    n_gpus: float = 0.0
+    memory_bytes: int = 0
     devices: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -79,8 +89,6 @@ class SweepPlan:
         searches: In the order in which they begin.
         concurrency: Searches that run at the same time.
         retries: How often a search that fails goes on from its run directory.
-        n_cpus: Cores that each search asks Ray for, and threads of its training.
-        n_gpus: GPUs that each search asks for; a fraction shares one; 0 leaves all of them to every search.
         directory: What relative paths of tasks refer to.
         version: Of parefront, the same on all nodes.
     """
@@ -88,14 +96,11 @@ class SweepPlan:
     searches: tuple[SweepSearch, ...]
     concurrency: int
     retries: int
-    n_cpus: int
-    n_gpus: float
     directory: Path
     version: str
 
     def __post_init__(self) -> None:
-        lowest = {"concurrency": 1, "retries": 0, "n_cpus": 1, "n_gpus": 0}
-        for name, least in lowest.items():
+        for name, least in (("concurrency", 1), ("retries", 0)):
             if getattr(self, name) < least:
                 raise SearchError(f"{name} of a sweep must be {least} or more, got {getattr(self, name)}")
 

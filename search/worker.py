@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import logging
 import os
 import traceback
 from collections.abc import Callable, Mapping
@@ -11,9 +12,12 @@ from typing import TypeVar
 
 from ..evaluators import Evaluation, Workbench
 from .executor import Failure, Job, run_job
-from .memory_guard import MemoryExceeded, MemoryGuard
+from .memory_guard import MemoryExceededError, MemoryGuard
+from .worker_log import Told, listened
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +62,16 @@ class Worker:
         """Does a job; where that takes too much memory, its failure is this worker's end."""
         bench = self._bench
         assert bench is not None, "start() comes first"
+        facts = {"event": "worker began", "job": job.artefact, "stage": job.stage.value}
+        _log.debug("%s: a worker begins the %s stage", job.artefact, job.stage, extra=facts)
         try:
             return self._guarded(lambda: run_job(bench, job))
-        except MemoryExceeded as error:
+        except MemoryExceededError as error:
             return Failure(str(error), traceback.format_exc(), is_worker_lost=True)
+
+    def run_told(self, job: Job) -> Told[Evaluation | Failure]:
+        """See `run`; with what was logged meanwhile."""
+        return listened(lambda: self.run(job))
 
     def _guarded(self, work: Callable[[], T]) -> T:
         return work() if self._guard is None else self._guard.run(work)

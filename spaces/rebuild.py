@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -14,7 +14,7 @@ from .compress import merge, prepare
 from .configuration import Configuration
 from .network import Network, is_layer, trace
 
-Sizes: TypeAlias = Mapping[str, Mapping[str, int | Sequence[int]]]
+Sizes: TypeAlias = Mapping[str, Mapping[str, int | list[int]]]
 """By module, then by attribute."""
 _ATTRIBUTES = (
     *("in_channels", "out_channels", "in_features", "out_features", "groups"),

@@ -188,9 +188,10 @@ class RemoteTransport:
         artefact.upload(lambda message: self._converse(connection, message))
 
     def _converse(self, connection: Connection, message: Message) -> Message:
-        return converse(
-            connection, message, lambda reason: _log.warning("%s is not ready yet: %s", self._device, reason)
-        )
+        return converse(connection, message, self._on_wait)
+
+    def _on_wait(self, reason: str) -> None:
+        _log.warning("%s is not ready yet: %s", self._device, reason)
 
     def _read(self, path: Path) -> Artefact:
         """Describes a network; one whose file did not change is read once."""

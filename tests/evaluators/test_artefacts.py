@@ -5,8 +5,10 @@ import pytest
 import torch
 from torch import nn
 
+from parefront.evaluators import artefacts as module
 from parefront.evaluators.artefacts import Artefacts
 from parefront.hardware_profiles import ExportError, HardwareProfile, PrecisionPlan, load_profile
+from parefront.hardware_profiles.runtimes.onnxruntime_cpu import OnnxRuntimeCpu
 from parefront.spaces import Finished, trace
 
 
@@ -25,6 +27,18 @@ def test_a_network_is_written_and_read_under_its_name(tmp_path: Path) -> None:
     inputs = torch.tensor([[1.0, -2.0, 0.5]])
     expected = network.module(inputs).detach().numpy()
     assert artefacts.open(path).run(inputs.numpy()) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(("asked", "opened_for"), [(3, 3), (None, 5)])
+def test_accuracy_takes_this_process_s_threads(
+    asked: int | None, opened_for: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the profile's one, and of a worker not those of its neighbours."""
+    opened: list[int] = []
+    monkeypatch.setattr(module, "available_cores", lambda: tuple(range(5)))
+    monkeypatch.setattr(OnnxRuntimeCpu, "open_session", lambda self, path, threads: opened.append(threads))
+    Artefacts(tmp_path, load_profile("cpu-ort-1t"), n_threads=asked).open(tmp_path / "x.onnx")
+    assert opened == [opened_for]
 
 
 def test_the_suffix_is_that_of_the_runtime(tmp_path: Path) -> None:

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from parefront.evaluators.evaluator import Score
-from parefront.results import Run
+from parefront.results import Run, load
+from parefront.results.export import export_member
 from parefront.search.trial import Fidelity, State, Trial
 from parefront.spaces.configuration import Configuration
 from parefront.spaces.site import Choice
+from parefront.tasks import Task
 
 MakeTrial = Callable[..., Trial]
 
@@ -116,3 +118,14 @@ def run(tmp_path: Path, manifest: dict[str, Any], trials: list[Trial]) -> Run:
     artefacts.mkdir(parents=True)
     (artefacts / "6.onnx").write_bytes(b"model")
     return Run(tmp_path / "run", manifest, tuple(trials))
+
+
+@pytest.fixture(scope="session")
+def exported(finished_run: Any, tiny_task: Task, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The fastest final member in every format, as `model.onnx`, `.pt2`, `.xml` and a folder; not to be changed."""
+    folder = tmp_path_factory.mktemp("exported")
+    run = load(finished_run.directory.root)
+    for name in ("model.onnx", "model.pt2", "model.xml"):
+        export_member(run, "fastest", folder / name, task=tiny_task)
+    export_member(run, "fastest", folder / "model", format_name="weights", task=tiny_task)
+    return folder

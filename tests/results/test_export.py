@@ -1,123 +1,61 @@
 import dataclasses
-from collections.abc import Callable
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import pytest
+import torch
 
 from parefront.hardware_profiles import MeasurementError
-from parefront.results import Run, load
-from parefront.results.export import choose, export_member, knee
+from parefront.hardware_profiles.errors import ExportError
+from parefront.results import Run, load, rebuild
+from parefront.results.export import export_member
 from parefront.results.load import ResultsError
-from parefront.search.goals import parse_goals
-from parefront.search.trial import Fidelity, Trial
-
-MakeTrial = Callable[..., Trial]
-
-# The front of `trials`, over a baseline (#4) of 2 ms and 1 MB: #5 0.25 pt, 0.5 ms, 250 kB; #6 0.75 pt, 0.2 ms, 62.5 kB;
-# #7 3 pt, 0.1 ms, 31 kB. #8 would dominate them, but failed verification.
+from parefront.results.pick import choose
+from parefront.results.probe import Probe
+from parefront.results.sessions import open_file
+from parefront.tasks import Task
 
 
-@pytest.mark.parametrize(
-    ("pick", "number"),
-    [
-        ("accuracy_drop<=1pt", 6),
-        ("accuracy_drop<=0.5pt", 5),
-        ("accuracy_drop <= 3", 7),
-        ("accuracy_drop<=2.99 %", 6),
-        ("size<=100kB", 7),
-        ("accuracy_drop<=1pt and size<=100kB", 6),
-        ("latency<=0.3ms, drop<=2", 6),
-        (None, 6),
-        ("5", 5),
-        ("6", 6),
-    ],
-)
-def test_a_member_is_picked(run: Run, pick: str | None, number: int) -> None:
-    assert choose(run, pick).number == number
+def test_everything_lies_beside_the_model(exported: Path) -> None:
+    beside = ("", ".card.json", ".card.md", ".probe.npz")
+    files = {f"model.{suffix}{kind}" for suffix in ("onnx", "pt2", "xml") for kind in beside}
+    assert {path.name for path in exported.iterdir()} == {*files, "model.bin", "model"}
+    inside = {"weights.npz", "recipe.json", "card.json", "card.md", "probe.npz"}
+    assert {path.name for path in (exported / "model").iterdir()} == inside
 
 
-@pytest.mark.parametrize(
-    ("pick", "message"),
-    [
-        (
-            "accuracy_drop<=0.1pt",
-            r"no member keeps accuracy_drop<=0\.1pt: the nearest is accuracy_drop<=0\.25pt \(by #5\)",
-        ),
-        ("accuracy_drop<=1pt and latency<=0.15ms", "no member keeps .*: each is kept by some, so relax one of them"),
-        ("drop<=1, size<=1kB", r"no member keeps .*: the nearest is size<=31\.3kB \(by #7\)$"),
-        ("energy<=1mJ", "--pick must limit what was measured, but energy was not: leave it out"),
-        ("latency@board<=1ms", "--pick: what is measured must be so by one of the profiles cpu-ort-1t, "),
-        ("accuracy<=1", "--pick: limit the accuracy by what it may lose, got "),
-        ("best", '--pick must be knee, a trial number or a limit such as "accuracy_drop<=1pt", got '),
-        ("", "--pick must be knee"),
-        ("-1", "--pick must be knee"),
-        ("99", "#99 has no exported file; the front's members are 5, 6, 7"),
-        ("3", "#3 has no exported file"),
-    ],
-)
-def test_what_is_no_member_is_refused(run: Run, pick: str, message: str) -> None:
-    with pytest.raises(ResultsError, match=message):
-        choose(run, pick)
-
-
-def test_without_a_pick_the_search_s_own_limit_holds(run: Run) -> None:
-    limited = {**run.manifest, "goals": parse_goals([], ["accuracy_drop<=0.5pt"], ["cpu-ort-1t"]).to_json()}
-    assert choose(dataclasses.replace(run, manifest=limited), None).number == 5
-
-
-def test_of_those_within_the_one_with_the_least_main_cost_is_taken(run: Run, make_trial: MakeTrial) -> None:
-    trials = (
-        make_trial(0, 0.0),
-        make_trial(1, 0.5, 0.1, 500_000, {"bits/a": 8}),
-        make_trial(2, 0.5, 0.5, 100_000, {"bits/b": 8}),
-    )
-    for names, number in ((["accuracy", "latency", "size"], 1), (["accuracy", "size", "latency"], 2)):
-        manifest = {**run.manifest, "goals": parse_goals(names, [], ["cpu-ort-1t"]).to_json()}
-        found = choose(dataclasses.replace(run, trials=trials, manifest=manifest), "accuracy_drop<=1pt")
-        assert found.number == number
-
-
-def test_a_member_that_failed_its_check_is_not_handed_out(run: Run) -> None:
-    trials = tuple(dataclasses.replace(t, artefact="8.onnx") if t.number == 8 else t for t in run.trials)
-    with pytest.raises(ResultsError, match="#8 failed its check and is not handed out: ExportError: parity is 71 %"):
-        choose(dataclasses.replace(run, trials=trials), "8")
-
-
-def test_without_a_compressed_member_there_is_nothing_to_pick(run: Run, make_trial: MakeTrial) -> None:
-    baseline = (make_trial(0, 0.0, fidelity=Fidelity.SHORT, origin="baseline"),)
-    with pytest.raises(ResultsError, match="the front must have a compressed member, but has none yet: "):
-        choose(dataclasses.replace(run, trials=baseline), "knee")
-
-
-def test_the_knee_is_nearest_to_the_ideal_corner(make_trial: MakeTrial) -> None:
-    baseline = make_trial(0, 0.0)
-    # Normalised (drop, latency, size), latency and size in logarithms: a (0, 1, 1), b (.2, .25, .25), c (1, 0, 0).
-    members = [
-        make_trial(1, 0.0, 1.6, 160_000, {"bits/a": 8}),
-        make_trial(2, 1.0, 0.2, 20_000, {"bits/b": 8}),
-        make_trial(3, 5.0, 0.1, 10_000, {"prune/a": 8}),
-    ]
-    assert knee(members, baseline).number == 2
-    assert knee(members[:1], baseline).number == 1
-
-
-def test_the_file_is_copied_and_runs(finished_run: Any, tmp_path: Path) -> None:
+def test_all_formats_give_the_outputs_of_the_run_s_own_file(exported: Path, finished_run: Any, tiny_task: Task) -> None:
     run = load(finished_run.directory.root)
-    target = tmp_path / "new" / "model.onnx"
-    line = export_member(run, "knee", target)
-    member = choose(run, "knee")
-    source = run.artefact(member)
+    source = run.artefact(choose(run, "fastest"))
     assert source is not None
-    assert target.read_bytes() == source.read_bytes()
-    assert line.startswith(f"{target}: #{member.number}, ")
-    assert line.endswith("; reloaded and checked")
-    session = onnxruntime.InferenceSession(str(target), providers=["CPUExecutionProvider"])
-    (outputs,) = session.run(None, {session.get_inputs()[0].name: np.zeros((1, 1, 8, 8), np.float32)})
-    assert outputs.shape == (1, 4)
-    assert [path.name for path in target.parent.iterdir()] == ["model.onnx"]
+    assert (exported / "model.onnx").read_bytes() == source.read_bytes()
+    inputs = tiny_task.load_data().validation.inputs[:32]
+    expected = open_file(source, "onnxruntime")(inputs.numpy())
+    with torch.no_grad():
+        found = {
+            "torch": torch.export.load(exported / "model.pt2").module()(inputs).numpy(),
+            "weights": rebuild(exported / "model", tiny_task)(inputs).numpy(),
+            "openvino": open_file(exported / "model.xml", "openvino")(inputs.numpy()),
+        }
+    for name, outputs in found.items():
+        error = float(np.sqrt(((outputs - expected) ** 2).mean()) / expected.std())
+        assert error < 0.1, name
+        assert (outputs.argmax(1) == expected.argmax(1)).mean() > 0.9, name
+    # The probe holds the validation samples themselves.
+    assert np.array_equal(Probe.read(exported / "model.pt2.probe.npz").inputs, inputs.numpy())
+
+
+def test_the_line_says_what_was_measured(finished_run: Any, tiny_task: Task, tmp_path: Path) -> None:
+    run = load(finished_run.directory.root)
+    member = choose(run, "knee")
+    line = export_member(run, "knee", tmp_path / "new" / "model.onnx")
+    assert line.startswith(f"{tmp_path / 'new' / 'model.onnx'}: #{member.number}, {member.value('latency_ms'):.3f} ms, ")
+    assert "; reloaded and checked: outputs differ by " in line
+    line = export_member(run, "knee", tmp_path / "model", format_name="weights", task=tiny_task)
+    assert f"#{member.number} as weights, whose latency and size were not measured; " in line
+    export_member(run, "knee", tmp_path / "model", format_name="weights", task=tiny_task)  # over the earlier one
 
 
 def test_a_missing_file_is_said(run: Run, tmp_path: Path) -> None:
@@ -126,13 +64,60 @@ def test_a_missing_file_is_said(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_file_that_does_not_run_is_not_handed_out(run: Run, tmp_path: Path) -> None:
-    target = tmp_path / "x.onnx"
     with pytest.raises(MeasurementError):
-        export_member(run, "6", target)  # its content is "model"
-    assert not target.exists()
+        export_member(run, "6", tmp_path / "x.onnx")  # its content is "model"
     assert [path.name for path in tmp_path.iterdir()] == ["run"]  # nor is half of it left
 
 
-def test_the_file_must_be_named_as_its_runtime_wants(finished_run: Any, tmp_path: Path) -> None:
-    with pytest.raises(ResultsError, match=r"must end in \.onnx"):
-        export_member(load(finished_run.directory.root), "knee", tmp_path / "model.pt")
+def test_other_outputs_than_torch_s_are_no_export(finished_run: Any, tmp_path: Path) -> None:
+    """A run whose kept network belongs to another file: nothing may be left."""
+    run = load(finished_run.directory.root)
+    member = choose(run, "knee")
+    artefacts = tmp_path / "run" / "artefacts"
+    artefacts.mkdir(parents=True)
+    (artefacts / "a.onnx").write_bytes((run.artefacts / "baseline.onnx").read_bytes())
+    own = run.artefact(member)
+    assert own is not None
+    (artefacts / "a.pt").write_bytes(own.with_suffix(".pt").read_bytes())
+    trials = tuple(dataclasses.replace(t, artefact="a.onnx") if t is member else t for t in run.trials)
+    other = dataclasses.replace(run, directory=tmp_path / "run", trials=trials)
+    with pytest.raises(ResultsError, match=r"model\.onnx must give the outputs that were stored with it, but in "):
+        export_member(other, str(member.number), tmp_path / "out" / "model.onnx")
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_trial_that_is_no_final_member_is_its_file_alone(finished_run: Any, tiny_task: Task, tmp_path: Path) -> None:
+    run = load(finished_run.directory.root)
+    short = next(t for t in run.trials if t.artefact and t.artefact.startswith("trial-") and run.artefact(t))
+    export_member(run, str(short.number), tmp_path / "model.onnx")
+    card = json.loads((tmp_path / "model.onnx.card.json").read_text())
+    assert card["parity"]["expected_from"] == "the file that the run holds, in its runtime"
+    with pytest.raises(ExportError, match=rf"only a final member leaves .*, got #{short.number}: pick one of #\d+"):
+        export_member(run, str(short.number), tmp_path / "model.pt2", task=tiny_task)
+
+
+def test_the_task_of_a_file_must_be_given(finished_run: Any, tmp_path: Path) -> None:
+    with pytest.raises(ResultsError, match="the network is built from its task, .* got the name 'tiny' only: add --task"):
+        export_member(load(finished_run.directory.root), "knee", tmp_path / "model.pt2")
+
+
+@pytest.mark.parametrize(
+    ("name", "format_name", "message"),
+    [
+        ("model.pt", None, r"must end in one of \.onnx \(onnx\), \.pt2 \(torch\), \.xml \(openvino\), or --format weights"),
+        ("model", None, "must end in one of"),
+        ("model.pt2", "onnx", r"a path for --format onnx must end in \.onnx, got '.*model\.pt2': rename it"),
+        ("model.onnx", "weights", r"--format weights must be a folder's name without \.onnx"),
+        ("model.onnx", "onxx", "unknown format 'onxx': known formats are onnx, "),
+        ("taken", "weights", "--to must be a new folder or one that was exported before, got "),
+        ("folder.onnx", None, "--to must name a file, got the folder "),
+    ],
+)
+def test_where_it_cannot_be_written(
+    finished_run: Any, tmp_path: Path, name: str, format_name: str | None, message: str
+) -> None:
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "mine.txt").write_text("mine")
+    (tmp_path / "folder.onnx").mkdir()
+    with pytest.raises(ResultsError, match=message):
+        export_member(load(finished_run.directory.root), "knee", tmp_path / name, format_name=format_name)

@@ -1,8 +1,10 @@
 """Candidates that are evaluated by a formula: the same for the same configuration, in no time."""
 
+import shutil
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,12 +17,15 @@ from parefront.search.ended import as_trial
 from parefront.search.proposal import Proposal
 from parefront.search.ray_cluster import connected
 from parefront.search.record import Record
+from parefront.search.session import run_search
+from parefront.search.settings import SearchSettings
 from parefront.search.trial import Fidelity, State, Trial
 from parefront.search.workers import Workers
 from parefront.spaces import Choice, Configuration, SearchSpace, Site
 from parefront.spaces.network import Layer
 from parefront.spaces.quantize import bits_per_weight
 from parefront.spaces.space import LayerWidths
+from parefront.tasks import Task
 
 
 @pytest.fixture
@@ -155,6 +160,41 @@ def evaluated(formula: type[Formula]) -> Callable[[SearchSpace, Proposal, int], 
         return as_trial(number, proposal, State.COMPLETE, Fidelity.SHORT, evaluation)
 
     return end
+
+
+# --- searches on a real network
+
+N_TRIALS, N_FINALS = 7, 2  # of `finished_run`
+
+
+@pytest.fixture
+def finished(finished_run: Any) -> RunDirectory:
+    return finished_run.directory
+
+
+@pytest.fixture
+def search(tiny_task: Task, fast_profile: HardwareProfile) -> Callable[..., list[Trial]]:
+    """Goes on with a run as `finished_run` does; arguments change one thing each."""
+
+    def run(
+        directory: RunDirectory,
+        task: Task = tiny_task,
+        profile: HardwareProfile = fast_profile,
+        n_trials: int = N_TRIALS,
+        n_final: int = N_FINALS,
+        others: Sequence[HardwareProfile] = (),
+        **settings: Any,
+    ) -> list[Trial]:
+        # What is measured again depends on the machine's noise, stored tables on the tests before; tests count trials.
+        fixed = {"n_repeats": 0, "has_stored_tables": False}
+        chosen = SearchSettings(n_trials, n_final, **{**fixed, **settings})
+        return run_search(task, profile, chosen, directory, on_status=lambda status: None, others=others)
+
+    return run
+
+
+def copied(finished: RunDirectory, tmp_path: Path) -> RunDirectory:
+    return RunDirectory(Path(shutil.copytree(finished.root, tmp_path / "copy")))
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from parefront.search.executor import Failure, Job, Stage
 from parefront.search.goals import DEFAULT_GOALS
 from parefront.search.record import Record
 from parefront.search.rungs import Rungs
-from parefront.search.status import Status
+from parefront.search.status import OnStatus, Status
 from parefront.spaces import Configuration, SearchSpace
 
 from .conftest import ListProposer
@@ -88,6 +88,7 @@ class Bench:
     directory: RunDirectory
     space: SearchSpace
     statuses: list[Status] = field(default_factory=list)
+    on_status: OnStatus | None = None
 
     def search(
         self, configurations: list[Configuration], n_trials: int, n_final: int = 0, **options: object
@@ -99,7 +100,8 @@ class Bench:
         executor = FakeExecutor(answers, self.directory.journal, **options)  # type: ignore[arg-type]
         proposer = ListProposer(configurations)
         record = Record(self.directory, self.space, goals)  # type: ignore[arg-type]
-        Engine(executor, proposer, record, self.statuses.append, goals, has_cut=has_cut).run(rungs)
+        on_status = self.on_status or self.statuses.append
+        Engine(executor, proposer, record, on_status, goals, has_cut=has_cut).run(rungs)
         return record.trials, executor, proposer
 
 

@@ -35,12 +35,15 @@ class Measuring:
     failure: str = ""
     n_slots: int = 1
     jobs: list[Job] = field(default_factory=list)
+    under_way: list[Job] = field(default_factory=list)
 
     def submit(self, job: Job) -> None:
         self.jobs.append(job)
+        self.under_way.append(job)
+        assert len(self.under_way) <= self.n_slots
 
     def next_done(self) -> tuple[Job, Evaluation | Failure]:
-        job = self.jobs[-1]
+        job = self.under_way.pop()  # the last one first
         if self.failure:
             return job, Failure(self.failure, "trace")
         scores = {
@@ -140,6 +143,20 @@ def test_elsewhere_the_structure_is_measured_and_nothing_trained(bench: Bench, t
     assert (without.scores["accuracy_drop"].low, without.scores["accuracy_drop"].high) == (2.0, 2.0)
     assert without.artefact is None
     assert without.origin == "from old #5 (by hand)"
+
+
+def test_on_several_slots_structures_are_measured_side_by_side(bench: Bench, trials: tuple[Trial, ...]) -> None:
+    reuse = Reuse("old", (*trials[:2], replace(trials[1], number=8)), has_accuracy=True, best_accuracy=90.0)
+    executor = Measuring(n_slots=2)
+    found, left = bench.adopt(reuse, executor)
+    assert left == ""
+    assert [job.ticket for job in executor.jobs] == [7, 5, 8]
+    # Of the first two the second one ends first, then what was begun in its place.
+    assert [(t.number, t.details[FROM]["number"]) for t in found[2:]] == [(2, 5), (3, 8), (4, 7)]
+    assert [t.configuration for t in found[2:]] == [trials[1].configuration] * 2 + [trials[0].configuration]
+    assert [(s.n_done, s.n_total) for s in bench.statuses] == [(1, 3), (2, 3), (3, 3)]
+    again, _ = bench.adopt(reuse, executor)
+    assert again == found
 
 
 def test_what_does_not_run_here_is_a_failed_trial(bench: Bench, trials: tuple[Trial, ...]) -> None:

@@ -43,6 +43,23 @@ def test_the_gain_of_the_promoted_shifts_the_target(make_trial: MakeTrial) -> No
     assert chosen.number == 3
 
 
+def test_promotions_under_way_count_as_if_they_came_out_as_predicted(make_trial: MakeTrial) -> None:
+    trials = [
+        make_trial(0, {}, 0.0, 1.0, 1000),
+        make_trial(1, {"bits/a": 8}, 0.5, 0.55, 500),
+        make_trial(2, {"bits/b": 8}, 0.9, 0.5, 400),
+        make_trial(3, {"prune/a": 8}, 8.0, 0.1, 100),
+    ]
+    # Alone #2 promises most: .9 x .69 = .62; #1 .95 x .6 = .57; #3, predicted at 3.2, next to nothing.
+    first = next_aimed_promotion(trials)
+    assert first is trials[2]
+    # The second target is 2.5 points. With #2 there, predicted at .36, #1 would be no faster; #3 has .08 x log 5 = .13.
+    second = next_aimed_promotion(trials, under_way=[first])
+    assert second is trials[3]
+    assert next_aimed_promotion(trials, under_way=[first, second]) is trials[1]
+    assert next_aimed_promotion(trials, under_way=trials[1:]) is None
+
+
 def test_where_nothing_is_within_the_target_the_least_loss_is_taken(make_trial: MakeTrial) -> None:
     trials = [
         make_trial(0, {}, 0.0, 1.0, 1000),

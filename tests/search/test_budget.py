@@ -37,8 +37,8 @@ def trials(make_trial: MakeTrial) -> list[Trial]:
     ]
 
 
-def begin(trials: list[Trial], watch: Watch, rungs: Rungs, limits: Limits = NO_LIMITS) -> Budget:
-    budget = Budget(rungs, limits, Clock(watch, watch), DEFAULT_GOALS, trials)
+def begin(trials: list[Trial], watch: Watch, rungs: Rungs, limits: Limits = NO_LIMITS, n_slots: int = 1) -> Budget:
+    budget = Budget(rungs, limits, Clock(watch, watch), DEFAULT_GOALS, trials, n_slots)
     budget.note_begin()
     return budget
 
@@ -143,3 +143,43 @@ def test_a_resumed_run_knows_its_durations(trials: list[Trial], watch: Watch, ma
     trials.append(replace(taken, seconds={"measure": 500.0}, details={FROM: {"run": "old", "number": 2}}))
     budget = begin(trials, watch, Rungs(5))
     assert budget.forecast(is_searching=True).left_s == pytest.approx(2 * 10)
+
+
+# --- several slots
+
+
+def test_what_runs_side_by_side_takes_its_share(trials: list[Trial], watch: Watch, make_trial: MakeTrial) -> None:
+    """Four slots: each candidate takes 20 s from its begin, one ends every 5 s; the first one's neighbours wait."""
+    budget = begin(trials, watch, Rungs(10, None, 2), n_slots=4)
+    for i in range(4):
+        watch.now = 20 + 5 * i
+        trials.append(make_trial(2 + i, {"prune/a": 8}, 1.0))
+        budget.note_end(began_s=5.0 * i)
+    # 6 candidates of 20 / 4 s; final members of 30 s, as the baseline's had all cores to itself.
+    assert budget.forecast(is_searching=True).left_s == pytest.approx(6 * 5 + 2 * 30)
+    again = begin(
+        [replace(t, seconds={"train": 20.0}) if i > 1 else t for i, t in enumerate(trials)],
+        watch,
+        Rungs(10, None, 2),
+        n_slots=4,
+    )
+    assert again.forecast(is_searching=True).left_s == pytest.approx(6 * 5 + 2 * 30)
+
+
+def test_the_first_final_member_that_ended_tells_what_the_others_take(
+    trials: list[Trial], watch: Watch, make_trial: MakeTrial
+) -> None:
+    budget = begin(trials, watch, Rungs(0, None, 4), Limits(max_wall_s=100), n_slots=2)
+    watch.now = 40
+    assert budget.end_of_finals(1) == ""  # 40 + 2 x 30 s: one is under way, and both share the cores
+    watch.now = 41
+    assert "with 60 s wanted" in budget.end_of_finals(1)
+    assert budget.end_of_finals(0) == ""
+    trials.append(make_trial(2, {"prune/a": 8}, 1.0, fidelity=Fidelity.FULL, parent=1))
+    watch.now = 50
+    budget.note_end(began_s=10.0)
+    assert budget.forecast(is_searching=False).left_s == 50  # 3 x 40 / 2 s are left to do, but the limit comes first
+    watch.now = 60
+    assert budget.end_of_finals(1) == ""  # 40 s more, whatever is under way
+    watch.now = 61
+    assert "with 40 s wanted" in budget.end_of_finals(0)

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,17 @@ def test_time_is_told_by_stage_and_the_rest_is_overhead() -> None:
     assert told["seconds"] == {"baseline": 20.0, "total": 100.0, "train": 40.0, "measure": 4.0, "overhead": 36.0}
     assert told["overhead_fraction"] == 0.36
     assert told["cpu_seconds"] == 7.0
+
+
+def test_what_ran_side_by_side_counts_by_its_share() -> None:
+    """Two workers for 100 s: 120 s of training and 30 s of measuring on them, of 160 s that they were there."""
+    ticks = iter((0.0, 100.0))
+    clock = Clock(wall=lambda: next(ticks), cpu=lambda: 0.0)
+    beside = {"ended": {"wall_s": 1.0, "cpu_s": 1.0, "n_slots": 2}}
+    each = [trial(0), trial(1), trial(2, train=70.0, measure=30.0), trial(3, train=50.0, prepare=5.0)]
+    told = spent_facts(clock, 20.0, [replace(t, details=beside) for t in each])
+    assert told["seconds"] == {"baseline": 20.0, "total": 100.0, "train": 60.0, "measure": 15.0, "overhead": 5.0}
+    assert told["overhead_fraction"] == 0.05
 
 
 def test_the_share_of_overhead() -> None:

@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from parefront.search.memory_guard import MemoryExceeded, MemoryGuard, _resident_bytes
+from parefront.search.memory_guard import MemoryExceededError, MemoryGuard, _resident_bytes
 
 
 def test_work_is_done_and_fails_as_it_would_without_a_guard() -> None:
@@ -17,7 +17,7 @@ def test_work_is_done_and_fails_as_it_would_without_a_guard() -> None:
 def test_who_takes_more_than_was_asked_for_is_told_so_while_it_works() -> None:
     taken, is_over = iter((1_000_000_000, 1_900_000_000, 2_100_000_000)), threading.Event()
     guard = MemoryGuard(2_000_000_000, lambda: next(taken))
-    with pytest.raises(MemoryExceeded, match=r"may take the 2 GB of memory .* but took 2\.1 GB: raise resources"):
+    with pytest.raises(MemoryExceededError, match=r"may take the 2 GB of memory .* but took 2\.1 GB: raise resources"):
         guard.run(lambda: is_over.wait(20))
     is_over.set()
 

@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,11 @@ ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 
 class Bench:
-    """Does what a job's file is called: `fine`, `raise`, `hang`, or `die:N`, which kills its process N times."""
+    """Does what a job's file is called.
+
+    That is `fine`, `raise`, `hang`, `slow:SECONDS`, `die:N`, which kills its process N times, or `eat:N`, which takes
+    ever more memory N times.
+    """
 
     machines: dict[str, Any] = {}  # noqa: RUF012  # as a workbench has it
 
@@ -43,9 +48,17 @@ class Bench:
             time.sleep(600)
         if what == "die" and len(list(self._folder.glob(f"{name}-*"))) <= int(argument):
             os.kill(os.getpid(), signal.SIGKILL)
+        if what == "eat" and len(list(self._folder.glob(f"{name}-*"))) <= int(argument):
+            eaten = []
+            while sum(map(len, eaten)) < 4 * 10**9:
+                eaten.append(b"x" * 10**8)
+                time.sleep(0.05)
         if what == "slow":
             time.sleep(float(argument))
         return Evaluation({}, {}, Path(name), details={"pid": os.getpid()})
+
+    def full(self, configuration: Configuration, name: str) -> Evaluation:
+        return self.structure(configuration, name)
 
 
 MakeExecutor = Callable[..., RayExecutor]
@@ -132,14 +145,27 @@ def test_a_job_that_kills_every_worker_fails_and_the_next_one_runs(executor: Ray
 
 
 def test_a_job_that_takes_too_long_fails_and_its_worker_is_replaced(executor: RayExecutor, folder: Path) -> None:
-    executor.submit(job(0, "hang"))
+    """Of a final member as of all others."""
+    executor.submit(replace(job(0, "hang"), stage=Stage.FULL))
     executor.submit(job(1, "fine"))
     ended, outcome = executor.next_done()
-    assert (ended.ticket, outcome) == (0, Failure("the structure stage took longer than the limit of 3 s", ""))
+    assert (ended.ticket, outcome) == (0, Failure("the full stage took longer than the limit of 3 s", ""))
     ended, outcome = executor.next_done()
     assert ended.ticket == 1
     assert isinstance(outcome, Evaluation)
     assert outcome.details["pid"] not in begun(folder, "hang")
+
+
+def test_a_worker_that_takes_more_memory_than_asked_for_is_replaced(
+    make_executor: MakeExecutor, tmp_path: Path
+) -> None:
+    executor = make_executor(max_memory_bytes=1_500_000_000)
+    executor.submit(job(0, "eat:1"))
+    ended, outcome = executor.next_done()
+    assert ended.ticket == 0
+    assert isinstance(outcome, Evaluation)  # at its second attempt
+    assert outcome.details["pid"] in begun(tmp_path, "eat:1")
+    assert len(set(begun(tmp_path, "eat:1"))) == 2
 
 
 def test_a_worker_that_cannot_open_its_bench_ends_the_search(make_executor: MakeExecutor) -> None:

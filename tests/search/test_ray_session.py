@@ -11,6 +11,7 @@ from parefront.cli.search import workers_of
 from parefront.hardware_profiles import SearchError
 from parefront.search import Fidelity, RunDirectory, State, read_trials
 from parefront.search.workers import LOCAL, Workers
+from parefront.tasks import Resources
 
 pytestmark = pytest.mark.cluster
 TESTS = Path(__file__).parent.parent
@@ -59,6 +60,8 @@ def test_what_is_asked_of_workers_comes_with_workers() -> None:
     assert workers_of("digits", 0, None, None) is None
     workers = workers_of("digits", 64, None, "2min")
     assert workers == Workers("digits", 64, LOCAL, 120.0, n_threads=1)
+    asked = Resources(cpus=3, gpus=0.5, memory_bytes=10**9)
+    assert workers_of("digits", 2, None, None, asked) == Workers("digits", 2, LOCAL, None, 3, 0.5, 10**9)
     with pytest.raises(SearchError, match="--address must come with workers"):
         workers_of("digits", 0, "auto", None)
     with pytest.raises(SearchError, match="--trial-timeout must come with workers"):
