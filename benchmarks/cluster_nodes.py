@@ -104,7 +104,8 @@ class TwoNodes:
             self.first, self.second = Node("", "127.0.0.1"), Node("", "127.0.0.2")
         self.address = f"{self.first.address}:{PORT}"
         try:
-            self._start("first", self.first, "--head", f"--port={PORT}", f"--temp-dir={self._folder}")
+            head = ("--head", f"--port={PORT}", f"--temp-dir={self._folder}", "--include-dashboard=false")
+            self._start("first", self.first, *head)
             self.start_second()
         except BaseException:
             self.__exit__()
@@ -148,7 +149,7 @@ class TwoNodes:
     def _start(self, name: str, node: Node, *arguments: str) -> None:
         log = self._folder / f"{name}.log"
         ray = [PROGRAMS / "ray", "start", f"--node-ip-address={node.address}", "--num-cpus=1", *arguments]
-        ray += ["--object-store-memory=80000000", "--include-dashboard=false", "--disable-usage-stats", "--block"]
+        ray += ["--object-store-memory=80000000", "--disable-usage-stats", "--block"]
         if name == "second" and node.namespace:
             # `ip netns exec` gives it mounts of its own, too.
             own = 'mount -t tmpfs tmpfs /tmp && XDG_CACHE_HOME=/tmp/cache exec "$@"'

@@ -12,13 +12,14 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.cluster_null import N_WORKERS, null_search, null_workers, open_executor, open_record
 from benchmarks.search_quality_costs import synthetic_space
 from benchmarks.search_quality_figures import Figures
+from parefront.hardware_profiles import SearchError
 from parefront.search import Fidelity, RunDirectory, State, Trial, front, read_trials
 from parefront.search.ray_cluster import connected
 from parefront.search.record import owned
@@ -28,6 +29,7 @@ N_TRIALS, N_DRIVER_KILLS = 200, 3
 EVALUATION_S, WORKER_KILL_S = 0.2, 3.0
 """Of every accuracy; and between two kills of a worker, on average."""
 POLL_S = 0.1
+N_STARTS = 5
 TIMEOUT_S = 1_200.0
 
 
@@ -178,6 +180,17 @@ def descendants(process: int) -> set[int]:
     return found
 
 
+def connect(stack: ExitStack) -> None:
+    """Starts a Ray of its own; tried again, because it gives up after 30 s, which a busy machine may take."""
+    for left in reversed(range(N_STARTS)):
+        try:
+            stack.enter_context(connected(null_workers(N_WORKERS), []))
+            return
+        except SearchError:
+            if not left:
+                raise
+
+
 def main() -> None:
     """The driver."""
     parser = argparse.ArgumentParser()
@@ -185,7 +198,8 @@ def main() -> None:
     parser.add_argument("--trials", type=int, required=True)
     arguments = parser.parse_args()
     directory, space = RunDirectory(arguments.root), synthetic_space()
-    with owned(directory), connected(null_workers(N_WORKERS), []):
+    with owned(directory), ExitStack() as stack:
+        connect(stack)
         record = open_record(directory, space)
         executor = open_executor(N_WORKERS, EVALUATION_S, arguments.root / "workers")
         try:

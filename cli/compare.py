@@ -18,14 +18,16 @@ def compare(
     """Put runs beside each other: what each reached, and the front of all where their scores compare."""
     from ..results.run_comparison import compare as compare_runs
     from .compare_tables import member_rows, print_comparison
-    from .runs import open_run, warn
+    from .console import warn
+    from .runs import open_run
 
     check_formats(as_json=as_json, as_csv=as_csv)
     comparison = compare_runs([open_run(run) for run in runs])
     if as_json:
         print_json(comparison.to_json())
     elif as_csv:
-        warn(f"there is no front of all: {obstacle}" for obstacle in comparison.obstacles)
+        for obstacle in comparison.obstacles:
+            warn(f"there is no front of all: {obstacle}")
         print_rows(member_rows(comparison))
     else:
         print_comparison(comparison)
@@ -47,4 +49,4 @@ def runs(
     elif as_csv:
         print_rows([line.to_json() for line in lines])
     else:
-        print_runs(lines)
+        print_runs(lines, folder)

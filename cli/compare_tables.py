@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
-from rich import box
-from rich.table import Table
 from rich.text import Text
 
 from ..results.goal_words import word_box
@@ -17,17 +16,16 @@ from ..results.table import score_column
 from ..results.trial_view import word_fidelity
 from ..results.wording import word_bytes, word_ratio
 from ..search.objectives import MAX_RATIO
-from .console import open_console
-from .runs import warn
+from .console import NARROW, open_console, open_table, warn
 from .tables import with_half_width
 
 _STATUS_STYLES = {"running": "green", "unreadable": "red", "unfinished": "yellow"}
 
 
-def print_runs(lines: Sequence[RunLine]) -> None:
-    """One row each; below, what could not be read."""
+def print_runs(lines: Sequence[RunLine], folder: Path) -> None:
+    """One row each, named as they are in the folder; below, what could not be read."""
     console = open_console()
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = open_table(open_console())
     for heading in ("run", "task on hardware"):
         table.add_column(heading, overflow="fold")
     table.add_column("status", no_wrap=True)
@@ -37,11 +35,12 @@ def print_runs(lines: Sequence[RunLine]) -> None:
         what = f"{line.task} on {line.hardware}" if line.task else ""
         counts = ("", "") if line.status == "unreadable" else (str(line.n_trials), str(line.n_front))
         status = Text(line.status, style=_STATUS_STYLES.get(line.status, ""))
-        table.add_row(Text(str(line.directory)), Text(what), status, *counts, *_gains(line))
+        name = line.directory.relative_to(folder) if line.directory != folder else line.directory
+        table.add_row(Text(str(name)), Text(what), status, *counts, *_gains(line))
     console.print(table)
     for line in lines:
-        sentences = [line.summary] if line.status == "unreadable" else line.problems
-        warn(f"{line.directory}: {sentence}" for sentence in sentences)
+        for sentence in [line.summary] if line.status == "unreadable" else line.problems:
+            warn(f"{line.directory}: {sentence}")
 
 
 def print_comparison(comparison: RunComparison) -> None:
@@ -85,13 +84,13 @@ def _gains(line: RunLine) -> tuple[str, str, str]:
 
 
 def _print_shares(comparison: RunComparison) -> None:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = open_table(open_console())
     table.add_column("run")
     for heading in ("trials", "its front", "in the front of all", "hypervolume %"):
         table.add_column(heading, justify="right", no_wrap=True)
     for i, (run, share) in enumerate(zip(comparison.runs, comparison.hypervolumes, strict=True)):
         n_shared = sum(member.run == i for member in comparison.members)
-        n_own = sum(len(trial.configuration) > 0 for trial in run.front)
+        n_own = comparison.n_members[i]
         table.add_row(_letter(i), str(len(run.trials)), str(n_own), str(n_shared), f"{100 * share:.1f}")
     together = comparison.together or 0.0
     table.add_section()
@@ -106,8 +105,9 @@ def _print_members(comparison: RunComparison) -> None:
         console.print("\nThe front of all is empty: no network keeps the limits.")
         return
     console.print("\nThe front of all", style="bold")
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("run")
+    table = open_table(open_console())
+    has_width = console.width >= NARROW
+    table.add_column("run", no_wrap=True)
     for heading in ("trial", "accuracy %", "drop pt", "latency ms", "faster", "size", "smaller"):
         table.add_column(heading, justify="right", no_wrap=True)
     for member in comparison.members:
@@ -117,7 +117,7 @@ def _print_members(comparison: RunComparison) -> None:
             str(member.trial.number),
             with_half_width(scores["accuracy"], 1),
             f"{member.accuracy_drop:.2f}",
-            with_half_width(scores["latency_ms"], 3),
+            with_half_width(scores["latency_ms"], 3) if has_width else f"{member.trial.value('latency_ms'):.3f}",
             word_ratio(member.speedup),
             word_bytes(scores["size_bytes"].value),
             word_ratio(member.size_ratio),

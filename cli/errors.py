@@ -8,8 +8,6 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-import typer
-
 EXIT_ERROR, EXIT_INTERRUPTED = 1, 130
 TRACE_VARIABLE = "PAREFRONT_TRACE"
 
@@ -33,7 +31,9 @@ def run_program(app: Callable[..., object]) -> None:
             raise
         line = _one_line(error)
         if line:  # empty where the help is the answer, and printed already
-            typer.secho(f"error: {line}", fg=typer.colors.RED, err=True)
+            from .console import complain
+
+            complain(f"error: {line}", "red")
         sys.exit(EXIT_ERROR)
     sys.exit(code if isinstance(code, int) else 0)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,12 +25,14 @@ def front(
     as_csv: AsCsv = False,
 ) -> None:
     """Print the Pareto front of a run."""
+    from .console import print_sentence, warn
     from .tables import front_records, front_table, print_front, print_rungs, print_screening
     from .why import print_why, why_json
 
     check_formats(as_json=as_json, as_csv=as_csv)
     loaded = open_run(run)
-    warn(loaded.artefact_problems(loaded.front))
+    for problem in loaded.artefact_problems(loaded.front):
+        warn(problem)
     if as_csv:
         print_frame(front_table(loaded))
         return
@@ -40,7 +41,7 @@ def front(
         content = {"front": records, "importance": why_json(loaded)} if shows_why else records
         print_json(content)
         return
-    typer.secho(loaded.summary, bold=True)
+    print_sentence(loaded.summary, "bold")
     print_front(loaded)
     print_screening(loaded)
     print_rungs(loaded)
@@ -74,13 +75,9 @@ def report(
 def open_run(directory: Path) -> Run:
     """Reads a run, and says on the error stream what of it could not be read."""
     from ..results import load
+    from .console import warn
 
     run = load(directory)
-    warn(run.problems)
+    for problem in run.problems:
+        warn(problem)
     return run
-
-
-def warn(sentences: Iterable[str]) -> None:
-    """One line each on the error stream."""
-    for sentence in sentences:
-        typer.secho(f"warning: {sentence}", fg=typer.colors.YELLOW, err=True)

@@ -234,24 +234,26 @@ def workers_of(
 def _write_table(run: Run) -> None:
     """All trials as a table; a full disk costs the table and nothing else: it can be written later."""
     from ..results.table import write_table
+    from .console import warn
 
     try:
         write_table(run.table, run.directory)
     except OSError as error:
         later = f"later: parefront trials {run.directory} --write"
-        line = f"warning: the table of trials was not written ({error}); {later}"
-        typer.secho(line, fg=typer.colors.YELLOW, err=True)
+        warn(f"the table of trials was not written ({error}); {later}")
 
 
 def _conclude(directory: Path) -> None:
     """The closing summary: how much faster at what loss first, then the front, the time spent, the report."""
     from ..results import load, write_report
+    from .console import print_sentence
     from .tables import print_beginning, print_ending, print_front, print_rungs, print_screening, print_times
 
     run = load(directory)
     _write_table(run)
     report = write_report(run, directory / "report.html")
-    typer.secho(f"\n{run.summary}\n", bold=True)
+    typer.echo()
+    print_sentence(f"{run.summary}\n", "bold")
     print_front(run)
     print_beginning(run)
     print_ending(run)

@@ -189,7 +189,7 @@ def _settings(path: Path, content: Mapping[Any, Any]) -> dict[str, Flags]:
 
 def _profiles(path: Path, item: object) -> dict[str, HardwareProfile]:
     """Profiles that are measured together, by what they were given as."""
-    names = item if isinstance(item, list) else [item]
+    names: list[Any] = item if isinstance(item, list) else [item]
     if not names or not all(isinstance(name, str) and name for name in names):
         raise SearchError(f"{path}: each item of hardware must be a profile or a list of profiles, got {item!r}")
     return {name: _named(path, name, load_profile) for name in names}

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import typer
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from ..evaluators.evaluator import Score
@@ -21,7 +18,7 @@ from ..search.manifest import WORK_STAGES
 from ..search.objectives import Objective
 from ..search.rung_correlation import rung_correlations
 from ..search.screening import screening_accuracy
-from .console import open_console
+from .console import NARROW, open_console, open_table, warn
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,15 +33,15 @@ def print_front(run: Run) -> None:
     has_test = any(row.test_accuracy is not None for row in rows)
     console = open_console()
     has_macs = console.width >= WIDE or "macs" in run.objectives.names
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = open_table(console)
     headings = ("trial", "accuracy %", "drop pt", "latency ms", "faster", "size", "smaller")
     for heading in (*headings, "MACs") if has_macs else headings:
         table.add_column(heading, justify="right", no_wrap=True)
     if has_test:
-        table.add_column("test drop", justify="right", no_wrap=True)
+        table.add_column("test drop" if console.width >= NARROW else "on test", justify="right", no_wrap=True)
     table.add_column("note", min_width=8)  # the only column that may wrap: figures are read whole or not at all
     for row in rows:
-        cells = _figures(row)
+        cells = _figures(row, has_width=console.width >= NARROW)
         if has_macs:
             cells.append("" if row.macs is None else f"{row.macs.value / 1e6:.1f} M")
         if has_test:
@@ -58,7 +55,7 @@ def _print_further(console: Console, rows: Sequence[FrontRow], axes: Sequence[Ob
     """What else counts in this search, in a table of its own: the first one has no room left."""
     if not axes or not rows:
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = open_table(console)
     table.add_column("trial", justify="right", no_wrap=True)
     for axis in axes:
         table.add_column(f"{axis.name} {cost_words(axis).unit}", justify="right", overflow="fold")
@@ -69,13 +66,14 @@ def _print_further(console: Console, rows: Sequence[FrontRow], axes: Sequence[Ob
     console.print(table)
 
 
-def _figures(row: FrontRow) -> list[str]:
-    """What is shown of every run."""
+def _figures(row: FrontRow, *, has_width: bool) -> list[str]:
+    """What is shown of every run; the latency's interval, the narrower one, only where there is room for it."""
+    latency = row.latency_ms
     return [
         str(row.number),
         with_half_width(row.accuracy, 1),
         f"{row.accuracy_drop.value:.2f}",
-        with_half_width(row.latency_ms, 3),
+        with_half_width(latency, 3) if has_width else f"{latency.value:.3f}",
         word_ratio(row.speedup),
         word_bytes(row.size_bytes),
         word_ratio(row.size_ratio),
@@ -87,7 +85,7 @@ def print_beginning(run: Run) -> None:
     if run.beginning:
         open_console().print(Text(run.beginning))
     if run.storing_problem:
-        typer.secho(f"warning: {run.storing_problem}", fg=typer.colors.YELLOW, err=True)
+        warn(run.storing_problem)
 
 
 def print_ending(run: Run) -> None:

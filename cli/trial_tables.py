@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from ..results import Run
@@ -14,7 +12,7 @@ from ..results.summary import find_baseline
 from ..results.trial_view import TrialView, word_fidelity
 from ..results.wording import word_bytes, word_ratio, word_seconds
 from ..search.trial import State, Trial
-from .console import open_console
+from .console import open_console, open_table
 from .inspection_tables import word_names
 
 _STATE_STYLES = {State.FAILED: "red", State.DOMINATED: "dim"}
@@ -28,7 +26,7 @@ def print_trials(run: Run) -> None:
         open_console().print(Text(run.summary))
         return
     front, baseline = {trial.number for trial in run.front}, find_baseline(run.trials)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = open_table(open_console())
     for heading in ("trial", "drop pt", "latency ms", "faster", "size"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("training", no_wrap=True)
@@ -101,7 +99,7 @@ def _print_scores(console: Console, view: TrialView) -> None:
     if not view.scores:
         return
     is_baseline = not view.trial.configuration
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = open_table(open_console())
     table.add_column("", no_wrap=True)
     for heading in ("this trial", *(() if is_baseline else ("baseline",))):
         table.add_column(heading, justify="right", overflow="fold")
@@ -116,7 +114,7 @@ def _print_layers(console: Console, view: TrialView) -> None:
     changed = [layer for layer in view.layers if layer.words]
     if not changed:
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = open_table(open_console())
     for heading in ("layer", "what was done", "what it was"):
         table.add_column(heading, overflow="fold")
     for layer in changed:

@@ -44,7 +44,7 @@ class Source:
         Raises:
             ResultsError: The file is gone.
         """
-        artefact = run.artefact(member)
+        artefact = run.fetched_artefact(member)
         if artefact is None:
             raise ResultsError(f"#{member.number} must have its file in {run.artefacts}, but it is gone: search again")
         self.run, self.member, self.artefact, self.given_task = run, member, artefact, task

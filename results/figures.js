@@ -53,7 +53,7 @@ const figures = (() => {
     closed.forEach((details) => details.setAttribute("open", ""));
     slots.forEach((slot) => {
       draw(slot);
-      Plotly.relayout(slot, { width: Math.min(PAPER_WIDTH, slot.clientWidth || PAPER_WIDTH) });
+      Plotly.relayout(slot, { width: PAPER_WIDTH });
     });
   }
 

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ..hardware_profiles.errors import ParefrontError
+from ..search.artefact_copies import FILES, fetch
 from ..search.goals import DEFAULT_GOALS, Goals
 from ..search.journal_lines import JournalTrials, read_journal
+from ..search.keeping import ARTEFACTS_FACT
 from ..search.objectives import Objectives
 from ..search.run_directory import SCHEMA, RunDirectory
 from ..search.storage import FACT, read_run
@@ -139,9 +141,24 @@ class Run:
         is_inside = path is not None and path.parent == self.artefacts and path.name != ".."
         return path if is_inside and path is not None and path.is_file() else None
 
+    def fetched_artefact(self, trial: Trial) -> Path | None:
+        """The same; where it is not on disk, brought from where the search copied it to.
+
+        Raises:
+            SearchError: The copy cannot be read.
+        """
+        if trial.artefact and self._is_elsewhere(trial):
+            fetch(self.manifest[ARTEFACTS_FACT], trial, self.artefacts)
+        return self.artefact(trial)
+
     def artefact_problems(self, trials: Iterable[Trial]) -> list[str]:
-        """One sentence for each of these trials whose exported file is missing or damaged."""
-        return artefact_problems(trials, self.artefacts)
+        """One sentence for each of these trials whose exported file is missing, copies included, or damaged."""
+        return artefact_problems([trial for trial in trials if not self._is_elsewhere(trial)], self.artefacts)
+
+    def _is_elsewhere(self, trial: Trial) -> bool:
+        """Whether a trial's file is not here, but was copied."""
+        has_copy = self.manifest.get(ARTEFACTS_FACT) is not None and FILES in trial.details
+        return has_copy and self.artefact(trial) is None
 
     @property
     def table(self) -> pd.DataFrame:

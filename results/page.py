@@ -40,17 +40,18 @@ def page_parts(scripts: Sequence[str] = ()) -> dict[str, str]:
     }
 
 
-def figure_slot(figure: go.Figure, name: str, label: str) -> Html:
+def figure_slot(figure: go.Figure, name: str, label: str, min_width: int = 0) -> Html:
     """The place of a figure on a page, with its data.
 
     Args:
         figure: Of a set height, so that the page does not move when it is drawn.
         name: Of the element; must be unique on the page.
         label: What the figure is, for those who cannot see it.
+        min_width: In pixels; on a narrower page the figure scrolls by itself.
     """
     slot = (
         f'<div class="plot" id="{as_html(name)}" role="group" aria-label="{as_html(label)}" '
-        f'style="height:{int(figure.layout.height)}px"></div>'
+        f'style="height:{int(figure.layout.height)}px;min-width:{min_width}px"></div>'
     )
     return Html(slot + data_script(f"{name}-data", json.loads(figure.to_json())))
 

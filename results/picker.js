@@ -43,6 +43,7 @@
     const cost = (member) => member.values[wish.value];
     const best = within.reduce((a, b) => (a === null || cost(b) < cost(a) ? b : a), null);
     if (best === null) showNone();
+    else if (within.length === 1) show(best, "The only one within both limits");
     else show(best, `The ${wish.selectedOptions[0].textContent} of ${within.length} within both limits`);
     drawLimits();
   }

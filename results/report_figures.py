@@ -14,6 +14,9 @@ from .markup import Html, as_html, element, join
 from .page import figure_slot
 from .report_sections import front_label
 
+_MIN_WIDTHS = {"network": 700, "parallel": 640}
+"""Of figures that are unreadable on a phone otherwise."""
+
 
 def captioned(name: str, slot: Html, caption: object) -> Html:
     """A figure with the words below it."""
@@ -22,7 +25,7 @@ def captioned(name: str, slot: Html, caption: object) -> Html:
 
 def run_figure(run: Run, name: str, label: str, caption: str) -> Html:
     """One of the run's figures by name."""
-    slot = figure_slot(run.figures[name], f"{name}-figure", label)
+    slot = figure_slot(run.figures[name], f"{name}-figure", label, _MIN_WIDTHS.get(name, 0))
     return captioned(name, slot, caption)
 
 
@@ -45,7 +48,8 @@ def decisions(run: Run) -> Html:
                 "decisions",
                 "Decisions per layer of each member of the front",
                 "The stronger the blue, the more is taken away; empty cells are unchanged. 48→24: channels kept "
-                "of those before. spatial:24: low rank, by scheme and rank. folded: merged with its neighbour into one layer.",
+                "of those before. spatial:24: low rank, by scheme and rank. folded: merged with its neighbour into one "
+                "layer.",
             ),
             run_figure(
                 run,

@@ -47,7 +47,7 @@ def front_table(run: Run, page_directory: Path) -> Html:
     )
     if not rows:
         return element("p", "The baseline has not been evaluated yet.", "note")
-    return table((*head, *FINAL_HEAD), rows, "numbers")
+    return table((*head, *FINAL_HEAD), rows, "numbers picks")
 
 
 def front_label(data: FrontData) -> Html:

@@ -64,6 +64,7 @@ class RunComparison:
         cautions: What else is not alike.
         fidelity: The training at which they are compared: the most that all have had; None without a front of all.
         goals: The objectives that span the shared box.
+        n_members: Of the compressed networks of each run those on its own front, likewise compared.
         hypervolumes: Share of the shared box that each run's networks dominate, 0 to 1; empty without a front of all.
         together: Share that all of them dominate; None without a front of all.
         members: The front of all, from accurate to fast.
@@ -74,6 +75,7 @@ class RunComparison:
     cautions: tuple[str, ...] = ()
     fidelity: Fidelity | None = None
     goals: Goals = DEFAULT_GOALS
+    n_members: tuple[int, ...] = ()
     hypervolumes: tuple[float, ...] = ()
     together: float | None = None
     members: tuple[SharedMember, ...] = ()
@@ -88,7 +90,7 @@ class RunComparison:
                     "hardware": run.manifest.get("hardware"),
                     "fingerprint": run.manifest.get("fingerprint_key"),
                     "n_trials": len(run.trials),
-                    "n_front": len(run.front),
+                    "n_front": self.n_members[i] if self.n_members else None,
                     "n_on_shared_front": sum(member.run == i for member in self.members),
                     "hypervolume": self.hypervolumes[i] if self.hypervolumes else None,
                     "summary": run.summary,
@@ -188,6 +190,7 @@ def _compared(runs: Sequence[Run], goals: Goals, fidelity: Fidelity, cautions: t
         cautions,
         fidelity,
         goals,
+        tuple(len(front(trials, fidelity, goals)) for trials in shared),
         tuple(front_hypervolume([first, *trials], fidelity, goals) for trials in shared),
         front_hypervolume(every, fidelity, goals),
         tuple(_member(*owners[trial.number], trial, runs) for trial in front(every[1:], fidelity, goals)),

@@ -87,13 +87,13 @@ def _line(directory: RunDirectory, locked: Sequence[int]) -> RunLine:
 
 def _readable(run: Run, changed: datetime, status: str) -> RunLine:
     baseline, pick = find_baseline(run.trials), find_pick(run.trials, run.goals)
-    gains = (None, None, None)
+    drop = speedup = size_ratio = None
     if baseline is not None and pick is not None:
-        ratios = (baseline.value(name) / pick.value(name) for name in ("latency_ms", "size_bytes"))
-        gains = (pick.value("accuracy_drop"), *ratios)
+        drop = pick.value("accuracy_drop")
+        speedup, size_ratio = (baseline.value(name) / pick.value(name) for name in ("latency_ms", "size_bytes"))
     facts = (str(run.manifest.get("task", "")), str(run.manifest.get("hardware", "")), status, changed)
-    n_trials, n_front = len(run.trials), len(run.front)
-    return RunLine(run.directory, *facts, n_trials, n_front, *gains, run.summary, run.problems)
+    counts = (len(run.trials), len(run.front))
+    return RunLine(run.directory, *facts, *counts, drop, speedup, size_ratio, run.summary, run.problems)
 
 
 def _status(run: Run, locked: Sequence[int]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..search.trial import State, Trial
+from ..search.trial import Fidelity, State, Trial
 from .load import Run
 
 STAGES = ("train", "measure", "evaluate", "export", "prepare")
@@ -46,7 +46,9 @@ def _kind(trial: Trial) -> str:
         return "failed"
     if trial.state is State.DOMINATED:
         return "closed early"
-    return f"{trial.fidelity} fine-tune" if trial.configuration else "baseline"
+    if not trial.configuration:
+        return "baseline"
+    return "without training" if trial.fidelity is Fidelity.CALIBRATED else f"{trial.fidelity} fine-tune"
 
 
 def _summed(trials: list[Trial]) -> dict[str, float]:

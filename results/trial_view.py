@@ -10,7 +10,7 @@ from ..evaluators.evaluator import Score
 from ..search.objectives import QUANTITIES, Objective
 from ..search.trial import Fidelity, State, Trial
 from .artefact_state import ArtefactState, artefact_states
-from .goal_words import cost_words, scaled, word_gain
+from .goal_words import cost_words, profile_of, scaled, word_gain
 from .layer_decisions import decide_layer, sites_by_layer, word_layer
 from .lineage import Lineage, lineage
 from .load import ResultsError, Run
@@ -29,7 +29,7 @@ class ScoreLine:
     Attributes:
         name: With its unit: `latency ms`.
         value: With its interval where it was measured.
-        baseline: The baseline's, likewise; empty where it has none.
+        baseline: The baseline's, without an interval; empty where it has none.
         difference: `3.1x faster`, `0.45 pt lost [0.11, 0.80]`; empty where nothing can be said.
     """
 
@@ -135,7 +135,8 @@ def _score_lines(trial: Trial, baseline: Trial | None) -> list[ScoreLine]:
         kind, at, profile = name.partition("@")
         if name in _PLAIN_ROWS:
             heading, drop = _PLAIN_ROWS[name]
-            lines.append(ScoreLine(heading, word_score(score, 2), _word(known.get(name), 2), _loss(trial, drop)))
+            reference = f"{known[name].value:.2f}" if name in known else ""
+            lines.append(ScoreLine(heading, word_score(score, 2), reference, _loss(trial, drop)))
         elif kind in _COST_NAMES:
             lines.append(_cost_line(Objective(f"{_COST_NAMES[kind]}{at}{profile}"), score, known.get(name)))
         elif name not in (drop for _, drop in _PLAIN_ROWS.values()):
@@ -147,16 +148,12 @@ def _score_lines(trial: Trial, baseline: Trial | None) -> list[ScoreLine]:
 
 def _cost_line(axis: Objective, score: Score, baseline: Score | None) -> ScoreLine:
     words = cost_words(axis)
-    _, at, profile = axis.name.partition("@")
-    gain = "" if baseline is None else word_gain(axis, baseline.value / score.value)
-    shown = [_word(None if each is None else scaled(each, axis), words.digits) for each in (score, baseline)]
-    return ScoreLine(
-        f"{words.noun}{f' on {profile}' if at else ''} {words.unit}".replace("MACs M", "M MACs"), *shown, gain
-    )
-
-
-def _word(score: Score | None, digits: int) -> str:
-    return "" if score is None else word_score(score, digits)
+    heading = "M MACs" if axis.name == "macs" else f"{words.noun}{profile_of(axis)} {words.unit}"
+    value = word_score(scaled(score, axis), words.digits)
+    if baseline is None:
+        return ScoreLine(heading, value, "", "")
+    reference = f"{scaled(baseline, axis).value:.{words.digits}f}"
+    return ScoreLine(heading, value, reference, word_gain(axis, baseline.value / score.value))
 
 
 def _loss(trial: Trial, name: str) -> str:

@@ -32,7 +32,7 @@ def front(trials: Sequence[Trial], fidelity: Fidelity, goals: Goals = DEFAULT_GO
     Returns:
         In falling order of the main cost: with latency among the objectives, fastest last.
     """
-    members = next(_layers(goals.allowed(complete(trials, fidelity)), goals), [])
+    members = next(layers(goals.allowed(complete(trials, fidelity)), goals), [])
     return sorted(members, key=lambda trial: -trial.value(goals.objectives.main_cost.score))
 
 
@@ -43,10 +43,11 @@ def ranked(trials: Sequence[Trial], goals: Goals = DEFAULT_GOALS) -> list[list[T
     differ by less than the combined half-widths of their intervals, or by less than a tie, count as equal. As the
     others are compared exactly and only members put others off, no chain of ties can put off what is really better.
     """
-    return list(_layers(trials, goals))
+    return list(layers(trials, goals))
 
 
-def _layers(trials: Sequence[Trial], goals: Goals) -> Iterator[list[Trial]]:
+def layers(trials: Sequence[Trial], goals: Goals = DEFAULT_GOALS) -> Iterator[list[Trial]]:
+    """The same one by one: who asks for the first need not wait for the others."""
     yield from standings(trials, goals).in_order().layers()
 
 

@@ -5,9 +5,9 @@ Little training makes folds and ranks look worse than they are, so every round k
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 
-from .front import ranked
+from .front import layers
 from .goals import DEFAULT_GOALS, Goals
 from .pareto import Point, hypervolume_gain
 from .trial import Fidelity, Trial
@@ -34,7 +34,8 @@ def next_promotion(
         goals: What the search is for.
     """
     compressed = [t for t in trials if len(t.configuration) > 0 and goals.allow(t)]
-    candidates = [t for t in compressed if t not in taken]
+    known = {t.number for t in taken}
+    candidates = [t for t in compressed if t.number not in known]
     if not candidates:
         return None
     this_round = taken[n_before:]
@@ -47,22 +48,27 @@ def next_promotion(
         if missing and n_places - len(this_round) <= len(missing):
             technique = min(missing, key=lambda each: sum(holds(t, each) for t in taken))
             return min((t for t in candidates if holds(t, technique)), key=lambda t: t.value("accuracy_drop"))
-    return next(t for t in by_promise(compressed, goals) if t not in taken)
+    return next(t for t in _by_promise(compressed, goals, known) if t.number not in known)
 
 
 def by_promise(trials: Sequence[Trial], goals: Goals = DEFAULT_GOALS) -> list[Trial]:
     """Complete trials in the order of promotion: by rank, within a rank by what each adds to the hypervolume."""
+    return list(_by_promise(trials, goals))
+
+
+def _by_promise(trials: Sequence[Trial], goals: Goals, left_out: Collection[int] = ()) -> Iterator[Trial]:
+    """The same one by one; a rank of which all are left out, by number, is passed over."""
     # Any trial serves as the baseline: it shifts the logarithms and changes no contribution's order.
     points = {t.number: goals.objectives.point(t, trials[0]) for t in trials}
     reference = _reference(list(points.values()))
-    order: list[Trial] = []
-    for layer in ranked(trials, goals):
+    for layer in layers(trials, goals):
+        if all(t.number in left_out for t in layer):
+            continue
         contribution = {
             t.number: hypervolume_gain(points[t.number], [points[o.number] for o in layer if o is not t], reference)
             for t in layer
         }
-        order += sorted(layer, key=lambda t: (-contribution[t.number], t.value("accuracy_drop"), t.number))
-    return order
+        yield from sorted(layer, key=lambda t: (-contribution[t.number], t.value("accuracy_drop"), t.number))
 
 
 def promoted(trials: Sequence[Trial], fidelity: Fidelity) -> list[Trial]:

@@ -144,8 +144,9 @@ def _own(n_cpus: int, devices: Sequence[str]) -> dict[str, Any]:
         "resources": dict.fromkeys(devices, 1.0),
         "object_store_memory": _STORE_BYTES,
         "include_dashboard": False,
-        # Workers get as much of the machine as the program that started them.
-        "_system_config": {"worker_niceness": 0},
+        # Workers get as much of the machine as the program that started them; and on a busy one Ray's own helpers take
+        # longer to start than the 30 s after which it gives up.
+        "_system_config": {"worker_niceness": 0, "agent_register_timeout_ms": 120_000},
     }
 
 

@@ -140,6 +140,11 @@ def expand(axes: SweepAxes, out: Path) -> list[SweepSearch]:
 
 def _search(axes: SweepAxes, out: Path, seed: int, task: str, hardware: str, setting: str) -> SweepSearch:
     name = _NOT_IN_A_NAME.sub("-", f"{task}.{hardware}.{setting}.s{seed}")
-    own = (axes.tasks[task], list(axes.hardware[hardware]), str(seed), str(out / name))
-    flags = {**axes.common, **axes.settings[setting], **dict(zip(OWN_FLAGS, own, strict=True))}
+    own: Flags = {
+        "task": axes.tasks[task],
+        "hardware": list(axes.hardware[hardware]),
+        "seed": str(seed),
+        "out": str(out / name),
+    }
+    flags = {**axes.common, **axes.settings[setting], **own}
     return SweepSearch(name, task, hardware, setting, seed, flags)

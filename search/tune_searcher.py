@@ -79,8 +79,10 @@ class TableSearcher(Searcher):
             SearchError: The goals cannot be judged by metrics.
         """
         space.check_not_empty()
-        axes = list(goals.objectives)
-        super().__init__([axis.name for axis in axes], ["max" if axis.is_accuracy else "min" for axis in axes])
+        # By Ray's types there is one metric; what it does and documents goes with several.
+        metrics: Any = [axis.name for axis in goals.objectives]
+        modes: Any = ["max" if axis.is_accuracy else "min" for axis in goals.objectives]
+        super().__init__(metrics, modes)
         # Not the network: Tune writes the searcher to a file, and trials trace what they compress where they run.
         self.space, self._goals, self._seed = space, goals, seed
         self._damages = site_damages(network, space) if damages is None else damages
@@ -106,7 +108,15 @@ class TableSearcher(Searcher):
         network, space, goals = open_network(model, example_inputs, profile, objectives, constraints)
         return cls(network, space, goals=goals, seed=seed)
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def _begin(self) -> None:
+        self._proposer = TableProposer(self.space, CostTables(self.space), self._damages, self._seed, goals=self._goals)
+        self._baseline_accuracy: float | None = None
+        self._under_way: dict[str, Proposal] = {}
+        self._failed: dict[str, Proposal] = {}
+        self._ended: list[_Ended] = []
+        self._told: list[Trial] = []
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | None:
         """See Tune: choices for a trial, or that everything was proposed.
 
         Raises:
@@ -114,7 +124,8 @@ class TableSearcher(Searcher):
         """
         proposal = self._baseline() or next(iter(self._proposer.ask(1)), None)
         if proposal is None:
-            return Searcher.FINISHED
+            finished: Any = Searcher.FINISHED  # a text, which Ray's types leave out
+            return finished
         self._under_way[trial_id] = proposal
         return {CONFIGURATION: dict(proposal.configuration)}
 
@@ -176,14 +187,6 @@ class TableSearcher(Searcher):
         for trial in told:
             self._learn(trial)
         self._proposer.expect([*under_way.values(), *(each.proposal for each in ended)])
-
-    def _begin(self) -> None:
-        self._proposer = TableProposer(self.space, CostTables(self.space), self._damages, self._seed, goals=self._goals)
-        self._baseline_accuracy: float | None = None
-        self._under_way: dict[str, Proposal] = {}
-        self._failed: dict[str, Proposal] = {}
-        self._ended: list[_Ended] = []
-        self._told: list[Trial] = []
 
     def _baseline(self) -> Proposal | None:
         """The uncompressed network where it has to be evaluated now."""

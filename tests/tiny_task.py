@@ -71,6 +71,7 @@ def task() -> Task:
         short_recipe=TrainingRecipe(n_samples=256, learning_rate=0.02, distillation_weight=0.5),
         full_recipe=TrainingRecipe(n_samples=512, learning_rate=0.02, distillation_weight=0.5),
         usable_accuracy=50.0,
+        license="CC0-1.0",
     )
 
 

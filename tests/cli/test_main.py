@@ -39,7 +39,7 @@ def test_help_is_quick_and_lists_the_commands(parefront: Parefront) -> None:
     done = parefront("--help")
     assert time.perf_counter() - started < 2
     assert done.returncode == 0
-    for command in ("search", "front", "export", "report", "inspect", "compress", "hardware"):
+    for command in ("search", "front", "export", "verify", "report", "inspect", "compress", "hardware"):
         assert command in done.stdout
 
 
@@ -214,12 +214,17 @@ def test_export_writes_a_file_that_runs(parefront: Parefront, finished_run: Any,
     session = onnxruntime.InferenceSession(str(target), providers=["CPUExecutionProvider"])
     (outputs,) = session.run(None, {session.get_inputs()[0].name: np.ones((1, 1, 8, 8), np.float32)})
     assert outputs.shape == (1, 4)
+    done = parefront("verify", target)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"{target}: verified; 2 files as exported; ")
+    target.write_bytes(target.read_bytes()[:-1])
+    assert "model.onnx must be as it was exported" in error_line(parefront("verify", target))
 
 
 def test_a_bad_pick_is_one_line(parefront: Parefront, finished_run: Any, tmp_path: Path) -> None:
     target = tmp_path / "model.onnx"
     line = error_line(parefront("export", finished_run.directory.root, "--pick", "best", "--to", target))
-    assert "--pick must be knee, a trial number or a limit such as \"accuracy_drop<=1pt\", got 'best'" in line
+    assert "--pick must be knee, fastest, smallest, a trial number, or limits such as " in line
     assert not target.exists()
 
 

@@ -1,8 +1,11 @@
 """Trials by hand: a baseline of 2 ms and 1 MB, and compressed networks made from a few numbers."""
 
-from collections.abc import Callable, Mapping
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,6 +15,9 @@ from parefront.results.export import export_member
 from parefront.search.trial import Fidelity, State, Trial
 from parefront.spaces.configuration import Configuration
 from parefront.spaces.site import Choice
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 from parefront.tasks import Task
 
 MakeTrial = Callable[..., Trial]
@@ -129,3 +135,17 @@ def exported(finished_run: Any, tiny_task: Task, tmp_path_factory: pytest.TempPa
         export_member(run, "fastest", folder / name, task=tiny_task)
     export_member(run, "fastest", folder / "model", format_name="weights", task=tiny_task)
     return folder
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One real Chromium for all tests of pages; they are skipped where there is none."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="the pages are looked at by playwright")
+    executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if executable is None:
+        pytest.skip("the pages are looked at in Chromium, which is not installed: apt-get install chromium")
+    with playwright.sync_playwright() as started:
+        # Without its sandbox, which a container's root may not open; what is loaded is written by the tests.
+        chromium = started.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()

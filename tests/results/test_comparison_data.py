@@ -13,7 +13,9 @@ def measured_on_board(run: Run) -> Run:
     """On the board everything takes ten times as long, but trial 5 takes only as long as trial 7."""
     factor = {5: 2.0}
     trials = tuple(
-        replace(t, scores={**t.scores, name: Score(name, t.value("latency_ms") * factor.get(t.number, 10.0), "ms", False)})
+        replace(
+            t, scores={**t.scores, name: Score(name, t.value("latency_ms") * factor.get(t.number, 10.0), "ms", False)}
+        )
         if t.scores
         else t
         for t in run.trials

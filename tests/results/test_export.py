@@ -51,7 +51,9 @@ def test_the_line_says_what_was_measured(finished_run: Any, tiny_task: Task, tmp
     run = load(finished_run.directory.root)
     member = choose(run, "knee")
     line = export_member(run, "knee", tmp_path / "new" / "model.onnx")
-    assert line.startswith(f"{tmp_path / 'new' / 'model.onnx'}: #{member.number}, {member.value('latency_ms'):.3f} ms, ")
+    assert line.startswith(
+        f"{tmp_path / 'new' / 'model.onnx'}: #{member.number}, {member.value('latency_ms'):.3f} ms, "
+    )
     assert "; reloaded and checked: outputs differ by " in line
     line = export_member(run, "knee", tmp_path / "model", format_name="weights", task=tiny_task)
     assert f"#{member.number} as weights, whose latency and size were not measured; " in line
@@ -97,14 +99,20 @@ def test_a_trial_that_is_no_final_member_is_its_file_alone(finished_run: Any, ti
 
 
 def test_the_task_of_a_file_must_be_given(finished_run: Any, tmp_path: Path) -> None:
-    with pytest.raises(ResultsError, match="the network is built from its task, .* got the name 'tiny' only: add --task"):
+    with pytest.raises(
+        ResultsError, match=r"the network is built from its task, .* got the name 'tiny' only: add --task"
+    ):
         export_member(load(finished_run.directory.root), "knee", tmp_path / "model.pt2")
 
 
 @pytest.mark.parametrize(
     ("name", "format_name", "message"),
     [
-        ("model.pt", None, r"must end in one of \.onnx \(onnx\), \.pt2 \(torch\), \.xml \(openvino\), or --format weights"),
+        (
+            "model.pt",
+            None,
+            r"must end in one of \.onnx \(onnx\), \.pt2 \(torch\), \.xml \(openvino\), or --format weights",
+        ),
         ("model", None, "must end in one of"),
         ("model.pt2", "onnx", r"a path for --format onnx must end in \.onnx, got '.*model\.pt2': rename it"),
         ("model.onnx", "weights", r"--format weights must be a folder's name without \.onnx"),

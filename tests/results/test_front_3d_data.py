@@ -9,7 +9,12 @@ def test_the_second_cost_is_the_third_axis(trials: list[Trial]) -> None:
     assert data.axis is not None
     assert data.axis.name == "size"
     assert data.second[6] == 62.5  # kB
-    assert [name for name, _ in data.points()] == ["dominated or less trained", "front", "fastest within 1 pt", "baseline"]
+    assert [name for name, _ in data.points()] == [
+        "dominated or less trained",
+        "front",
+        "fastest within 1 pt",
+        "baseline",
+    ]
 
 
 def test_members_stand_on_stems(trials: list[Trial]) -> None:

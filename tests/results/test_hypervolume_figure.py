@@ -1,9 +1,15 @@
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
-from parefront.results.figures import HypervolumeData, draw_hypervolume, hypervolume_data
+from parefront.results.figures import (
+    HypervolumeData,
+    draw_hypervolume,
+    draw_hypervolume_over_time,
+    hypervolume_data,
+)
 from parefront.search.front import front_hypervolume
 from parefront.search.goals import parse_goals
 from parefront.search.trial import Fidelity, Trial
@@ -46,6 +52,23 @@ def test_each_fidelity_has_its_own_series(trials: list[Trial]) -> None:
     assert short.numbers == (0, 1, 8)
     assert short.shares[-1] == pytest.approx((1 - 0.3) * (math.log(4) / math.log(64)) ** 2)
     assert full.shares[-1] == pytest.approx(front_hypervolume(trials, Fidelity.FULL))
+
+
+def test_a_series_knows_when_its_trials_ended(trials: list[Trial]) -> None:
+    ends = {5: 60.0, 6: 600.0, 8: 900.0}
+    trials = [replace(t, details={"ended": {"wall_s": ends[t.number]}}) if t.number in ends else t for t in trials]
+    data = hypervolume_data(trials)
+    full = data.series[1]
+    assert full.numbers == (4, 5, 6, 7, 8)
+    assert full.ended_s == (None, 60.0, 600.0, None, 900.0)
+    figure = draw_hypervolume_over_time(data)
+    assert figure.layout.xaxis.title.text == "wall time (min)"
+    assert list(figure.data[-1].x) == [1.0, 10.0, 15.0]
+    assert list(figure.data[-1].y) == pytest.approx([100 * full.shares[i] for i in (1, 2, 4)])
+
+
+def test_a_run_without_times_says_so(trials: list[Trial]) -> None:
+    assert "did not record" in draw_hypervolume_over_time(hypervolume_data(trials)).layout.annotations[0].text
 
 
 def test_a_series_is_drawn_in_percent(trials: list[Trial]) -> None:

@@ -17,7 +17,9 @@ def test_a_line_goes_through_the_choices_of_a_trial(run: Run) -> None:
 
 def test_of_too_many_lines_the_best_are_drawn(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel_data, "MAX_OTHERS", 1)
-    worse = replace(run.trials[1], number=9, scores={**run.trials[1].scores, "accuracy_drop": run.trials[7].scores["accuracy_drop"]})
+    worse = replace(
+        run.trials[1], number=9, scores={**run.trials[1].scores, "accuracy_drop": run.trials[7].scores["accuracy_drop"]}
+    )
     data = parallel_data.parallel_data(replace(run, trials=(*run.trials, worse)))
     assert [line.number for line in data.lines if not line.is_member] == [1]
     assert data.n_left_out == 1
@@ -25,5 +27,10 @@ def test_of_too_many_lines_the_best_are_drawn(run: Run, monkeypatch: pytest.Monk
 
 def test_the_lines_behind_the_front_are_one_trace(run: Run) -> None:
     figure = draw_parallel(parallel_data.parallel_data(run))
-    assert [trace.name for trace in figure.data] == ["1 other trials", "#5, 0.2 pt lost", "#6, 0.8 pt lost", "#7, 3.0 pt lost"]
+    assert [trace.name for trace in figure.data] == [
+        "1 other trials",
+        "#5, 0.2 pt lost",
+        "#6, 0.8 pt lost",
+        "#7, 3.0 pt lost",
+    ]
     assert list(figure.data[0].y) == [0.0, 1.0, 0.0, None]

@@ -15,9 +15,7 @@ def write_table(run: Run, divergences: object) -> None:
 def test_the_table_has_a_row_per_site(run: Run) -> None:
     write_table(run, {"prune/conv1": [[64, 0.0], [48, 0.1], [32, 0.2], [16, 0.9]], "bits/fc": [[32, 0.0], [8, 0.05]]})
     data = sensitivity_data(run)
-    assert data == SensitivityData(
-        ("prune/conv1", "bits/fc"), (("48", "32", "16"), ("8",)), ((0.1, 0.2, 0.9), (0.05,))
-    )
+    assert data == SensitivityData(("prune/conv1", "bits/fc"), (("48", "32", "16"), ("8",)), ((0.1, 0.2, 0.9), (0.05,)))
     assert [list(row) for row in draw_sensitivity(data).data[0].z] == [[0.1, 0.2, 0.9], [0.05, None, None]]
 
 

@@ -100,7 +100,7 @@ def test_a_corrupt_card_is_one_line(copy: Path, text: str) -> None:
 
 
 def test_weights_need_their_task(copy: Path) -> None:
-    with pytest.raises(ResultsError, match="the network is built from its task, .*: add --task"):
+    with pytest.raises(ResultsError, match=r"the network is built from its task, .*: add --task"):
         verify(copy / "model")
     with pytest.raises(ParefrontError, match="the weights must be those of the task's network"):
         verify(copy / "model", load_task("digits"))

@@ -1,6 +1,9 @@
 """Candidates that are evaluated by a formula: the same for the same configuration, in no time."""
 
+import os
 import shutil
+import subprocess
+import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -203,3 +206,70 @@ def two_workers(fast_profile: HardwareProfile) -> Iterator[Workers]:
     workers = Workers(str(TINY_TASK), 2)
     with connected(workers, [fast_profile]):
         yield workers
+
+
+class PostgresServer:
+    """A server of our own: in its own directory, reached through a socket there only, never run as root."""
+
+    password = "not-to-be-written"
+
+    def __init__(self, programs: Path) -> None:
+        # Not in pytest's directory, which only its owner may enter.
+        self.root, self._programs = Path(tempfile.mkdtemp(prefix="parefront-postgres-")), programs
+        self._as_user: dict[str, object] = {}
+        if os.geteuid() == 0:
+            shutil.chown(self.root, "postgres", "postgres")
+            self._as_user = {"user": "postgres", "group": "postgres", "extra_groups": []}
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://postgres:{self.password}@/postgres?host={self.root}"
+
+    def make(self) -> None:
+        secret = self.root / "password"
+        secret.write_text(self.password)
+        secret.chmod(0o644)
+        self._run("initdb", "--no-sync", "-U", "postgres", "-A", "scram-sha-256", f"--pwfile={secret}", "-E", "UTF8")
+
+    def start(self) -> None:
+        options = f"-c listen_addresses= -c fsync=off -c unix_socket_directories={self.root}"
+        self._run("pg_ctl", "-w", "-l", str(self.root / "server.log"), "-o", options, "start")
+
+    def stop(self) -> None:
+        """As if the machine had failed: the clients are told nothing."""
+        self._run("pg_ctl", "-w", "-m", "immediate", "stop")
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [str(self._programs / program), "-D", str(self.root / "data"), *arguments]
+        environment = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
+        # Into a file: the server would hold a pipe open.
+        with (self.root / "programs.log").open("ab") as log:
+            subprocess.run(  # type: ignore[call-overload]
+                command,
+                check=True,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                cwd=self.root,
+                timeout=60,
+                **self._as_user,
+            )
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server that a test may stop, if it starts it again."""
+    found = shutil.which("initdb")
+    places = [Path(found).resolve().parent] if found else sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    programs = next((place for place in places if (place / "pg_ctl").is_file()), None)
+    if programs is None:
+        pytest.skip("PostgreSQL's initdb and pg_ctl are not installed (Debian: postgresql)")
+    server = PostgresServer(programs)
+    try:
+        server.make()
+        server.start()
+        yield server
+        server.stop()
+    finally:
+        shutil.rmtree(server.root, ignore_errors=True)

@@ -13,7 +13,7 @@ def test_what_happened_is_told_without_the_facts_and_guesses_of_ray() -> None:
 
 def test_a_worker_that_took_too_much_memory_is_told_in_words() -> None:
     error = ray.exceptions.OutOfMemoryError(
-        "1 worker(s) were killed due to the node running low on memory. Memory on the node (IP: 10.0.0.2, ID: 90ee) was "
+        "1 worker(s) were killed due to the node running low on memory. Memory on the node (IP: 10.0.0.2, ID: 9) was "
         "7.64GB used / 23.54GB limit (0.324540)\nOOM kill reason: ..."
     )
     assert what_happened(error) == (

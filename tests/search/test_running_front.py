@@ -17,9 +17,10 @@ FOUR = parse_goals(["accuracy", "latency", "size", "macs"], ["size<=700"], ("",)
 
 def drawn(number: int, rng: random.Random) -> Trial:
     """On a coarse grid, so that there are ties of all kinds, with intervals of several widths."""
-    latency, width = rng.randint(20, 60) / 50, rng.choice([0.0, 0.005, 0.012, 0.05])
+    drop, width = rng.randint(0, 12), rng.choice([0.0, 0.005, 0.012, 0.05])
+    latency = (70 - 4 * drop + rng.randint(0, 20)) / 100
     scores = [
-        Score("accuracy_drop", rng.randint(0, 12) / 2, "pt", False),
+        Score("accuracy_drop", drop / 2, "pt", False),
         Score("latency_ms", latency, "ms", False, latency / (1 + width), latency * (1 + width)),
         Score("size_bytes", 100.0 * rng.randint(1, 8), "bytes", False),
         Score("macs", 10.0 * rng.randint(1, 9), "MACs", False),
