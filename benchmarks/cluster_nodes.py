@@ -254,9 +254,8 @@ def main() -> None:
     parser.add_argument("--hardware", type=Path, default=HARDWARE)
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
-    run = Path(tempfile.mkdtemp(prefix="pf-run-")) / "run"
-    with TwoNodes(f"device:{options.hardware.stem}") as nodes:
-        begun = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="pf-run-") as folder, TwoNodes(f"device:{options.hardware.stem}") as nodes:
+        run, begun = Path(folder) / "run", time.monotonic()
         search = searched(nodes, options.task, options.hardware, run)
         if wait_for_networks(search, run, 2):
             with losing(nodes, options.lose):
@@ -266,7 +265,6 @@ def main() -> None:
     text = json.dumps(found)
     print(text)
     options.out.write_text(text + "\n")
-    shutil.rmtree(run.parent)
 
 
 def _ip(*arguments: str) -> None:

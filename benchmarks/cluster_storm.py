@@ -44,7 +44,8 @@ def storm_figures(n_trials: int = N_TRIALS, n_kills: int = N_DRIVER_KILLS, seed:
     with TemporaryDirectory() as folder:
         calm, wild = Path(folder) / "calm", Path(folder) / "wild"
         with driver(calm, n_trials) as process:
-            wait(process, TIMEOUT_S)
+            if process.wait(TIMEOUT_S):
+                raise SystemExit(f"the driver must end well, but ended with {process.returncode}")
         storm = Storm(wild, n_trials, n_kills, random.Random(seed))
         storm.run()
         before, after = (read_trials(RunDirectory(root).journal) for root in (calm, wild))
@@ -107,8 +108,9 @@ class Storm:
                 next_kill_s = time.monotonic() + self._rng.expovariate(1 / WORKER_KILL_S)
                 self._n_worker_kills += kill_one(self._root / "workers", self._rng)
             time.sleep(POLL_S)
-        if n_stop is None and process.wait():
-            raise SystemExit(f"the driver must end well, but ended with {process.returncode}")
+        if process.poll():
+            log = (self._root / "driver.log").read_text().splitlines()[-1:]
+            raise SystemExit(f"the driver must end well, but ended with {process.returncode}: {' '.join(log)}")
 
 
 def recorded(root: Path) -> set[str]:
@@ -141,16 +143,12 @@ def driver(root: Path, n_trials: int) -> Iterator[subprocess.Popen[bytes]]:
     for stale in (root / "workers").iterdir():
         stale.unlink()
     command = [sys.executable, "-m", "benchmarks.cluster_storm", str(root), "--trials", str(n_trials)]
-    with subprocess.Popen(command, cwd=ROOT) as process:
+    # Ray prints a paragraph for every worker that dies.
+    with (root / "driver.log").open("a") as log, subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log) as process:
         try:
             yield process
         finally:
             kill_family(process)
-
-
-def wait(process: subprocess.Popen[bytes], timeout_s: float) -> None:
-    if process.wait(timeout_s):
-        raise SystemExit(f"the driver must end well, but ended with {process.returncode}")
 
 
 def kill_family(process: subprocess.Popen[bytes]) -> None:

@@ -53,7 +53,8 @@ def report(
     run: RunPath,
     out: Annotated[Path | None, typer.Option(help="The file to write.", show_default="RUN/report.html")] = None,
     figures: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write each figure into this directory instead of the report.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Write each figure into this directory; the report then only with --out."),
     ] = None,
     file_format: Annotated[
         str, typer.Option("--format", help="Of the figures: png, svg or html; pictures need kaleido and a browser.")
@@ -63,13 +64,13 @@ def report(
     from ..results import write_report
 
     loaded = open_run(run)
-    if figures is None:
+    if figures is None or out is not None:
         typer.echo(f"Report: {write_report(loaded, out or run / 'report.html')}")
-        return
-    from ..results.figure_files import write_figures
+    if figures is not None:
+        from ..results.figure_files import write_figures
 
-    for path in write_figures(loaded, figures, file_format):
-        typer.echo(f"Figure: {path}")
+        for path in write_figures(loaded, figures, file_format):
+            typer.echo(f"Figure: {path}")
 
 
 def open_run(directory: Path) -> Run:

@@ -143,6 +143,7 @@ def search(
     """Search the Pareto front of a network. Started again with the same --out, it goes on where it was."""
     from ..evaluators import Inheritance
     from ..hardware_profiles import load_profile
+    from ..search.full_disk import told_if_full
     from ..search.goals import parse_goals
     from ..search.keeping import Keeping
     from ..search.run_directory import RunDirectory
@@ -208,7 +209,8 @@ def search(
     except KeyboardInterrupt:
         typer.echo("Stopped. Every ended trial is kept; the same command goes on from here.", err=True)
         sys.exit(EXIT_INTERRUPTED)
-    _conclude(directory.root)
+    with told_if_full(directory.root):
+        _conclude(directory.root, storage)
 
 
 def workers_of(
@@ -243,13 +245,13 @@ def _write_table(run: Run) -> None:
         warn(f"the table of trials was not written ({error}); {later}")
 
 
-def _conclude(directory: Path) -> None:
+def _conclude(directory: Path, storage: str | None) -> None:
     """The closing summary: how much faster at what loss first, then the front, the time spent, the report."""
     from ..results import load, write_report
     from .console import print_sentence
     from .tables import print_beginning, print_ending, print_front, print_rungs, print_screening, print_times
 
-    run = load(directory)
+    run = load(directory, storage)
     _write_table(run)
     report = write_report(run, directory / "report.html")
     typer.echo()

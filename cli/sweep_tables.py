@@ -43,8 +43,9 @@ def print_plan(plan: SweepPlan, paces: list[Pace]) -> None:
         table.add_row(each.name, str(each.n_trials), str(each.n_finals), samples, str(each.n_cpus), time, source)
     console.print(table)
     noun = "search" if len(plan.searches) == 1 else "searches"
+    retries = "retry" if plan.retries == 1 else "retries"
     console.print(
-        f"{len(plan.searches)} {noun}, {plan.concurrency} side by side, each with up to {plan.retries} retries"
+        f"{len(plan.searches)} {noun}, {plan.concurrency} side by side, each with up to {plan.retries} {retries}"
     )
     console.print(total_line(plan, paces))
 

@@ -21,6 +21,8 @@ SERIES = (BLUE, VERMILLION, "#009e73", "#cc79a7", "#e69f00", "#8a9199")
 """Of series side by side (after Okabe and Ito 2008); readable on light and dark."""
 DARKER_WHERE_STRONGER = [[0.0, "rgba(47, 134, 201, 0.0)"], [1.0, "rgba(47, 134, 201, 0.72)"]]
 """Blue that fades into the ground, so that it works on light and dark."""
+_TIME_UNITS = (("h", 3600), ("min", 60), ("s", 1))
+_MIN_UNITS = 3
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 CLEAR = "rgba(0, 0, 0, 0)"
 
@@ -76,6 +78,11 @@ def plain(value: object) -> str:
 def hover(lines: list[str]) -> str:
     """Lines of plain text as one hover text."""
     return "<br>".join(plain(line) for line in lines)
+
+
+def time_unit(longest_s: float) -> tuple[str, int]:
+    """The unit of an axis of time, and its seconds: hours where there are three of them or more, then minutes."""
+    return next(each for each in _TIME_UNITS if longest_s >= each[1] * _MIN_UNITS or each[1] == 1)
 
 
 def message(figure: go.Figure, text: str) -> go.Figure:

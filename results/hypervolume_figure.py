@@ -11,7 +11,7 @@ from ..search.clock import ENDED
 from ..search.front import front, front_hypervolume
 from ..search.goals import DEFAULT_GOALS, Goals
 from ..search.trial import Fidelity, State, Trial
-from .figure_style import BLUE, VERMILLION, hover, message, new_figure
+from .figure_style import BLUE, VERMILLION, hover, message, new_figure, time_unit
 from .summary import find_baseline
 
 _COLOURS = {Fidelity.CALIBRATED: "#8a9199", Fidelity.SHORT: BLUE, Fidelity.FULL: VERMILLION}
@@ -74,7 +74,7 @@ def draw_hypervolume_over_time(data: HypervolumeData) -> go.Figure:
     latest = max((end for series in data.series for end in series.ended_s if end is not None), default=None)
     if latest is None:
         return message(figure, "This run did not record when its trials ended")
-    unit, seconds = next(each for each in _UNITS if latest >= each[1] * _MIN_UNITS or each[1] == 1)
+    unit, seconds = time_unit(latest)
     for series in data.series:
         known = [i for i, end in enumerate(series.ended_s) if end is not None]
         ends = [end / seconds for end in series.ended_s if end is not None]
@@ -84,9 +84,6 @@ def draw_hypervolume_over_time(data: HypervolumeData) -> go.Figure:
 
 
 _NOTHING = "No hypervolume yet: only the baseline has been evaluated"
-_UNITS = (("h", 3600), ("min", 60), ("s", 1))
-_MIN_UNITS = 3
-"""Of so many hours and more hours are shown, below it minutes, and so on."""
 
 
 def _trace(series: HypervolumeSeries, x: Sequence[float], places: Iterable[int]) -> go.Scatter:

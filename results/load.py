@@ -166,11 +166,13 @@ class Run:
         return trial_table(self.trials, self.goals, self.sites, self.artefacts)
 
 
-def load(path: Path | str) -> Run:
+def load(path: Path | str, storage: str | None = None) -> Run:
     """Reads a run, finished or not.
 
     Args:
         path: The run directory.
+        storage: Address of the database with its trials, where they are in one that cannot be reached by the address in
+            the manifest, which has no password; None for that one or the one in `PAREFRONT_STORAGE`.
 
     Raises:
         ResultsError: There is no run, or it is damaged beyond single trials, or it was written by a newer version.
@@ -182,7 +184,7 @@ def load(path: Path | str) -> Run:
             f"schema of {directory.manifest} must be {SCHEMA}, got {manifest.get('schema')!r}: "
             f"read it with parefront {manifest.get('version', 'of the version that wrote it')}"
         )
-    found = _read_trials(directory, manifest)
+    found = _read_trials(directory, manifest, storage)
     trials = tuple(sorted(found.trials, key=lambda trial: trial.number))
     if trials and trials[0].number != 0:
         # What is relative to the baseline would silently be relative to something else.
@@ -201,9 +203,9 @@ def load(path: Path | str) -> Run:
     return run
 
 
-def _read_trials(directory: RunDirectory, manifest: Mapping[str, Any]) -> JournalTrials:
+def _read_trials(directory: RunDirectory, manifest: Mapping[str, Any], storage: str | None) -> JournalTrials:
     if manifest.get(FACT) is not None:
-        return JournalTrials(tuple(read_run(directory, manifest)))
+        return JournalTrials(tuple(read_run(directory, manifest, storage)))
     return read_journal(directory.journal) if directory.journal.exists() else JournalTrials(())
 
 

@@ -47,7 +47,8 @@ def table(head: Sequence[object], rows: Sequence[Sequence[object]], css_class: s
     titles = join([element("th", title) for title in head])
     body = join([element("tr", join([element("td", cell) for cell in row])) for row in rows])
     content = join([element("thead", element("tr", titles)), element("tbody", body)])
-    return Html(f'<div class="scroll">{element("table", content, css_class)}</div>')
+    # With a place in the order of the keys, or the columns out of view could be reached by mouse only.
+    return Html(f'<div class="scroll" tabindex="0">{element("table", content, css_class)}</div>')
 
 
 def definitions(facts: Mapping[str, object]) -> Html:

@@ -89,6 +89,12 @@
     })));
   }
 
+  function scrolling(table) {
+    const box = make("div", table, "scroll");
+    box.tabIndex = 0; // or what is out of view could be reached by mouse only
+    return box;
+  }
+
   const value = (score) => [score.value || "–", ...(score.interval ? [make("small", score.interval)] : [])];
 
   function scores(member) {
@@ -96,8 +102,8 @@
       .map((score, i) => [score, data.baseline.scores[i]])
       .filter(([score, base]) => score.value || base.value)
       .map(([score, base]) => row([score.name, value(score), value(base)]));
-    const table = make("table", [head(["", `#${member.number}`, "baseline"]), make("tbody", rows)], "numbers");
-    return make("div", table, "scroll");
+    const table = make("table", [head(["score", `#${member.number}`, "baseline"]), make("tbody", rows)], "numbers");
+    return scrolling(table);
   }
 
   function handOut(member) {
@@ -129,19 +135,21 @@
   function layers(member) {
     const isTimed = data.layers[0].us !== null && member.layers[0].us !== null;
     const most = Math.max(...data.layers.map((layer) => layer.us), ...member.layers.map((layer) => layer.us), EPSILON);
-    const rows = data.layers.map((layer, i) => {
+    const isWorth = (layer, i) => i < data.layers.length - 1 || (isTimed && layer.us + member.layers[i].us > 0);
+    const rows = data.layers.filter(isWorth).map((layer, i) => {
       const done = member.layers[i];
       const name = [layer.name, make("small", layer.facts)];
-      const cells = [name, make("span", done.words || "unchanged", done.words ? "" : "soft")];
+      const unchanged = i < data.layers.length - 1 ? "unchanged" : ""; // the last row is no layer
+      const cells = [name, make("span", done.words || unchanged, done.words ? "" : "soft")];
       if (!isTimed) return row(cells);
       const bars = make("span", [bar(layer.us, most, "before"), bar(done.us, most, "after")], "track");
       bars.setAttribute("aria-hidden", "true");
-      return row([...cells, word(layer.us, 2), done.us > 0 ? word(done.us, 2) : "gone", bars]);
+      return row([...cells, word(layer.us, 2), done.us > 0 || layer.us === 0 ? word(done.us, 2) : "gone", bars]);
     });
-    const titles = ["layer", "what was done", ...(isTimed ? ["before, µs", "after, µs", ""] : [])];
+    const titles = ["layer", "what was done", ...(isTimed ? ["before, µs", "after, µs", "beside each other"] : [])];
     const table = make("table", [head(titles), make("tbody", rows)], "layers");
     const caption = make("h3", `What #${member.number} does to each layer`);
-    return make("div", [caption, make("div", table, "scroll")]);
+    return make("div", [caption, scrolling(table)]);
   }
 
   // Where the picture of the front shows the choice and the limits.
@@ -212,7 +220,8 @@
     slot.on("plotly_click", (event) => pickByHand(event.points[0].customdata));
     mark();
     drawLimits();
-    document.documentElement.dataset.ready = "true"; // for whoever measures how soon the page answers
+    // For whoever measures how soon the page can be used: milliseconds until its picture was painted.
+    requestAnimationFrame(() => (document.documentElement.dataset.ready = String(performance.now())));
   });
   choose();
 })();

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..search.objectives import MAX_RATIO
 from . import why_sections
 from .comparison_data import compare_profiles
-from .figures import draw_front, front_data
+from .figures import draw_front, draw_hypervolume, draw_hypervolume_over_time, front_data, hypervolume_data
 from .goal_words import costs, word_box
 from .importance import importances
 from .importance_figure import draw_importance, importance_data
@@ -19,8 +19,9 @@ _MIN_WIDTHS = {"network": 700, "parallel": 640}
 
 
 def captioned(name: str, slot: Html, caption: object) -> Html:
-    """A figure with the words below it."""
-    return Html(f'<figure id="{as_html(name)}-box">{slot}{element("figcaption", caption)}</figure>')
+    """A figure with the words below it; one that may be wider than the page can be scrolled by keys."""
+    scrolls = ' tabindex="0"' if name in _MIN_WIDTHS else ""
+    return Html(f'<figure id="{as_html(name)}-box"{scrolls}>{slot}{element("figcaption", caption)}</figure>')
 
 
 def run_figure(run: Run, name: str, label: str, caption: str) -> Html:
@@ -99,12 +100,11 @@ def growth(run: Run) -> Html:
         "The hypervolume says in one number how good the whole front is: its share of a box that reaches from the "
         f"baseline to {word_box(run.objectives, MAX_RATIO)}. Networks of different training are not compared."
     )
-    return join(
-        [
-            run_figure(run, "hypervolume", "Hypervolume over trials", caption),
-            run_figure(run, "hypervolume-time", "Hypervolume over time", "The same over the wall time of the search."),
-        ]
-    )
+    data = hypervolume_data(run.trials, run.goals)  # once for both: of a long run it takes a second
+    trials = figure_slot(draw_hypervolume(data), "hypervolume-figure", "Hypervolume over trials")
+    time = figure_slot(draw_hypervolume_over_time(data), "hypervolume-time-figure", "Hypervolume over time")
+    over_time = captioned("hypervolume-time", time, "The same over the wall time of the search.")
+    return join([captioned("hypervolume", trials, caption), over_time])
 
 
 def trust(run: Run) -> Html:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from .figure_style import FAINT, SERIES, hover, message, new_figure, plain
+from .figure_style import FAINT, SERIES, hover, message, new_figure, plain, time_unit
 from .time_data import OVERHEAD, STAGES, TimeGroup
 from .wording import word_seconds
 
@@ -16,13 +16,14 @@ def draw_time(groups: Sequence[TimeGroup]) -> go.Figure:
     if not groups:
         return message(new_figure(140), "No time has been recorded yet")
     figure = new_figure(130 + 34 * len(groups))
+    unit, unit_s = time_unit(max(sum(group.seconds.values()) for group in groups))
     present = {stage for group in groups for stage in group.seconds}
     stages = [*(stage for stage in STAGES if stage in present), *sorted(present - {*STAGES, OVERHEAD})]
     for i, stage in enumerate([*stages, *([OVERHEAD] if OVERHEAD in present else [])]):
         holding = [group for group in groups if group.seconds.get(stage, 0.0) > 0]
         figure.add_trace(
             go.Bar(
-                x=[group.seconds[stage] for group in holding],
+                x=[group.seconds[stage] / unit_s for group in holding],
                 y=[_title(group) for group in holding],
                 orientation="h",
                 name=plain(stage),
@@ -35,7 +36,8 @@ def draw_time(groups: Sequence[TimeGroup]) -> go.Figure:
         barmode="stack",
         bargap=0.35,
         showlegend=True,
-        xaxis={"title": {"text": "wall time (s)"}, "rangemode": "tozero"},
+        legend={"traceorder": "normal"},  # as the bars are stacked
+        xaxis={"title": {"text": f"wall time ({unit})"}, "rangemode": "tozero"},
         yaxis={
             "categoryorder": "array",
             "categoryarray": [_title(group) for group in groups],

@@ -91,6 +91,7 @@ class ArtefactCopies:
                     self.shown,
                     _what(error),
                     len(self._waiting),
+                    extra={"event": "copy failed", "reason": _what(error)},
                 )
                 return
             del self._waiting[copy]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -80,16 +81,23 @@ def remember(workbench: Workbench, artefacts: Path, *, is_exported: bool = False
         is_exported: Whether the references' files are there already, and perhaps in use.
 
     Raises:
-        SearchError: The baseline's results are lost.
+        SearchError: The baseline's results are lost or damaged.
     """
     memory = artefacts / MEMORY
     if not memory.is_file():
         raise SearchError(
             f"the baseline's results must stay with the run, but {memory} is gone: restore it or choose another --out"
         )
-    with np.load(memory, allow_pickle=False) as saved:
-        workbench.set_reference(saved["samples"], saved["test_samples"])
-        anchors_ms: dict[str, float] = json.loads(str(saved["anchors_ms"]))
+    try:
+        with np.load(memory, allow_pickle=False) as saved:
+            samples, test_samples = saved["samples"], saved["test_samples"]
+            anchors_ms: dict[str, float] = json.loads(str(saved["anchors_ms"]))
+    except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile) as error:
+        raise SearchError(
+            f"the baseline's results must stay with the run, but {memory} cannot be read ({error}): restore it or "
+            "choose another --out"
+        ) from error
+    workbench.set_reference(samples, test_samples)
     workbench.anchor(anchors_ms, is_exported=is_exported)
 
 

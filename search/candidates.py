@@ -19,6 +19,8 @@ from .trial import Trial
 N_SCREENED = 96
 N_MORE = 64
 """Moves screened for one proposal, and for each further one of the batch."""
+LARGE_BATCH, N_MORE_OF_LARGE = 8, 16
+"""Beyond so many proposals fewer moves for each: so many workers must not wait for the screening."""
 N_SWEEPS = 8
 """Solutions of the tables along one direction, found anew for every proposal."""
 
@@ -64,7 +66,7 @@ class CandidatePool:
         for candidate in self._sweeps(members, rng):
             if candidate.configuration not in known:
                 found.setdefault(candidate.configuration, candidate)
-        for _ in range(N_SCREENED + N_MORE * (n - 1) if members else 0):
+        for _ in range(_n_screened(n) if members else 0):
             candidate = self._move(members, rng)
             if candidate.configuration not in known:
                 found.setdefault(candidate.configuration, candidate)
@@ -101,3 +103,8 @@ class CandidatePool:
 
     def _changed(self, configuration: Configuration, how: str, parent: Trial) -> Candidate:
         return Candidate(configuration, f"{how} of #{parent.number}", (parent.number,), parent)
+
+
+def _n_screened(n: int) -> int:
+    """Moves for a batch of n."""
+    return N_SCREENED + N_MORE * (min(n, LARGE_BATCH) - 1) + N_MORE_OF_LARGE * max(0, n - LARGE_BATCH)

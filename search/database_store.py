@@ -108,7 +108,8 @@ class DatabaseStore:
                 self._send_all()
             except DatabaseLostError as error:
                 if wait_s is not None:
-                    _log.warning("%s; trying again in %g s", error, wait_s)
+                    facts = {"event": "database lost", "reason": str(error)}
+                    _log.warning("%s; trying again in %g s", error, wait_s, extra=facts)
                     self._sleep(wait_s)
                     continue
                 self._is_lost = True
@@ -117,10 +118,12 @@ class DatabaseStore:
                     "command is started again",
                     error,
                     n_waiting,
+                    extra={"event": "database lost", "reason": str(error)},
                 )
             else:
                 if self._is_lost:
-                    _log.warning("the database is back; trials written now: %d", n_waiting)
+                    facts = {"event": "database back"}
+                    _log.warning("the database is back; trials written now: %d", n_waiting, extra=facts)
                 self._is_lost = False
             return
 

@@ -24,6 +24,9 @@ def main(parent: int, command: list[str]) -> None:
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    # Ray's workers block Ctrl-C, and what they start inherits that; but the command must hear it.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if os.getppid() != parent:
         sys.exit("the process that started this one has ended")  # before the request was made
     os.execv(command[0], command)

@@ -19,6 +19,7 @@ from .executor import Executor, Failure, Job, Stage
 from .finals import finish
 from .front import complete
 from .goals import DEFAULT_GOALS, Goals
+from .logged_executor import log_promotion
 from .pareto import dominates
 from .promotion import next_promotion, promoted
 from .proposal import Proposal, Proposer
@@ -31,9 +32,9 @@ from .status import SEARCH, OnStatus, Reporter
 from .stopping import NO_LIMITS, Limits
 from .trial import Fidelity, State, Trial
 
-SLOTS_PER_PROPOSAL = 32
+SLOTS_PER_PROPOSAL = 16
 """With more slots than that, proposals are made ahead, one for so many: together they take little longer than one."""
-MAX_BATCH = 32
+MAX_BATCH = 64
 """Proposals at a time: those who wait for the first ones do not wait for hundreds more."""
 MAX_FIRST_FAILURES = 10
 """When all of so many first trials fail, the fault is not in the candidates."""
@@ -175,6 +176,7 @@ class Engine:
             details = {name: parent.details[name] for name in ("sampler",) if name in parent.details}
             proposal = Proposal(parent.configuration, f"promoted #{parent.number}", details)
             structure = structure_of(parent, self._record.directory.artefacts)
+            log_promotion(parent, Fidelity.SHORT)
             items.append(_Work(proposal, Fidelity.SHORT, parent, structure))
         return items
 

@@ -83,7 +83,9 @@ class ExpectedGain:
         means, deviations = self._surrogate.predict(self._surrogate.rows([c.configuration for c in candidates]))
         deviations = deviations * widening
         drops = self._surrogate.expanded(means[:, None] + deviations[:, None] * np.array(QUANTILES))
-        predicted = [self._predicted(candidate) for candidate in candidates]
+        anchors = {each.anchor.number: each.anchor for each in candidates if each.anchor is not None}
+        of_anchors = {number: self._costs.values(anchor.configuration) for number, anchor in anchors.items()}
+        predicted = [self._predicted(candidate, of_anchors) for candidate in candidates]
         for axis, objective in enumerate(objectives):
             if objective.is_accuracy:
                 samples[:, :, axis] = drops / objective.max_drop
@@ -95,12 +97,17 @@ class ExpectedGain:
         samples = np.maximum(samples, objectives.ideal)
         return samples, self._chances(predicted, means, deviations)
 
-    def _predicted(self, candidate: Candidate) -> dict[str, float]:
-        """Structural scores with caution, relative to the measured ones of the candidate's anchor where it has one."""
+    def _predicted(self, candidate: Candidate, of_anchors: Mapping[int, Mapping[str, float]]) -> dict[str, float]:
+        """Structural scores with caution, relative to the measured ones of the candidate's anchor where it has one.
+
+        Args:
+            candidate: It.
+            of_anchors: What is predicted of the anchors themselves, by number.
+        """
         values = self._costs.values(candidate.configuration)
         anchor = candidate.anchor
         if anchor is not None:
-            of_anchor = self._costs.values(anchor.configuration)
+            of_anchor = of_anchors[anchor.number]
             for name, value in values.items():
                 if name in anchor.scores and of_anchor[name] > 0:
                     values[name] = value * anchor.value(name) / of_anchor[name]

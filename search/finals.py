@@ -10,6 +10,7 @@ from .course import Course
 from .ended import as_trial
 from .executor import Executor, Failure, Job, Stage
 from .front import complete
+from .logged_executor import log_promotion
 from .promotion import next_promotion, promoted
 from .proposal import Proposal
 from .rungs import AIMED
@@ -54,6 +55,7 @@ class _Finals:
         if exceeded := course.budget.end_of_finals(len(under_way)):
             self.cut = f"{n_left} of {n_full} final members by {exceeded}"
             return None
+        log_promotion(parent, Fidelity.FULL)
         self._began_s[parent.number] = course.budget.wall_s()
         return Job(parent.number, Stage.FULL, parent.configuration, f"final-{parent.number}")
 

@@ -56,9 +56,10 @@ def _read(journal: Path, lines: Iterable[bytes]) -> JournalTrials:
     is_journal = False
     for number, line in enumerate(lines, start=1):
         if line.startswith(_ADD_TRIAL) or not line.startswith(_OPERATION):
-            trial = _trial(line)
+            is_whole = line.endswith(b"\n")  # half a line is cut off when the search goes on, whatever it holds
+            trial = _trial(line) if is_whole else None
             if trial is None:
-                problems.append(_skipped(journal, number, is_last=not line.endswith(b"\n")))
+                problems.append(_skipped(journal, number, is_whole=is_whole))
             elif trial.number in trials:
                 again = f"line {number} of {journal.name} holds trial {trial.number} again"
                 problems.append(f"{again}: the first one counts")
@@ -77,7 +78,7 @@ def _read(journal: Path, lines: Iterable[bytes]) -> JournalTrials:
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Stops the garbage collector: of a hundred thousand new values all are kept, and a third of the time went into it."""
+    """Stops the garbage collector: a hundred thousand new values are all kept, and it took a third of the time."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -99,6 +100,6 @@ def _trial(line: bytes) -> Trial | None:
         return None
 
 
-def _skipped(journal: Path, number: int, *, is_last: bool) -> str:
-    why = "is half-written, by a search that runs or was killed" if is_last else "is damaged"
+def _skipped(journal: Path, number: int, *, is_whole: bool) -> str:
+    why = "is damaged" if is_whole else "is half-written, by a search that runs or was killed"
     return f"line {number} of {journal.name} {why}: skipped"

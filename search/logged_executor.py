@@ -8,7 +8,7 @@ import time
 from ..evaluators import Evaluation
 from .ended import describe
 from .executor import Executor, Failure, Job, Stage
-from .trial import Trial
+from .trial import Fidelity, Trial
 
 KEY_LENGTH = 12
 """Hexadecimal digits of a configuration's key that tell it from all others of a run."""
@@ -64,6 +64,17 @@ def log_trial(trial: Trial) -> None:
         "reason": trial.reason or None,
     }
     _log.debug("%s", describe(trial), extra=facts)
+
+
+def log_promotion(parent: Trial, fidelity: Fidelity) -> None:
+    """Writes down that a trial gets more training."""
+    facts = {
+        "event": "promoted",
+        "trial": parent.number,
+        "configuration": parent.configuration.key[:KEY_LENGTH],
+        "stage": fidelity.value,
+    }
+    _log.debug("#%d gets the %s fine-tune", parent.number, fidelity, extra=facts)
 
 
 def _facts(job: Job) -> dict[str, object]:

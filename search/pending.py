@@ -63,7 +63,7 @@ def _read(path: Path) -> list[Proposal]:
         if content["schema"] != _SCHEMA:
             raise ValueError(f"schema {content['schema']!r}")
         return [Proposal.from_json(facts) for facts in content["pending"]]
-    except (ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise SearchError(
             f"{path} must list the proposals that were under way, but cannot be read ({error}): remove it, and the "
             "search goes on with new ones"

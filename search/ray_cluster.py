@@ -74,7 +74,10 @@ def check_room(nodes: Sequence[Mapping[str, Any]], workers: Workers, profiles: S
     """
     for profile in profiles:
         if profile.host.is_local and (missing := no_device(profile.name, nodes)):
-            raise SearchError(missing)
+            raise SearchError(
+                f"{missing}: start Ray on the machine that is measured with "
+                f"--resources='{{\"{device_resource(profile.name)}\": 1}}'"
+            )
     found = resources_in_words(nodes)
     n_fitting = sum(n_places(node["Resources"], workers) for node in nodes if node["Alive"])
     if n_fitting < workers.n_workers:

@@ -48,14 +48,11 @@ def resources_in_words(nodes: Sequence[Mapping[str, Any]]) -> str:
 
 
 def no_device(profile: str, nodes: Sequence[Mapping[str, Any]]) -> str:
-    """Why a profile cannot be measured on, and what to do; empty where a living node offers its device."""
+    """Why a profile cannot be measured on, in words; empty where a living node offers its device."""
     device = device_resource(profile)
     if any(node["Alive"] and device in node["Resources"] for node in nodes):
         return ""
-    return (
-        f"no node offers {device}; nodes and resources are {resources_in_words(nodes)}: start Ray on the machine that "
-        f"is measured with --resources='{{\"{device}\": 1}}'"
-    )
+    return f"no node offers {device}; nodes and resources are {resources_in_words(nodes)}"
 
 
 def open_ray_transport(profile: HardwareProfile) -> Transport | None:

@@ -7,10 +7,13 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from ray.exceptions import AuthenticationError
 from ray.job_submission import JobStatus, JobSubmissionClient
 
 from ..hardware_profiles.errors import SearchError
 
+_PROBLEMS = (AuthenticationError, ConnectionError, OSError, RuntimeError, ValueError)
+"""What Ray raises where a person can do something: a missing token, nobody there, another version, too large a folder."""
 _NOT_UPLOADED = [".git", ".venv", "__pycache__", "runs"]
 
 
@@ -30,7 +33,7 @@ def open_client(address: str) -> JobSubmissionClient:
     logging.getLogger("ray.dashboard").setLevel(logging.ERROR)
     try:
         return JobSubmissionClient(address)
-    except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+    except _PROBLEMS as error:
         what = " ".join(str(error).split())[:300]
         raise SearchError(f"a job server of Ray must answer at {address}, but: {what}") from error
 
@@ -52,7 +55,7 @@ def submit(client: JobSubmissionClient, command: str, folder: Path) -> str:
     try:
         environment = {"working_dir": str(folder), "excludes": _NOT_UPLOADED}
         return client.submit_job(entrypoint=command, runtime_env=environment)
-    except (RuntimeError, ValueError) as error:
+    except _PROBLEMS as error:
         what = " ".join(str(error).split())[:300]
         raise SearchError(f"a cluster must take {folder} and `{command}`, but: {what}") from error
 
@@ -79,7 +82,7 @@ def follow(client: JobSubmissionClient, job: str, on_text: Callable[[str], None]
     try:
         asyncio.run(tail())
         return client.get_job_status(job) is JobStatus.SUCCEEDED
-    except (ConnectionError, OSError, RuntimeError) as error:
+    except _PROBLEMS as error:
         what = " ".join(str(error).split())[:300]
         raise SearchError(
             f"the job server must answer while {job} is followed, but: {what}; the job itself goes on"

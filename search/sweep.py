@@ -7,10 +7,10 @@ so nothing depends on how much of its own state Tune had written when it was kil
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import logging
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -181,8 +181,9 @@ def _watched(plan: SweepPlan, directory: SweepDirectory, on_tick: Callable[[], N
         while not has_ended.wait(_TICK_S):
             on_tick()
             if not is_told and directory.stop() is not None and not _runs(plan, directory):
-                # As Ctrl-C does: Tune writes what it needs to go on, and leaves.
-                os.kill(os.getpid(), signal.SIGINT)
+                # As Ctrl-C does: Tune writes what it needs to go on, and leaves. Not by a signal, which a job of Ray
+                # would not hear.
+                _thread.interrupt_main()
                 is_told = True
 
     watcher = threading.Thread(target=watch, daemon=True)

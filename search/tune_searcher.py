@@ -122,6 +122,7 @@ class TableSearcher(Searcher):
         Raises:
             SearchError: The uncompressed network always fails.
         """
+        self._proposer.expect([*self._under_way.values(), *(each.proposal for each in self._ended)])
         proposal = self._baseline() or next(iter(self._proposer.ask(1)), None)
         if proposal is None:
             finished: Any = Searcher.FINISHED  # a text, which Ray's types leave out
@@ -186,7 +187,6 @@ class TableSearcher(Searcher):
         self._under_way, self._failed = under_way, failed
         for trial in told:
             self._learn(trial)
-        self._proposer.expect([*under_way.values(), *(each.proposal for each in ended)])
 
     def _baseline(self) -> Proposal | None:
         """The uncompressed network where it has to be evaluated now."""

@@ -20,6 +20,8 @@ OWNERS = {
     "tensorly": ("spaces/cp.py",),
     "torch_pruning": (),  # the opponent in a benchmark
     "optuna": ("search/",),
+    "psycopg": ("search/database.py",),
+    "fsspec": ("search/artefact_copies.py",),
     "plotly": ("results/",),
 }
 

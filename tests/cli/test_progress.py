@@ -84,3 +84,18 @@ def test_the_time_left_says_which_limit_it_is_of() -> None:
     assert first.endswith(" · 1 min 30 s left")
     assert second.endswith(" · 1 min 30 s left (time limit)")
     assert "left" not in third
+
+
+def test_with_verbose_all_that_is_logged_is_shown_with_its_time() -> None:
+    shown: dict[bool, list[str]] = {}
+    logger = logging.getLogger("parefront.search.any")
+    for is_verbose in (False, True):
+        stream = io.StringIO()
+        with PlainDisplay("", Console(file=stream, width=200), is_verbose=is_verbose):
+            logger.debug("trial-3: the full stage begins")
+            logger.warning("the device is away")
+        shown[is_verbose] = stream.getvalue().splitlines()
+    assert shown[False] == ["the device is away"]
+    times, lines = zip(*(line.split(" ", 1) for line in shown[True]), strict=True)
+    assert lines == ("trial-3: the full stage begins", "the device is away")
+    assert all(len(time.split(":")) == 3 for time in times)

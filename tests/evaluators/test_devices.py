@@ -31,7 +31,7 @@ class FakeMeter:
     precision = "fp32"
 
     def __init__(self, profile: HardwareProfile, transport: Any = None) -> None:
-        self.name, self.is_closed = profile.name, False
+        self.name, self.is_closed, self.transport = profile.name, False, transport
         self.known: dict[Path, float] = {}
         self.measured: list[tuple[Path, dict[str, Any]]] = []
         FakeMeter.made.append(self)
@@ -206,3 +206,12 @@ def test_all_are_closed(tmp_path: Path) -> None:
     assert [device.machine.runtime for device in devices] == ["fast", "fast-openvino"]
     devices.close()
     assert [meter.is_closed for meter in FakeMeter.made] == [True, True]
+
+
+def test_a_profile_is_measured_over_the_way_that_is_given(tmp_path: Path) -> None:
+    way: Any = object()
+    with_way = Devices(fast("fast"), tmp_path, open_transport=lambda profile: way if profile.name == "fast" else None)
+    assert [meter.transport for meter in FakeMeter.made] == [way]
+    with_way.close()
+    Devices(fast("fast"), tmp_path).close()
+    assert FakeMeter.made[-1].transport is None

@@ -1,3 +1,4 @@
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -6,7 +7,7 @@ from typing import Any
 import pytest
 
 from parefront.hardware_profiles.errors import ParefrontError
-from parefront.results import ResultsError, Run, load, to_frame
+from parefront.results import ResultsError, Run, load
 from parefront.search.record import Record
 from parefront.search.run_directory import RunDirectory
 from parefront.search.trial import Trial
@@ -89,18 +90,75 @@ def test_a_run_without_a_baseline_says_so(run: Run) -> None:
         _ = empty.baseline
 
 
-def test_the_table_has_a_row_per_trial_and_units_in_its_columns(run: Run) -> None:
-    frame = to_frame(run)
-    assert list(frame.index) == list(range(9))
-    assert frame.loc[6, "accuracy_percent"] == 93.25
-    assert frame.loc[6, "accuracy_percent_low"] == 92.25
-    assert frame.loc[6, "accuracy_drop_pt"] == 0.75
-    assert frame.loc[6, "latency_ms_high"] == pytest.approx(0.202)
-    assert frame.loc[6, "size_bytes"] == 62_500
-    assert frame.loc[6, "prune/conv1"] == 16
-    assert frame.loc[3, "state"] == "failed"
-    assert frame["accuracy_percent"].isna().sum() == 2
+def record_of(directory: Path, run: Run, trials: list[Trial]) -> Path:
+    record = Record(RunDirectory(directory), SearchSpace(run.sites, (), {}))
+    for trial in trials:
+        record.add(trial)
+    return RunDirectory(directory).journal
 
 
-def test_the_table_of_no_trials_is_empty(run: Run) -> None:
-    assert to_frame(replace(run, trials=())).empty
+def test_a_damaged_line_costs_its_trial_and_is_named(directory: Path, run: Run, trials: list[Trial]) -> None:
+    journal = record_of(directory, run, trials)
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join([*lines[:4], b"\x00\x00\n", *lines[5:]]))
+    loaded = load(directory)
+    assert [trial.number for trial in loaded.trials] == [0, 1, 2, 4, 5, 6, 7, 8]
+    assert loaded.problems == ("line 5 of journal.log is damaged: skipped",)
+    # What is shown of the others is what it was.
+    assert loaded.front == run.front
+
+
+def test_without_its_baseline_nothing_is_shown(directory: Path, run: Run, trials: list[Trial]) -> None:
+    journal = record_of(directory, run, trials)
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join([lines[0], b"\n", *lines[2:]]))
+    with pytest.raises(ResultsError, match=r"must hold trial 0, its baseline, but .*line 2 of journal\.log is damaged"):
+        load(directory)
+
+
+def test_a_manifest_that_no_search_wrote_is_refused(directory: Path, manifest: dict[str, Any]) -> None:
+    for wrong in ({"space": {"sites": [{"name": "prune/a"}]}}, {"goals": {"objectives": 3}}, {"profiles": [1]}):
+        (directory / "run.json").write_text(json.dumps({**manifest, **wrong}))
+        with pytest.raises(
+            ResultsError, match=r"run\.json must be as a search wrote it, got an error \(.*: restore it"
+        ):
+            load(directory)
+
+
+def test_a_record_does_not_lead_out_of_the_run(run: Run, trials: list[Trial]) -> None:
+    (run.directory / "secret.onnx").write_bytes(b"")
+    for name in ("../secret.onnx", str(run.directory / "secret.onnx"), "..", "."):
+        assert run.artefact(replace(trials[6], artefact=name)) is None
+
+
+def test_files_that_are_missing_or_damaged_are_named(run: Run) -> None:
+    # Of 6 there are 5 bytes, of 5 there is no file; the others never had one.
+    assert run.artefact_problems(run.trials) == [
+        "the file of trial 5, artefacts/5.onnx, is missing",
+        "the file of trial 6, artefacts/6.onnx, is damaged: it holds 5 bytes, recorded were 62500",
+    ]
+
+
+def test_a_file_that_is_missing_here_is_fetched_from_its_copy(run: Run, tmp_path: Path) -> None:
+    """Of the front's members only the file of trial 6 is here."""
+    content = b"the model of trial 5"
+    digest = hashlib.sha256(content).hexdigest()
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    (shared / f"{digest}.onnx").write_bytes(content)
+    trials = [
+        replace(trial, details={**trial.details, "files": {"5.onnx": digest}}) if trial.number == 5 else trial
+        for trial in run.trials
+    ]
+    copied = replace(run, manifest={**run.manifest, "artefacts": str(shared)}, trials=tuple(trials))
+    assert [problem for problem in copied.artefact_problems(copied.trials) if "trial 5" in problem] == []
+    assert copied.artefact(copied.trials[5]) is None
+    path = copied.fetched_artefact(copied.trials[5])
+    assert path is not None
+    assert path.read_bytes() == content
+    assert run.fetched_artefact(run.trials[6]) == run.artefact(run.trials[6])
+    path.unlink()
+    assert run.fetched_artefact(run.trials[5]) is None
+    lost = replace(copied, manifest={**run.manifest, "artefacts": str(tmp_path / "nowhere")})
+    with pytest.raises(ParefrontError, match=r"5\.onnx of trial 5 must be in .* cannot be fetched"):
+        lost.fetched_artefact(lost.trials[5])

@@ -18,6 +18,8 @@ def test_the_seconds_are_summed_by_kind_and_stage(run: Run) -> None:
     )
     figure = draw_time(groups)
     assert [trace.name for trace in figure.data] == ["train", "measure", "overhead"]
+    assert figure.layout.xaxis.title.text == "wall time (s)"
+    assert list(figure.data[0].x) == [7.0]
     assert list(figure.data[0].y) == ["full fine-tune (4) · 8.0 s"]
 
 

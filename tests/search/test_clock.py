@@ -18,6 +18,15 @@ def test_a_clock_counts_from_when_it_was_made_and_adds_what_was_before() -> None
     assert clock.spent() == Spent(90.0, 95.0)
 
 
+def test_processor_time_is_not_looked_up_for_every_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s, read = [0.0], iter([7.0, 9.0, 11.0])
+    monkeypatch.setattr("parefront.search.clock.time.monotonic", lambda: now_s[0])
+    monkeypatch.setattr("parefront.search.clock.processor_s", lambda: next(read))
+    clock = Clock(lambda: 0.0)
+    for now_s[0], expected in ((0.1, 0.0), (0.6, 2.0), (1.0, 2.0), (1.2, 4.0)):
+        assert clock.spent().cpu_s == expected
+
+
 def test_processors_kept_busy() -> None:
     assert Spent(10, 25).n_busy == 2.5
     assert Spent(0, 0).n_busy == 1  # nothing known yet

@@ -42,6 +42,20 @@ def test_it_becomes_the_command_and_passes_its_status_on() -> None:
     assert subprocess.run(line, check=False).returncode == 7
 
 
+SHOW = "import signal; print(signal.pthread_sigmask(signal.SIG_BLOCK, {}), signal.getsignal(signal.SIGINT).__name__)"
+DEAF = """
+import os, signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+os.execv(sys.executable, [sys.executable, sys.argv[1], str(os.getppid()), sys.executable, "-c", sys.argv[2]])
+"""
+
+
+def test_it_hears_ctrl_c_even_where_its_parent_does_not() -> None:
+    done = subprocess.run([sys.executable, "-c", DEAF, SCRIPT, SHOW], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["set()", "default_int_handler"]
+
+
 def test_it_does_not_begin_where_the_parent_has_ended() -> None:
     line = [sys.executable, SCRIPT, "1", sys.executable, "-c", "print('begun')"]
     done = subprocess.run(line, capture_output=True, text=True, check=False)

@@ -5,10 +5,12 @@ import pytest
 
 from parefront.search import RunDirectory, State, read_trials
 from parefront.search.executor import Stage
+from parefront.search.proposal import Proposal
 from parefront.search.record import Record
 from parefront.spaces import Configuration, SearchSpace
 
-from .engine_bench import ANSWERS, FAST, FOLD, GOOD, SLOW, Bench
+from .conftest import ListProposer
+from .engine_bench import ANSWERS, FAST, FOLD, GOOD, SLOW, Bench, configurations
 
 
 @pytest.fixture
@@ -94,6 +96,23 @@ def test_several_slots_give_the_same_trials(bench: Bench) -> None:
     trials, executor, _ = bench.search([FOLD, GOOD, FAST], 3, n_slots=3, is_last_first=True)
     assert {t.configuration for t in trials[2:]} == {FOLD, GOOD, FAST}
     assert len({job.artefact for job in executor.jobs if job.stage is Stage.STRUCTURE}) == 3
+
+
+def test_with_many_slots_proposals_are_made_ahead_in_batches(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("parefront.search.engine.SLOTS_PER_PROPOSAL", 1)
+    monkeypatch.setattr("parefront.search.engine.MAX_BATCH", 2)
+    sizes, ask = list[int](), ListProposer.ask
+
+    def noted(self: ListProposer, n: int) -> list[Proposal]:
+        sizes.append(n)
+        return ask(self, n)
+
+    monkeypatch.setattr(ListProposer, "ask", noted)
+    candidates = configurations(9)
+    answers = {configuration: (1.0, 0.5 - 0.01 * i, 500.0 - i) for i, configuration in enumerate(candidates)}
+    trials, _, _ = bench.search(candidates, 7, n_slots=3, answers=answers)
+    assert [t.configuration for t in trials[2:]] == candidates[:7]
+    assert sizes == [2, 2, 2, 1]  # never more than are missing
 
 
 def test_a_stopped_search_with_several_slots_overwrites_no_file(bench: Bench) -> None:

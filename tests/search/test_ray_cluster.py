@@ -29,6 +29,17 @@ def test_workers_must_fit_on_the_nodes_together_with_the_device_or_without(fast_
         check_room(nodes, Workers("digits", 4, n_threads=2), [fast_profile])
 
 
+def test_a_worker_s_gpu_and_memory_must_find_a_place_too(fast_profile: HardwareProfile) -> None:
+    nodes = [node("a", CPU=8, GPU=1, memory=20e9, device_fast=1)]
+    check_room(nodes, Workers("digits", 2, n_threads=2, n_gpus=0.5, memory_bytes=10**10), [fast_profile])
+    message = (
+        r"2 workers of 2 cores, 0\.5 GPUs and 12 GB must find a place, but there is one for 1; .*"
+        r"a \(CPU 8, GPU 1, device:fast 1, memory 20 GB\): use fewer workers, or ask for less in the task's resources"
+    )
+    with pytest.raises(SearchError, match=message):
+        check_room(nodes, Workers("digits", 2, n_threads=2, n_gpus=0.5, memory_bytes=12 * 10**9), [fast_profile])
+
+
 def test_a_device_that_no_node_has_is_named(fast_profile: HardwareProfile) -> None:
     with pytest.raises(
         SearchError, match=r"no node offers device:fast; nodes and resources are a \(CPU 2\); b \(nothing\)"
@@ -60,4 +71,19 @@ def test_an_address_where_no_ray_is_is_refused_at_once(
     address: str, error: type[Exception], message: str, fast_profile: HardwareProfile
 ) -> None:
     with pytest.raises(error, match=message), connected(Workers("digits", 2, address), [fast_profile]):
+        pass
+
+
+def test_a_cluster_of_another_version_is_refused_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, fast_profile: HardwareProfile
+) -> None:
+    def init(**options: Any) -> None:
+        # In the words of ray._private.utils.check_version_info.
+        raise RuntimeError(
+            "Version mismatch: The cluster was started with:\n    Ray: 2.1.0\n    Python: 3.10.1\nThis ..."
+        )
+
+    monkeypatch.setattr("ray.init", init)
+    told = r"Ray at auto must be usable from this machine, but Version mismatch: .* Ray: 2\.1\.0 Python: 3\.10\.1 This"
+    with pytest.raises(SearchError, match=told), connected(Workers("digits", 2, "auto"), [fast_profile]):
         pass

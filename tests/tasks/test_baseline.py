@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from parefront.tasks import Task, TaskData, cache_directory, digest, trained_network
+from parefront.tasks import Task, TaskData, baseline_file, cache_directory, digest, keep_baseline_file, trained_network
 from parefront.training import Split, TrainingRecipe
 
 
@@ -177,3 +177,21 @@ def test_the_digest_sees_names_shapes_and_values() -> None:
     assert digest({"a": values, "b": values}) == digest({"b": values.clone(), "a": values})
     image = torch.arange(24.0).reshape(1, 2, 3, 4)  # the memory order does not matter
     assert digest({"a": image.contiguous(memory_format=torch.channels_last)}) == digest({"a": image})
+
+
+def test_another_machine_takes_the_trained_network_over(
+    empty_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = digest(trained_network(TASK, points()).state_dict())
+    path = baseline_file(TASK, points())
+    assert path is not None
+    assert list(cache_directory().iterdir()) == [path]
+    content = path.read_bytes()
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "there"))
+    keep_baseline_file(f"../{path.name}", content)
+    assert n_steps() == 0
+    assert digest(trained_network(TASK, points()).state_dict()) == trained
+    keep_baseline_file(path.name, b"what is there already stays")
+    assert n_steps() == 0
+    assert baseline_file(dataclasses.replace(TASK, baseline_recipe=None), points()) is None
