@@ -1,11 +1,13 @@
 """A search over two Ray nodes on one machine, one of which is lost half-way.
 
-    python -m benchmarks.cluster_nodes [--lose worker|node|link|nothing] [--task TASK] [--hardware FILE] [--out FILE]
+    python -m benchmarks.cluster_nodes [--lose worker|node|link|nothing] [--task TASK] [--hardware FILE]
+        [--hardware-here FILE] [--out FILE]
 
-Each node lives in a network namespace of its own; the search runs in the first one, the device is on the second one,
-which has a temporary folder of its own, and so neither the run's directory nor a trained baseline. Each node has one
-core, so that of the two workers one is on each. Where namespaces are not permitted (they take root) both nodes are on
-the loopback address and share all files; which of the two it was is in the output.
+Each node lives in a network namespace of its own; the search runs in the first one, the device is on the second one
+(that of `--hardware-here`, if it is given, on the first one), which has a temporary folder of its own, and so neither
+the run's directory nor a trained baseline. Each node has one core, so that of the two workers one is on each. Where
+namespaces are not permitted (they take root) both nodes are on the loopback address and share all files; which of the
+two it was is in the output.
 
 What is lost once both workers have made a network: a `worker` of the second node is killed; all processes of that
 `node` are killed and it is started again ten seconds later; its `link` is cut silently for a minute, then the same.
@@ -39,6 +41,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from parefront.hardware_profiles import load_profile
 from parefront.search import Fidelity, read_trials
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -77,13 +80,15 @@ class TwoNodes:
         address: Where the first one is reached.
     """
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, second: Path, first: Path | None = None) -> None:
         """Nothing is started yet.
 
         Args:
-            device: The resource that the second node offers.
+            second: The hardware profile whose device the second node offers.
+            first: The one whose device the first node offers.
         """
-        self._device = device
+        self.hardware = [second] if first is None else [second, first]
+        self._offered = {"first": _offered(first), "second": _offered(second)}
         self._name = f"pf{os.getpid()}"
         self._folder = Path(tempfile.mkdtemp(prefix="pf-", dir="/tmp"))  # Ray's sockets take short paths only.
         # Agents are slow to start on a busy machine. The token keeps others out of a Ray that runs what it is sent.
@@ -121,8 +126,7 @@ class TwoNodes:
 
     def start_second(self) -> None:
         """Starts the second node, again where it was killed, and waits for it."""
-        resources = json.dumps({self._device: 1})
-        self._start("second", self.second, f"--address={self.address}", f"--resources={resources}")
+        self._start("second", self.second, f"--address={self.address}")
 
     def pids(self, name: str) -> dict[int, str]:
         """The processes of the `first` or `second` node and how each is called."""
@@ -149,6 +153,7 @@ class TwoNodes:
     def _start(self, name: str, node: Node, *arguments: str) -> None:
         log = self._folder / f"{name}.log"
         ray = [PROGRAMS / "ray", "start", f"--node-ip-address={node.address}", "--num-cpus=1", *arguments]
+        ray += [f"--resources={self._offered[name]}"]
         ray += ["--object-store-memory=80000000", "--disable-usage-stats", "--block"]
         if name == "second" and node.namespace:
             # `ip netns exec` gives it mounts of its own, too.
@@ -185,10 +190,11 @@ class TwoNodes:
                 _ip("netns", "del", f"{self._name}{end}")
 
 
-def searched(nodes: TwoNodes, task: Path, hardware: Path, out: Path) -> subprocess.Popen[str]:
+def searched(nodes: TwoNodes, task: Path, out: Path) -> subprocess.Popen[str]:
     """Starts a search on both nodes, by the command line, in the namespace of the first one."""
     command = nodes.first.command(
-        *(PROGRAMS / "parefront", "search", task, "--hardware", hardware, "--out", out, "--no-stored-tables"),
+        *(PROGRAMS / "parefront", "search", task, "--out", out, "--no-stored-tables"),
+        *(word for path in nodes.hardware for word in ("--hardware", path)),
         *("--trials", N_TRIALS, "--shorts", N_SHORTS, "--finals", N_FINALS, "--remeasure", 0),
         *("--workers", 2, "--address", nodes.address),
     )
@@ -252,11 +258,15 @@ def main() -> None:
     parser.add_argument("--lose", choices=LOSSES, default="node")
     parser.add_argument("--task", type=Path, default=TASK)
     parser.add_argument("--hardware", type=Path, default=HARDWARE)
+    parser.add_argument("--hardware-here", type=Path)
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="pf-run-") as folder, TwoNodes(f"device:{options.hardware.stem}") as nodes:
+    with (
+        tempfile.TemporaryDirectory(prefix="pf-run-") as folder,
+        TwoNodes(options.hardware, options.hardware_here) as nodes,
+    ):
         run, begun = Path(folder) / "run", time.monotonic()
-        search = searched(nodes, options.task, options.hardware, run)
+        search = searched(nodes, options.task, run)
         if wait_for_networks(search, run, 2):
             with losing(nodes, options.lose):
                 time.sleep(60 if options.lose == "link" else 10)
@@ -265,6 +275,10 @@ def main() -> None:
     text = json.dumps(found)
     print(text)
     options.out.write_text(text + "\n")
+
+
+def _offered(profile: Path | None) -> str:
+    return json.dumps({} if profile is None else {f"device:{load_profile(str(profile)).name}": 1})
 
 
 def _ip(*arguments: str) -> None:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from ..hardware_profiles.runtimes.runtime import external_data
+from ..search.artefact_copies import FILES
 from ..search.trial import Trial
 
 
@@ -18,6 +19,8 @@ class ArtefactState(StrEnum):
     MISSING = "missing"
     DAMAGED = "damaged"
     """Of another size than was recorded."""
+    ELSEWHERE = "elsewhere"
+    """Not in the run directory, but copied to a shared place when it was made."""
     NONE = "none"
     """The trial has no file: it failed, or was closed."""
 
@@ -54,7 +57,7 @@ def _state(trial: Trial, sizes: dict[str, int]) -> ArtefactState:
     if trial.artefact is None:
         return ArtefactState.NONE
     if trial.artefact not in sizes:
-        return ArtefactState.MISSING
+        return ArtefactState.ELSEWHERE if FILES in trial.details else ArtefactState.MISSING
     is_whole = "size_bytes" not in trial.scores or _size(trial, sizes) == trial.value("size_bytes")
     return ArtefactState.WHOLE if is_whole else ArtefactState.DAMAGED
 

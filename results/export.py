@@ -10,7 +10,7 @@ from ..tasks import Task
 from .card_file import companion, file_facts
 from .card_text import card_text
 from .export_formats import ExportFormat, find_format
-from .export_source import Source
+from .export_source import ITSELF, TORCH, Source
 from .load import ResultsError, Run
 from .model_card import card_facts
 from .pick import choose
@@ -54,7 +54,8 @@ def export_member(
         kind.write(source, staged)
         agreement = _describe(source, kind, staged)
         _move(staged, path)
-    return f"{path}: {_words(source, kind)}; reloaded and checked: {agreement.text}"
+    against = "" if source.expected_from == TORCH else f" against {ITSELF}, as the run kept no outputs of PyTorch"
+    return f"{path}: {_words(source, kind)}; reloaded and checked{against}: {agreement.text}"
 
 
 def _check_target(kind: ExportFormat, path: Path) -> None:

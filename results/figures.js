@@ -12,12 +12,19 @@ const figures = (() => {
   const PAPER_WIDTH = 690; // pixels on an A4 page with common margins
   const slots = [...document.querySelectorAll(".plot")];
   const drawn = new Set();
+  const preparing = new Map();
   const listeners = [];
 
-  async function unpack() {
-    const packed = atob(document.getElementById("plotly").textContent);
+  function fromBase64(text) {
+    if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text); // browsers since 2025; much quicker
+    const packed = atob(text);
     const bytes = new Uint8Array(packed.length);
     for (let i = 0; i < packed.length; i++) bytes[i] = packed.charCodeAt(i);
+    return bytes;
+  }
+
+  async function unpack() {
+    const bytes = fromBase64(document.getElementById("plotly").textContent);
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
     const script = document.createElement("script");
     script.textContent = await new Response(stream).text();
@@ -28,9 +35,13 @@ const figures = (() => {
     if (drawn.has(slot)) return;
     drawn.add(slot);
     const figure = JSON.parse(document.getElementById(`${slot.id}-data`).textContent);
+    if (preparing.has(slot.id)) preparing.get(slot.id)(figure);
     Plotly.newPlot(slot, figure.data, figure.layout, OPTIONS);
     listeners.forEach((listener) => listener(slot));
   }
+
+  // Lets `prepare(figure)` change a figure before it is drawn, which is quicker than drawing it again.
+  const beforeDrawing = (name, prepare) => preparing.set(name, prepare);
 
   // Calls `listener(slot)` for every figure once it is drawn, also for those that are drawn already.
   function onDrawn(listener) {
@@ -99,5 +110,5 @@ const figures = (() => {
       throw error;
     });
 
-  return { onDrawn };
+  return { beforeDrawing, onDrawn };
 })();

@@ -7,6 +7,7 @@
   const [drop, latency, wish] = [get("drop"), get("latency"), get("wish")];
   const { fastest_ms: fastest, slowest_ms: slowest } = data.limits;
   const EPSILON = 1e-9;
+  const RING = "shown below";
   let shown = null;
 
   // Elements are made of text only, so that no name can bring markup.
@@ -160,26 +161,30 @@
       button.closest("tr").classList.toggle("chosen", isShown);
     });
     const slot = get("front-figure");
-    if (!slot.data) return;
-    const found = slot.data.flatMap((trace) =>
+    if (!slot.data) return; // not drawn yet: `prepare` will do it
+    const place = placeOf(slot.data);
+    const ring = slot.data.findIndex((trace) => trace.name === RING);
+    Plotly.restyle(slot, { x: [place.x], y: [place.y] }, [ring]);
+  }
+
+  // Where the shown member lies in the picture, as the points of a trace; none where it is not there.
+  function placeOf(traces) {
+    const points = traces.flatMap((trace) =>
       (trace.customdata || []).map((number, i) => ({ number, x: trace.x[i], y: trace.y[i] })),
-    ).find((point) => shown !== null && point.number === shown.number);
-    const place = { x: [found ? [found.x] : []], y: [found ? [found.y] : []] };
-    const mine = slot.data.findIndex((trace) => trace.name === "shown below");
-    if (mine >= 0) Plotly.restyle(slot, place, [mine]);
-    else
-      Plotly.addTraces(slot, {
-        x: place.x[0], y: place.y[0], name: "shown below", mode: "markers", hoverinfo: "skip", showlegend: false,
-        marker: { symbol: "circle-open", size: 26, color: "#d55e00", line: { width: 2.5 } },
-      });
+    );
+    const found = points.find((point) => shown !== null && point.number === shown.number);
+    return { x: found ? [found.x] : [], y: found ? [found.y] : [] };
   }
 
   function drawLimits() {
     const slot = get("front-figure");
-    if (!slot.layout) return;
+    if (slot.layout) Plotly.relayout(slot, limitsOn(slot.layout));
+  }
+
+  function limitsOn(layout) {
     const allowed = Number(drop.value);
-    const shapes = (slot.layout.shapes || []).map((shape) => ({ ...shape }));
-    const notes = (slot.layout.annotations || []).map((note) => ({ ...note }));
+    const shapes = (layout.shapes || []).map((shape) => ({ ...shape }));
+    const notes = (layout.annotations || []).map((note) => ({ ...note }));
     const line = shapes.find((shape) => shape.name === "drop-limit");
     const note = notes.find((each) => each.name === "drop-limit");
     if (line && note) {
@@ -193,7 +198,14 @@
       const style = { color: "rgba(128, 136, 146, 0.5)", width: 1, dash: "dot" };
       others.push({ name: "latency-limit", type: "line", x0: x, x1: x, y0: 0, y1: 1, yref: "paper", line: style });
     }
-    Plotly.relayout(slot, { shapes: others, annotations: notes });
+    return { shapes: others, annotations: notes };
+  }
+
+  function prepare(figure) {
+    const marker = { symbol: "circle-open", size: 26, color: "#d55e00", line: { width: 2.5 } };
+    const style = { name: RING, mode: "markers", hoverinfo: "skip", showlegend: false, marker };
+    figure.data.push({ ...placeOf(figure.data), ...style });
+    Object.assign(figure.layout, limitsOn(figure.layout));
   }
 
   function pickByHand(number) {
@@ -215,11 +227,10 @@
       get("which").scrollIntoView({ block: "start" });
     }),
   );
+  figures.beforeDrawing("front-figure", prepare);
   figures.onDrawn((slot) => {
     if (slot.id !== "front-figure") return;
     slot.on("plotly_click", (event) => pickByHand(event.points[0].customdata));
-    mark();
-    drawLimits();
     // For whoever measures how soon the page can be used: milliseconds until its picture was painted.
     requestAnimationFrame(() => (document.documentElement.dataset.ready = String(performance.now())));
   });

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import functools
-import importlib.metadata
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ..evaluators import Evaluation, Workbench
-from ..hardware_profiles import HardwareProfile
 from ..hardware_profiles.errors import SearchError
-from .cluster_worker import Baggage, ClusterOrder, ClusterWorker
+from .cluster_worker import ClusterOrder, ClusterWorker
 from .deliveries import RunFiles
 from .executor import Failure, Job, Stage
-from .ray_cluster import actor_options, check_worker
-from .ray_devices import open_ray_transport
 from .ray_errors import what_happened
-from .settings import SearchSettings
 from .worker import Worker, WorkerFacts
 from .worker_log import Told
-from .workers import LOCAL, BenchOrder, Workers
 
 MAX_RETRIES = 2
 """Of one stage of one trial whose worker died. Counted here: a configuration that kills its worker must not loop."""
@@ -212,57 +204,3 @@ class RayExecutor:
             reason = f"the {slot.job.stage} stage took longer than the limit of {self._max_job_s:g} s"
             self._end(slot.job, Failure(reason, ""))
             self._replace(slot)
-
-
-def open_ray_executor(
-    workers: Workers,
-    workbench: Workbench,
-    artefacts: Path,
-    profiles: Sequence[HardwareProfile],
-    settings: SearchSettings,
-) -> RayExecutor:
-    """Starts the workers of a search; Ray is initialised already, and the baseline evaluated.
-
-    Args:
-        workers: How many, and where.
-        workbench: The search's own: all workers must be like it.
-        artefacts: The run's directory of files.
-        profiles: Hardware profiles, the main one first.
-        settings: Of the search.
-    """
-    import ray
-
-    order = BenchOrder(
-        workers.task_name,
-        tuple(profiles),
-        artefacts.resolve(),
-        settings.seed,
-        settings.options,
-        settings.inheritance,
-        Path.cwd(),
-        workers.n_threads,
-    )
-    version = importlib.metadata.version("parefront")
-    machines = {name: machine.key for name, machine in workbench.machines.items()}
-    start = functools.partial(
-        RayExecutor,
-        n_workers=workers.n_workers,
-        actor_options=actor_options(workers),
-        max_job_s=workers.max_job_s,
-        max_memory_bytes=workers.memory_bytes,
-        check=lambda facts: check_worker(facts, version, machines),
-    )
-    if workers.address == LOCAL:
-        return start(order)
-    order = replace(order, open_transport=open_ray_transport, task_key=workbench.key())
-    # Once for all workers, and fetched only by those on machines that do not have the run's directory.
-    baggage = ray.put(Baggage.of(workbench, artefacts))
-    anywhere = ClusterOrder.of(order, functools.partial(_fetched, baggage))
-    return start(anywhere, worker_class=ClusterWorker, files=RunFiles(artefacts))
-
-
-def _fetched(reference: Any) -> Baggage:
-    import ray
-
-    baggage: Baggage = ray.get(reference)
-    return baggage

@@ -13,7 +13,8 @@ from ray.job_submission import JobStatus, JobSubmissionClient
 from ..hardware_profiles.errors import SearchError
 
 _PROBLEMS = (AuthenticationError, ConnectionError, OSError, RuntimeError, ValueError)
-"""What Ray raises where a person can do something: a missing token, nobody there, another version, too large a folder."""
+"""What Ray raises where a person can do something: no token, nobody there, another version, too large a folder."""
+_TALKATIVE = ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.packaging")
 _NOT_UPLOADED = [".git", ".venv", "__pycache__", "runs"]
 
 
@@ -30,9 +31,15 @@ def open_client(address: str) -> JobSubmissionClient:
         raise SearchError(
             f"--address of a cluster's job server must be like http://HOST:8265, got {address!r}: correct it"
         )
-    logging.getLogger("ray.dashboard").setLevel(logging.ERROR)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.ERROR)
     try:
         return JobSubmissionClient(address)
+    except AuthenticationError as error:
+        raise SearchError(
+            f"the job server at {address} wants its cluster's token: set RAY_AUTH_MODE=token, and have the token in "
+            "RAY_AUTH_TOKEN or ~/.ray/auth_token"
+        ) from error
     except _PROBLEMS as error:
         what = " ".join(str(error).split())[:300]
         raise SearchError(f"a job server of Ray must answer at {address}, but: {what}") from error

@@ -66,8 +66,11 @@ class RunDirectory:
         """Writes `run.json` whole or not at all."""
         self.root.mkdir(parents=True, exist_ok=True)
         partial = self.manifest.with_suffix(f".{os.getpid()}.partial")
-        partial.write_text(json.dumps({"schema": SCHEMA, **facts}, indent=2, sort_keys=True) + "\n")
-        partial.replace(self.manifest)
+        try:
+            partial.write_text(json.dumps({"schema": SCHEMA, **facts}, indent=2, sort_keys=True) + "\n")
+            partial.replace(self.manifest)
+        finally:
+            partial.unlink(missing_ok=True)
 
     def read_manifest(self) -> dict[str, Any] | None:
         """What `write_manifest` wrote, or None where there is no run yet."""

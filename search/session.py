@@ -23,6 +23,7 @@ from .inheriting_executor import InheritingExecutor
 from .keeping import IN_THE_DIRECTORY, Keeper, Keeping, opened
 from .logged_executor import LoggedExecutor
 from .manifest import check_same, run_facts, spent_facts
+from .open_ray_executor import open_ray_executor
 from .optuna_proposer import OptunaProposer
 from .patient_executor import PatientExecutor
 from .pending import PendingProposals
@@ -30,7 +31,6 @@ from .proposal import PARENTS, Proposal, Proposer
 from .proposer import TableProposer
 from .ray_cluster import connected
 from .ray_devices import open_ray_transport
-from .ray_executor import open_ray_executor
 from .record import Record, owned
 from .reuse import Reuse, keep_reuse, open_reuse
 from .reuse_plan import plan_reuse

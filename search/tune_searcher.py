@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ray.tune.search import Searcher
 from torch import Tensor, nn
@@ -125,8 +125,7 @@ class TableSearcher(Searcher):
         self._proposer.expect([*self._under_way.values(), *(each.proposal for each in self._ended)])
         proposal = self._baseline() or next(iter(self._proposer.ask(1)), None)
         if proposal is None:
-            finished: Any = Searcher.FINISHED  # a text, which Ray's types leave out
-            return finished
+            return cast("dict[str, Any]", Searcher.FINISHED)  # a text, which Ray's types leave out
         self._under_way[trial_id] = proposal
         return {CONFIGURATION: dict(proposal.configuration)}
 

@@ -36,8 +36,8 @@ def n_places(offered: Mapping[str, float], workers: Workers) -> int:
 
 
 def requests_in_words(workers: Workers) -> str:
-    """What each worker asks for, such as `2 cores, 0.5 GPUs and 4 GB`."""
-    words = [f"{workers.n_threads} cores"]
+    """What each worker asks for, such as `2 cores, 0.5 GPUs and 4 GB` (of memory)."""
+    words = ["1 core" if workers.n_threads == 1 else f"{workers.n_threads} cores"]
     if workers.n_gpus > 0:
         words.append(f"{workers.n_gpus:g} GPUs")
     if workers.memory_bytes is not None:

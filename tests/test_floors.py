@@ -16,7 +16,15 @@ FLOORS = ("hardware_profiles", "spaces", "training", "tasks", "evaluators", "sea
 
 # Who may import a library at all; a name that ends in "/" allows the whole floor.
 OWNERS = {
-    "ray": ("search/ray_cluster.py", "search/ray_devices.py", "search/ray_executor.py", "search/tune_searcher.py", "search/sweep.py", "search/ray_jobs.py"),
+    "ray": (
+        "search/ray_cluster.py",
+        "search/ray_devices.py",
+        "search/open_ray_executor.py",
+        "search/ray_executor.py",
+        "search/tune_searcher.py",
+        "search/sweep.py",
+        "search/ray_jobs.py",
+    ),
     "tensorly": ("spaces/cp.py",),
     "torch_pruning": (),  # the opponent in a benchmark
     "optuna": ("search/",),

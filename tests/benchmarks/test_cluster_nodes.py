@@ -27,11 +27,11 @@ def test_a_search_spans_two_nodes_and_outlives_a_worker_on_the_other_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "run"
-    with TwoNodes("device:fast") as nodes:
+    with TwoNodes(HARDWARE) as nodes:
         with capsys.disabled():
             print(f" [two nodes on {nodes.kind}]", end="")
         begun = time.monotonic()
-        search = searched(nodes, TASK, HARDWARE, out)
+        search = searched(nodes, TASK, out)
         assert wait_for_networks(search, out, 2), search.communicate()[0]
         # Whoever measures does so beside the device.
         relays = {name: sum("Relay" in title for title in nodes.pids(name).values()) for name in ("first", "second")}

@@ -43,6 +43,24 @@ def test_help_is_quick_and_lists_the_commands(parefront: Parefront) -> None:
         assert command in done.stdout
 
 
+def test_the_shell_completes_commands(program: str) -> None:
+    typed = {"_PAREFRONT_COMPLETE": "complete_bash", "COMP_WORDS": "parefront sh", "COMP_CWORD": "1"}
+    done = subprocess.run([program], capture_output=True, text=True, check=False, env={**os.environ, **typed})
+    assert (done.returncode, done.stdout.split()) == (0, ["show"])
+
+
+def test_who_has_read_enough_is_not_told_off(program: str) -> None:
+    listing = subprocess.Popen(
+        [program, "hardware", "schema"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert listing.stdout is not None
+    listing.stdout.close()
+    assert listing.stderr is not None
+    assert listing.stderr.read() == ""
+    listing.stderr.close()
+    listing.wait(timeout=60)
+
+
 def test_rungs_that_make_no_sense_are_one_line(parefront: Parefront) -> None:
     line = error_line(parefront("search", "digits", "--trials", "5", "--shorts", "6"))
     assert "n_short must be at most the 5 candidates, got 6: leave it out" in line
@@ -161,6 +179,16 @@ def test_search_prints_the_summary_first_then_the_front_and_the_report(finished_
     assert (finished_run.directory.root / "report.html").stat().st_size > 10_000
     # Plain lines, where the output is no terminal: one per trial.
     assert sum(line.startswith(("[search ", "[final members ")) for line in finished_run.progress.splitlines()) == 9
+
+
+def test_search_leaves_its_trials_as_a_table_and_what_was_asked(finished_run: Any) -> None:
+    root = finished_run.directory.root
+    n_trials = len(read_trials(finished_run.directory.journal))
+    assert len((root / "trials.csv").read_text().splitlines()) == 1 + n_trials
+    assert (root / "trials.parquet").read_bytes().startswith(b"PAR1")
+    manifest = finished_run.directory.read_manifest()
+    assert (manifest["asked"]["trials"], manifest["asked"]["stored-tables"]) == (7, False)
+    assert set(manifest["versions"]) >= {"python", "parefront", "torch", "onnxruntime"}
 
 
 def test_run_again_it_is_quick_and_says_the_same(parefront: Parefront, finished_run: Any, tmp_path: Path) -> None:

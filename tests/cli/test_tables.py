@@ -1,11 +1,12 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from parefront.cli.tables import front_records, print_beginning, print_front, with_half_width
+from parefront.cli.tables import front_records, print_beginning, print_front, print_times, with_half_width
 from parefront.evaluators.evaluator import Score
 from parefront.results import Run
-from parefront.search.goals import Goals, parse_goals
+from parefront.search.goals import DEFAULT_GOALS, Goals, parse_goals
 from parefront.search.trial import Fidelity, State, Trial
 from parefront.spaces import Configuration
 
@@ -85,3 +86,13 @@ def test_what_the_search_began_with_and_a_warning(capsys: pytest.CaptureFixture[
 def test_half_the_width_of_an_interval() -> None:
     assert with_half_width(Score("x", 91.84, "%", True, 91.0, 92.4), 1) == "91.8 ± 0.7"
     assert with_half_width(Score("x", 91.84, "%", True), 1) == "91.8"
+
+
+def test_times_say_whose_overhead_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    run = replace(a_run(DEFAULT_GOALS), manifest={"seconds": {"train": 60.0, "overhead": 30.0, "total": 120.0}})
+    print_times(run)
+    assert capsys.readouterr().out == "Time 2 min 00 s: train 50%, own overhead 25.0%\n"
+    # Side by side, workers that wait are part of what is left.
+    beside = [replace(each, details={"ended": {"wall_s": 1.0, "cpu_s": 1.0, "n_slots": 2}}) for each in run.trials]
+    print_times(replace(run, trials=tuple(beside)))
+    assert capsys.readouterr().out == "Time 2 min 00 s: train 50%, overhead and idle workers 25.0%\n"

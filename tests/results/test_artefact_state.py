@@ -20,5 +20,11 @@ def test_each_file_is_compared_with_what_was_recorded(tmp_path: Path, trials: li
     ]
 
 
+def test_a_copy_at_a_shared_place_is_not_missing(tmp_path: Path, trials: list[Trial]) -> None:
+    copied = replace(trials[5], details={"files": {"5.onnx": "0" * 64}})
+    assert artefact_states([copied], tmp_path) == ["elsewhere"]
+    assert artefact_problems([copied], tmp_path) == []
+
+
 def test_without_the_folder_all_are_missing(tmp_path: Path, trials: list[Trial]) -> None:
     assert artefact_states(trials[5:7], tmp_path / "nowhere") == ["missing", "missing"]

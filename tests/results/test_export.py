@@ -1,5 +1,7 @@
 import dataclasses
 import json
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +10,14 @@ import pytest
 import torch
 
 from parefront.hardware_profiles import MeasurementError
-from parefront.hardware_profiles.errors import ExportError
+from parefront.hardware_profiles.errors import ExportError, ProfileError
 from parefront.results import Run, load, rebuild
 from parefront.results.export import export_member
 from parefront.results.load import ResultsError
 from parefront.results.pick import choose
 from parefront.results.probe import Probe
 from parefront.results.sessions import open_file
+from parefront.results.verify import verify
 from parefront.tasks import Task
 
 
@@ -91,7 +94,10 @@ def test_other_outputs_than_torch_s_are_no_export(finished_run: Any, tmp_path: P
 def test_a_trial_that_is_no_final_member_is_its_file_alone(finished_run: Any, tiny_task: Task, tmp_path: Path) -> None:
     run = load(finished_run.directory.root)
     short = next(t for t in run.trials if t.artefact and t.artefact.startswith("trial-") and run.artefact(t))
-    export_member(run, str(short.number), tmp_path / "model.onnx")
+    line = export_member(run, str(short.number), tmp_path / "model.onnx")
+    assert (
+        "checked against the file that the run holds, in its runtime, as the run kept no outputs of PyTorch: " in line
+    )
     card = json.loads((tmp_path / "model.onnx.card.json").read_text())
     assert card["parity"]["expected_from"] == "the file that the run holds, in its runtime"
     with pytest.raises(ExportError, match=rf"only a final member leaves .*, got #{short.number}: pick one of #\d+"):
@@ -129,3 +135,33 @@ def test_where_it_cannot_be_written(
     (tmp_path / "folder.onnx").mkdir()
     with pytest.raises(ResultsError, match=message):
         export_member(load(finished_run.directory.root), "knee", tmp_path / name, format_name=format_name)
+
+
+def test_a_run_of_another_runtime_gives_all_formats(
+    exported: Path, finished_run: Any, tiny_task: Task, tmp_path: Path
+) -> None:
+    """As if the run's own runtime were PyTorch: what it does not hold is written from the kept network."""
+    run = load(finished_run.directory.root)
+    member = choose(run, "fastest")
+    own = run.artefact(member)
+    assert own is not None
+    artefacts = tmp_path / "run" / "artefacts"
+    artefacts.mkdir(parents=True)
+    shutil.copyfile(exported / "model.pt2", artefacts / "a.pt2")
+    shutil.copyfile(own.with_suffix(".pt"), artefacts / "a.pt")
+    trials = tuple(dataclasses.replace(t, artefact="a.pt2") if t is member else t for t in run.trials)
+    manifest = {**run.manifest, "profile": {"name": "mine", "runtime": {"name": "torch", "threads": 1}}}
+    other = dataclasses.replace(run, directory=tmp_path / "run", trials=trials, manifest=manifest)
+    assert "#" in export_member(other, "fastest", tmp_path / "model.pt2")
+    assert (tmp_path / "model.pt2").read_bytes() == (artefacts / "a.pt2").read_bytes()
+    for name in ("model.onnx", "model.xml"):
+        export_member(other, "fastest", tmp_path / name, task=tiny_task)
+        assert verify(tmp_path / name)
+
+
+def test_what_is_not_installed_is_said(finished_run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "parefront.hardware_profiles.runtimes.openvino_cpu", raising=False)
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(ProfileError, match=r"'openvino' must be installed, .*: pip install 'parefront\[openvino\]'"):
+        export_member(load(finished_run.directory.root), "fastest", tmp_path / "model.xml")
+    assert not list(tmp_path.iterdir())

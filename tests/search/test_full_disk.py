@@ -1,5 +1,6 @@
 import errno
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,47 @@ def test_a_journal_that_finds_no_room_stays_whole(
     again = Record(directory, small_space)
     again.add(trials[1])
     assert read_trials(directory.journal) == trials[:2]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 KiB."""
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "parefront-test", str(tmp_path)]
+    try:
+        done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("there is no mount here")
+    if done.returncode != 0:
+        pytest.skip(f"no file system may be mounted here: {done.stderr.strip()}")
+    yield tmp_path
+    subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def add_all(record: Record, trials: Sequence[Trial]) -> None:
+    for trial in trials:
+        record.add(trial)
+
+
+def test_a_disk_that_fills_up_loses_no_ended_trial(
+    small_disk: Path, small_space: SearchSpace, make_trial: Callable[..., Trial]
+) -> None:
+    directory = RunDirectory(small_disk)
+    directory.write_manifest({"task": "before"})
+    record = Record(directory, small_space)
+    trials = [make_trial(number, {"bits/a": 8}, number / 2) for number in range(100)]
+    with pytest.raises(OSError, match="No space left"):
+        add_all(record, trials)
+    n_kept = len(record.trials)
+    with pytest.raises(SearchError, match="make room"), told_if_full(small_disk):
+        directory.write_manifest({"task": "x" * 5000})
+    assert directory.read_manifest() == {"schema": 1, "task": "before"}
+    assert record.trials == read_trials(directory.journal) == trials[:n_kept]
+    assert 5 < n_kept < 100
+    subprocess.run(["mount", "-o", "remount,size=1m", str(small_disk)], check=True)
+    again = Record(directory, small_space)
+    assert not directory.journal.with_suffix(".cut").exists()
+    again.add(trials[n_kept])
+    assert read_trials(directory.journal) == trials[: n_kept + 1]
 
 
 class FullBench:

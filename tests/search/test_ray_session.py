@@ -15,7 +15,7 @@ from parefront.tasks import Resources
 
 pytestmark = pytest.mark.cluster
 TESTS = Path(__file__).parent.parent
-N_TRIALS, N_FINALS = 4, 1
+N_TRIALS, N_FINALS = 4, 2
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +40,9 @@ def test_every_candidate_is_one_trial(run_on_workers: RunDirectory) -> None:
     files = [trial.artefact for trial in trials if trial.artefact is not None]
     assert len(files) == len(set(files))
     assert all((run_on_workers.artefacts / name).is_file() for name in files)
-    assert trials[-1].fidelity is Fidelity.FULL
-    assert trials[-1].is_verified
+    finals = trials[-N_FINALS:]
+    assert all(trial.fidelity is Fidelity.FULL and trial.is_verified for trial in finals)
+    assert len({trial.parent for trial in finals}) == N_FINALS
     assert json.loads(run_on_workers.pending.read_text())["pending"] == []
 
 

@@ -40,6 +40,7 @@ def test_a_node_without_something_has_no_place_for_who_needs_it() -> None:
 
 
 def test_what_is_asked_for_in_words() -> None:
+    assert requests_in_words(Workers("digits", 1, n_threads=1)) == "1 core"
     assert requests_in_words(Workers("digits", 1, n_threads=2)) == "2 cores"
     workers = Workers("digits", 1, n_threads=2, n_gpus=0.5, memory_bytes=4_500_000_000)
     assert requests_in_words(workers) == "2 cores, 0.5 GPUs and 4.5 GB"
