@@ -52,8 +52,9 @@ def print_comparison(comparison: RunComparison) -> None:
     for caution in comparison.cautions:
         console.print(Text(f"Note: {caution}", style="yellow"))
     if comparison.obstacles:
-        console.print(Text(f"\nNo front of all: {'; '.join(comparison.obstacles)}.", style="yellow"))
-        console.print("Each run stands beside its own baseline only: milliseconds and points do not compare.")
+        console.print()
+        for obstacle in comparison.obstacles:
+            console.print(Text(f"No front of all: {obstacle}", style="yellow"))
         return
     assert comparison.fidelity is not None, "what compares has a training"
     console.print()

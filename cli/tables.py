@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.text import Text
 
 from ..evaluators.evaluator import Score
 from ..results import FrontRow, Run, front_rows
@@ -18,7 +17,7 @@ from ..search.manifest import WORK_STAGES
 from ..search.objectives import Objective
 from ..search.rung_correlation import rung_correlations
 from ..search.screening import screening_accuracy
-from .console import NARROW, open_console, open_table, warn
+from .console import NARROW, open_console, open_table, print_sentence, warn
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,7 +82,7 @@ def _figures(row: FrontRow, *, has_width: bool) -> list[str]:
 def print_beginning(run: Run) -> None:
     """What the search knew when it began; a warning on the error stream where later ones will know less than it."""
     if run.beginning:
-        open_console().print(Text(run.beginning))
+        print_sentence(run.beginning)
     if run.storing_problem:
         warn(run.storing_problem)
 
@@ -91,7 +90,7 @@ def print_beginning(run: Run) -> None:
 def print_ending(run: Run) -> None:
     """What ended the search, and what was cut; nothing where that was not recorded."""
     if run.ending:
-        open_console().print(run.ending)
+        print_sentence(run.ending)
 
 
 def print_times(run: Run) -> None:
@@ -110,13 +109,13 @@ def print_times(run: Run) -> None:
 def print_screening(run: Run) -> None:
     """How far the predictions that chose the candidates can be trusted."""
     if run.screening:
-        open_console().print(run.screening)
+        print_sentence(run.screening)
 
 
 def print_rungs(run: Run) -> None:
     """How far the accuracy after little training could be trusted."""
     if run.rungs:
-        open_console().print(run.rungs)
+        print_sentence(run.rungs)
 
 
 def front_records(run: Run) -> list[dict[str, Any]]:

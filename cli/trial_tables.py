@@ -34,7 +34,7 @@ def print_trials(run: Run) -> None:
     for trial in run.trials:
         is_member = trial.number in front
         style = "bold" if is_member else _STATE_STYLES.get(trial.state)
-        table.add_row(*_figures(trial, baseline), _fate(trial, is_member=is_member), style=style)
+        table.add_row(*_figures(trial, baseline), Text(_fate(trial, is_member=is_member)), style=style)
     open_console().print(table)
 
 
@@ -106,7 +106,7 @@ def _print_scores(console: Console, view: TrialView) -> None:
     if not is_baseline:
         table.add_column("against it", overflow="fold")
     for line in view.scores:
-        table.add_row(line.name, line.value, *(() if is_baseline else (line.baseline, line.difference)))
+        table.add_row(Text(line.name), line.value, *(() if is_baseline else (line.baseline, line.difference)))
     console.print(table)
 
 

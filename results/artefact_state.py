@@ -46,10 +46,8 @@ def artefact_problems(trials: Iterable[Trial], folder: Path) -> list[str]:
             sentences.append(f"the file of trial {trial.number}, {folder.name}/{trial.artefact}, is missing")
         elif state is ArtefactState.DAMAGED:
             found, recorded = _size(trial, sizes), trial.value("size_bytes")
-            sentences.append(
-                f"the file of trial {trial.number}, {folder.name}/{trial.artefact}, is damaged: it holds {found} bytes, "
-                f"recorded were {recorded:.0f}"
-            )
+            damage = f"is damaged: it holds {found} bytes, recorded were {recorded:.0f}"
+            sentences.append(f"the file of trial {trial.number}, {folder.name}/{trial.artefact}, {damage}")
     return sentences
 
 

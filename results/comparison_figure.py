@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import plotly.graph_objects as go
 
 from .comparison_data import ComparedFront, ComparisonData
@@ -10,6 +12,7 @@ from .front_figure import log_ticks
 
 MAX_DROP_SHOWN = 10.0
 """Points of accuracy lost at which the view ends; what lies below is seen by zooming out."""
+_MIN_TICKS = 2
 
 
 def draw_comparison(data: ComparisonData) -> go.Figure:
@@ -25,14 +28,17 @@ def draw_comparison(data: ComparisonData) -> go.Figure:
     drops = [point.drop for front in shown for point in front.points]
     lowest, highest = min(0.0, *drops), min(MAX_DROP_SHOWN, max(1.0, *drops))
     ticks = log_ticks(low, high)
+    # In a narrow range only Plotly finds enough numbers that read well.
+    named = {"tickvals": ticks, "ticktext": [f"{tick:g}x" for tick in ticks]} if len(ticks) > _MIN_TICKS else {}
     figure.add_hline(y=0, line={"color": FAINT, "width": 1, "dash": "dot"})
     figure.update_layout(
         showlegend=True,
         xaxis={
             "type": "log",
             "title": {"text": "times faster than the baseline (log scale)"},
-            "tickvals": ticks,
-            "ticktext": [f"{tick:g}x" for tick in ticks],
+            "range": [math.log10(low), math.log10(high)],
+            "ticksuffix": "x",
+            **named,
         },
         yaxis={"title": {"text": "accuracy lost (pt)"}, "range": [highest * 1.05, lowest - 0.05 * highest]},
     )

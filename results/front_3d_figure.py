@@ -29,7 +29,9 @@ def draw_front_3d(data: Front3dData) -> go.Figure:
     groups = data.points()
     for name, points in groups:
         figure.add_trace(_points_trace(name, points, data))
-    figure.add_trace(_stems_trace([points for name, points in groups if name not in _SIZES], data))
+    heights = [each.accuracy.value for _, points in groups for each in points if each.accuracy is not None]
+    standing = [each for name, points in groups if name not in _SIZES for each in points]
+    figure.add_trace(_stems_trace(standing, data, min(heights)))
     figure.update_layout(
         margin={"l": 0, "r": 0, "t": 24, "b": 0},
         scene={
@@ -56,11 +58,9 @@ def _points_trace(name: str, points: Sequence[FrontPoint], data: Front3dData) ->
     )
 
 
-def _stems_trace(groups: Sequence[Sequence[FrontPoint]], data: Front3dData) -> go.Scatter3d:
+def _stems_trace(points: Sequence[FrontPoint], data: Front3dData, floor: float) -> go.Scatter3d:
     """One trace of many lines: None parts them."""
-    points = [point for group in groups for point in group if point.accuracy is not None]
     heights = [point.accuracy.value for point in points if point.accuracy is not None]
-    floor = min(heights, default=0.0)
     return go.Scatter3d(
         x=[x for point in points for x in (point.cost.value, point.cost.value, None)],
         y=[y for point in points for y in (data.second[point.number], data.second[point.number], None)],

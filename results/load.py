@@ -206,7 +206,11 @@ def load(path: Path | str, storage: str | None = None) -> Run:
 def _read_trials(directory: RunDirectory, manifest: Mapping[str, Any], storage: str | None) -> JournalTrials:
     if manifest.get(FACT) is not None:
         return JournalTrials(tuple(read_run(directory, manifest, storage)))
-    return read_journal(directory.journal) if directory.journal.exists() else JournalTrials(())
+    if directory.journal.exists():
+        return read_journal(directory.journal)
+    # A search that has just begun has none yet.
+    is_lost = manifest.get("status") in ("finished", "stopped")
+    return JournalTrials((), (f"{directory.journal.name} with its trials is missing",) if is_lost else ())
 
 
 def _read_manifest(directory: RunDirectory) -> dict[str, Any]:

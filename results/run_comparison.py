@@ -15,11 +15,11 @@ from .summary import find_baseline
 from .trial_view import word_fidelity
 
 _SAME = {
-    "task_key": ("network, data or recipes of the task", "task"),
-    "profile_key": ("hardware profile", "hardware"),
-    "fingerprint_key": ("machine", "fingerprint_key"),
+    "task_key": ("network, data or recipes of the task", "task", "scores"),
+    "profile_key": ("hardware profile", "hardware", "latencies"),
+    "fingerprint_key": ("machine", "fingerprint_key", "latencies"),
 }
-"""What must be the same for a front of all: the fact of the manifest, its name, and the fact that shows it."""
+"""What must be the same for a front of all: the fact of the manifest, its name, the fact that shows it, what it decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +140,12 @@ def compare(runs: Sequence[Run]) -> RunComparison:
 def _differences(runs: Sequence[Run]) -> tuple[str, ...]:
     """What differs between the runs so that their scores do not compare, in words."""
     found = []
-    for fact, (what, shown) in _SAME.items():
+    for fact, (what, shown, decided) in _SAME.items():
         if len({run.manifest.get(fact) for run in runs}) > 1:
             values = dict.fromkeys(str(run.manifest.get(shown)) for run in runs)
             named = f" ({', '.join(values)})" if len(values) > 1 else ""
-            found.append(f"the {what} differs{named}")
+            only = f"{decided} compare only as multiples of each run's own baseline"
+            found.append(f"the {what} differs{named}: {only}")
     return tuple(found)
 
 

@@ -89,7 +89,8 @@ def remember(workbench: Workbench, artefacts: Path, *, is_exported: bool = False
             f"the baseline's results must stay with the run, but {memory} is gone: restore it or choose another --out"
         )
     try:
-        with np.load(memory, allow_pickle=False) as saved:
+        # Opened here: of half an archive NumPy leaves the file open.
+        with memory.open("rb") as file, np.load(file, allow_pickle=False) as saved:
             samples, test_samples = saved["samples"], saved["test_samples"]
             anchors_ms: dict[str, float] = json.loads(str(saved["anchors_ms"]))
     except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile) as error:

@@ -24,7 +24,7 @@ from parefront.search import State, read_trials
 @pytest.mark.cluster
 @pytest.mark.slow
 def test_a_search_spans_two_nodes_and_outlives_a_worker_on_the_other_one(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
 ) -> None:
     out = tmp_path / "run"
     with TwoNodes(HARDWARE) as nodes:
@@ -32,6 +32,7 @@ def test_a_search_spans_two_nodes_and_outlives_a_worker_on_the_other_one(
             print(f" [two nodes on {nodes.kind}]", end="")
         begun = time.monotonic()
         search = searched(nodes, TASK, out)
+        request.addfinalizer(search.kill)
         assert wait_for_networks(search, out, 2), search.communicate()[0]
         # Whoever measures does so beside the device.
         relays = {name: sum("Relay" in title for title in nodes.pids(name).values()) for name in ("first", "second")}

@@ -123,6 +123,20 @@ def test_of_a_failed_trial_the_reason_is_shown(root: Path) -> None:
     assert "against it" not in shown
 
 
+def test_words_of_others_are_printed_as_they_are(root: Path) -> None:
+    """Names and messages come from the user's own code: none of it is markup."""
+    record = Record(RunDirectory(root), SearchSpace(SITES, (), {}))
+    reason, origin = "ValueError: [/red] and [bold] in a message", "promoted [link=x]#1"
+    record.add(Trial(4, SMALL, Fidelity.SHORT, State.FAILED, origin=origin, reason=reason))
+    manifest = json.loads((root / "run.json").read_text())
+    (root / "run.json").write_text(json.dumps({**manifest, "task": "[/red]net", "ended_by": "[/b]", "from": "[/i]"}))
+    assert reason in call("trials", root).stdout
+    assert reason in call("show", root, 4).stdout
+    assert origin in call("show", root, 4).stdout
+    assert "[/red]net" in call("compare", root, root).stdout
+    assert "[/red]net" in call("runs", root.parent).stdout
+
+
 def test_what_is_missing_is_named(root: Path) -> None:
     plain = call("front", root).stdout
     (root / "artefacts" / "1.onnx").unlink()
@@ -156,7 +170,7 @@ def test_runs_that_do_not_compare_say_so(root: Path, tmp_path: Path) -> None:
     manifest = json.loads((other / "run.json").read_text())
     (other / "run.json").write_text(json.dumps({**manifest, "fingerprint_key": "another"}))
     told = call("compare", root, other)
-    assert "No front of all: the machine differs (its fingerprint_key, another)." in told.stdout
+    assert "No front of all: the machine differs (its fingerprint_key, another): latencies compare" in told.stdout
     assert told.stdout.count("4.0x faster and 4.0x smaller at 0.8 pt") == 2
     result = call("compare", root, other, "--csv")
     assert result.stderr.startswith("warning: there is no front of all: the machine differs")

@@ -39,8 +39,10 @@ def test_help_is_quick_and_lists_the_commands(parefront: Parefront) -> None:
     done = parefront("--help")
     assert time.perf_counter() - started < 2
     assert done.returncode == 0
-    for command in ("search", "front", "export", "verify", "report", "inspect", "compress", "hardware"):
+    commands = ("search", "front", "show", "compare", "export", "verify", "report", "inspect", "compress", "hardware")
+    for command in commands:
         assert command in done.stdout
+    assert "Exit codes: 0 done; 1 refused or failed" in done.stdout
 
 
 def test_the_shell_completes_commands(program: str) -> None:
@@ -263,6 +265,16 @@ def test_report_writes_html(parefront: Parefront, finished_run: Any, tmp_path: P
     text = page.read_text()
     assert text.lstrip().lower().startswith("<!doctype html>")
     assert "tiny" in text
+
+
+def test_report_writes_figures(parefront: Parefront, finished_run: Any, tmp_path: Path) -> None:
+    figures = tmp_path / "figures"
+    done = parefront("report", finished_run.directory.root, "--figures", figures, "--format", "html")
+    assert f"Figure: {figures / 'network.html'}" in done.stdout.splitlines()
+    assert all(Path(line.partition(": ")[2]).is_file() for line in done.stdout.splitlines())
+    refused = parefront("report", finished_run.directory.root, "--figures", figures, "--format", "gif")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("error: ")
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from parefront.spaces.site import Site
 @pytest.fixture
 def directory(tmp_path: Path, manifest: dict[str, Any]) -> Path:
     """A run directory whose search has not ended its first trial."""
-    RunDirectory(tmp_path / "begun").write_manifest(manifest)
+    RunDirectory(tmp_path / "begun").write_manifest({**manifest, "status": "running"})
     return tmp_path / "begun"
 
 
@@ -27,7 +27,13 @@ def test_a_run_that_has_just_begun_can_be_loaded(directory: Path) -> None:
     assert run.directory == directory
     assert run.manifest["task"] == "digits"
     assert run.trials == ()
+    assert run.problems == ()
     assert run.summary == "No trial has ended yet"
+
+
+def test_a_record_that_is_gone_is_named(directory: Path, manifest: dict[str, Any]) -> None:
+    RunDirectory(directory).write_manifest({**manifest, "status": "finished"})
+    assert load(directory).problems == ("journal.log with its trials is missing",)
 
 
 def test_the_objectives_are_those_of_the_search(run: Run) -> None:

@@ -96,16 +96,19 @@ def test_a_run_with_a_worse_baseline_is_not_flattered() -> None:
 @pytest.mark.parametrize(
     ("facts", "obstacle"),
     [
-        ({"task_key": "u", "task": "cifar"}, "the network, data or recipes of the task differs (digits, cifar)"),
-        ({"task_key": "u"}, "the network, data or recipes of the task differs"),
-        ({"profile_key": "q", "hardware": "board"}, "the hardware profile differs (cpu, board)"),
-        ({"fingerprint_key": "g"}, "the machine differs (f, g)"),
+        (
+            {"task_key": "u", "task": "cifar"},
+            "the network, data or recipes of the task differs (digits, cifar): scores",
+        ),
+        ({"task_key": "u"}, "the network, data or recipes of the task differs: scores"),
+        ({"profile_key": "q", "hardware": "board"}, "the hardware profile differs (cpu, board): latencies"),
+        ({"fingerprint_key": "g"}, "the machine differs (f, g): latencies"),
     ],
 )
 def test_what_does_not_compare_has_no_front_of_all(facts: dict[str, str], obstacle: str) -> None:
     a, b = a_run("a", (0.5, 1.0, 500)), a_run("b", (0.25, 0.9, 400), **facts)
     found = compare([a, b])
-    assert found.obstacles == (obstacle,)
+    assert found.obstacles == (f"{obstacle} compare only as multiples of each run's own baseline",)
     assert (found.members, found.hypervolumes, found.together) == ((), (), None)
     assert found.to_json()["is_comparable"] is False
     assert found.to_json()["runs"][1]["summary"] == b.summary

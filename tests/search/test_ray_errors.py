@@ -5,7 +5,7 @@ from parefront.search.ray_errors import what_happened
 
 def test_what_happened_is_told_without_the_facts_and_guesses_of_ray() -> None:
     error = RuntimeError(
-        "The actor died.\n\tclass_name: Worker\n\tpid: 7\nEnd of file. Some common causes include: (1)"
+        "The \x1b[36mactor\x1b[39m died.\n\tclass_name: Worker\n\tpid: 7\nEnd of file. Some common causes include: (1)"
     )
     assert what_happened(error) == "The actor died. End of file."
     assert what_happened(RuntimeError()) == "RuntimeError"
