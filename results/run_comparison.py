@@ -19,7 +19,7 @@ _SAME = {
     "profile_key": ("hardware profile", "hardware", "latencies"),
     "fingerprint_key": ("machine", "fingerprint_key", "latencies"),
 }
-"""What must be the same for a front of all: the fact of the manifest, its name, the fact that shows it, what it decides."""
+"""What must be the same for a front of all: a fact of the manifest, its name, the fact that shows it, what it decides."""
 
 
 @dataclass(frozen=True, slots=True)
