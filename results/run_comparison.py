@@ -19,7 +19,7 @@ _SAME = {
     "profile_key": ("hardware profile", "hardware", "latencies"),
     "fingerprint_key": ("machine", "fingerprint_key", "latencies"),
 }
-"""What must be the same for a front of all: a fact of the manifest, its name, the fact that shows it, what it decides."""
+"""What must be the same for a front of all: a fact of the manifest, its name, what shows it, and what it decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +143,23 @@ def _differences(runs: Sequence[Run]) -> tuple[str, ...]:
     for fact, (what, shown, decided) in _SAME.items():
         if len({run.manifest.get(fact) for run in runs}) > 1:
             values = dict.fromkeys(str(run.manifest.get(shown)) for run in runs)
-            named = f" ({', '.join(values)})" if len(values) > 1 else ""
+            words = _machines(runs) if fact == "fingerprint_key" else ""
+            words = words or (", ".join(values) if len(values) > 1 else "")
+            named = f" ({words})" if words else ""
             only = f"{decided} compare only as multiples of each run's own baseline"
             found.append(f"the {what} differs{named}: {only}")
     return tuple(found)
+
+
+def _machines(runs: Sequence[Run]) -> str:
+    """Where the machines differ: `n_cores 1, 2; python 3.11.7, 3.12.1`; empty where the manifests do not say."""
+    machines = [run.manifest.get("fingerprint") for run in runs]
+    fields = dict.fromkeys(field for machine in machines if isinstance(machine, dict) for field in machine)
+    found = {
+        field: dict.fromkeys(str(machine.get(field)) for machine in machines if isinstance(machine, dict))
+        for field in fields
+    }
+    return "; ".join(f"{field} {', '.join(values)}" for field, values in found.items() if len(values) > 1)
 
 
 def _not_begun(runs: Sequence[Run]) -> tuple[str, ...]:

@@ -114,6 +114,13 @@ def test_what_does_not_compare_has_no_front_of_all(facts: dict[str, str], obstac
     assert found.to_json()["runs"][1]["summary"] == b.summary
 
 
+def test_it_is_said_in_what_the_machines_differ() -> None:
+    machines = [{"n_cores": 1, "python": "3.11"}, {"n_cores": 2, "python": "3.11"}]
+    runs = [a_run(f"{i}", (0.5, 1.0, 500), fingerprint_key=f"{i}", fingerprint=each) for i, each in enumerate(machines)]
+    (obstacle,) = compare(runs).obstacles
+    assert obstacle.startswith("the machine differs (n_cores 1, 2): latencies compare only")
+
+
 def test_what_has_had_less_training_is_compared_at_that() -> None:
     a = a_run("a", (0.5, 1.0, 500))
     short = trial(3, 1.5, 0.8, 400, Fidelity.SHORT)
