@@ -51,6 +51,8 @@ class FrontData:
         within: Points of accuracy that the pick may lose.
         pick_words: What the pick is: `fastest within 1 pt`.
         max_drop: Points of accuracy below the baseline that are in view.
+        reference: %, the accuracy that losses are counted from: the baseline's after all its training, which the one of
+            little training that stands beside fronts of little training may be short of.
     """
 
     members: tuple[FrontPoint, ...] = ()
@@ -64,6 +66,7 @@ class FrontData:
     within: float = 1.0
     pick_words: str = ""
     max_drop: float = MAX_DROP
+    reference: float = 0.0
 
 
 def front_data(trials: Sequence[Trial], goals: Goals = DEFAULT_GOALS, axis: Objective | None = None) -> FrontData:
@@ -98,8 +101,15 @@ def front_data(trials: Sequence[Trial], goals: Goals = DEFAULT_GOALS, axis: Obje
         area=area,
         within=headline_drop(goals),
         pick_words=pick_words(goals),
+        reference=reference_accuracy(baseline),
         max_drop=next((each.max_drop for each in goals.objectives if each.is_accuracy), MAX_DROP),
     )
+
+
+def reference_accuracy(baseline: Trial) -> float:
+    """The accuracy in % that losses are counted from."""
+    lost = baseline.scores.get("accuracy_drop")
+    return baseline.value("accuracy") + (0.0 if lost is None else lost.value)
 
 
 def _point(trial: Trial, baseline: Trial, goals: Goals, axis: Objective, area: Objective | None) -> FrontPoint:

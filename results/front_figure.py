@@ -170,10 +170,10 @@ def accuracy_range(data: FrontData) -> tuple[float, float]:
 def _label(figure: go.Figure, data: FrontData) -> None:
     assert data.baseline is not None
     assert data.baseline.accuracy is not None
-    limit = data.baseline.accuracy.value - data.within
+    limit = data.reference - data.within
     figure.add_hline(y=limit, line={"color": FAINT, "width": 1, "dash": "dot"}, name=DROP_LIMIT)
     note = {"showarrow": False, "font": {"size": 11, "color": INK}}
-    text = f"{data.within:g} pt below the baseline"
+    text = f"{data.within:g} pt lost"
     place = {"x": 0, "xref": "paper", "xanchor": "left", "y": limit, "yanchor": "bottom"}
     figure.add_annotation(text=text, name=DROP_LIMIT, **place, **note)
     on_line = [p for p in data.members if p.accuracy and (p.cost.value, p.accuracy.value) in data.envelope]

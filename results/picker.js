@@ -188,9 +188,9 @@
     const line = shapes.find((shape) => shape.name === "drop-limit");
     const note = notes.find((each) => each.name === "drop-limit");
     if (line && note) {
-      const y = data.limits.baseline_accuracy - allowed;
+      const y = data.limits.reference - allowed;
       Object.assign(line, { y0: y, y1: y });
-      Object.assign(note, { y, text: `${allowed.toFixed(1)} pt below the baseline` });
+      Object.assign(note, { y, text: `${allowed.toFixed(1)} pt lost` });
     }
     const others = shapes.filter((shape) => shape.name !== "latency-limit");
     if (data.main_is_latency && Number(latency.value) < steps) {

@@ -13,6 +13,7 @@ from ..evaluators.evaluator import Score
 from ..search.objectives import MAX_DROP, Objective
 from ..search.trial import Trial
 from .decisions import describe
+from .front_data import reference_accuracy
 from .goal_words import cost_words, costs, further_costs, headline_drop, profile_of, scaled
 from .layer_decisions import decide_layer, sites_by_layer, word_layer
 from .layer_times import layer_times
@@ -41,7 +42,7 @@ def picker_data(run: Run, page_directory: Path) -> dict[str, Any]:
     return {
         "baseline": {"latency_ms": baseline.value(_LATENCY), "scores": _scores(baseline, run)},
         "limits": {"drop": _first_drop(members, run), "max_drop": _max_drop(members, run)}
-        | {"fastest_ms": min(latencies), "slowest_ms": max(latencies), "baseline_accuracy": baseline.value("accuracy")},
+        | {"fastest_ms": min(latencies), "slowest_ms": max(latencies), "reference": reference_accuracy(baseline)},
         "costs": [{"score": axis.score, "best": _best(axis)} for axis in costs(run.objectives)],
         "main_is_latency": run.objectives.main_cost.score == _LATENCY,
         "pick": pick.number if pick else None,

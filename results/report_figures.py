@@ -14,7 +14,7 @@ from .markup import Html, as_html, element, join
 from .page import figure_slot
 from .report_sections import front_label
 
-_MIN_WIDTHS = {"network": 700, "parallel": 640}
+_MIN_WIDTHS = {"network": 700, "parallel": 640, "sensitivity": 900}
 """Of figures that are unreadable on a phone otherwise."""
 
 
@@ -91,7 +91,8 @@ def importance(run: Run) -> Html:
         return charts
     label = "What each choice alone does to the outputs"
     caption = "Without training, each choice alone: from no effect on the outputs to none left of the inputs."
-    return join([charts, captioned("sensitivity", figure_slot(sensitivity, "sensitivity-figure", label), caption)])
+    slot = figure_slot(sensitivity, "sensitivity-figure", label, _MIN_WIDTHS["sensitivity"])
+    return join([charts, captioned("sensitivity", slot, caption)])
 
 
 def growth(run: Run) -> Html:

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import math
+
 import plotly.graph_objects as go
 
 from .figure_style import DARKER_WHERE_STRONGER, hover, message, new_figure, plain
 from .sensitivity_data import SensitivityData
 
-MAX_WRITTEN = 8
+MAX_WRITTEN = 10
 """Choices per site up to which each is written into its cell."""
 
 
 def draw_sensitivity(data: SensitivityData) -> go.Figure:
-    """The stronger the blue, the farther the outputs are from those of the uncompressed network."""
+    """The stronger the blue, the farther the outputs are from those of the uncompressed network.
+
+    Drawn are square roots, or small effects would look like none.
+    """
     if not data.sites:
         return message(new_figure(140), "This search did not measure single choices")
     n_columns = max(len(choices) for choices in data.choices)
     figure = new_figure(60 + 22 * len(data.sites))
     figure.add_trace(
         go.Heatmap(
-            z=[[*row, *[None] * (n_columns - len(row))] for row in data.divergences],
+            z=[[*map(math.sqrt, row), *[None] * (n_columns - len(row))] for row in data.divergences],
             text=[[*map(plain, row), *[""] * (n_columns - len(row))] for row in data.choices],
             texttemplate="%{text}" if n_columns <= MAX_WRITTEN else None,
             hovertext=[
@@ -34,7 +39,8 @@ def draw_sensitivity(data: SensitivityData) -> go.Figure:
             hoverongaps=False,
             colorscale=DARKER_WHERE_STRONGER,
             zmin=0,
-            zmax=1,
+            zmax=max(math.sqrt(value) for row in data.divergences for value in row),
+            textfont={"size": 10},
             xgap=2,
             ygap=2,
             showscale=False,

@@ -72,3 +72,14 @@ def test_two_objectives_leave_the_bubbles_alike(trials: list[Trial]) -> None:
 
 def test_without_a_baseline_there_is_nothing_to_show() -> None:
     assert front_data([]) == FrontData()
+
+
+def test_losses_are_counted_from_the_trained_baseline(make_trial: MakeTrial) -> None:
+    """After little training the baseline is itself below what losses are counted from."""
+    data = front_data(
+        [
+            make_trial(0, 2.25, fidelity=Fidelity.SHORT),
+            make_trial(1, 4.0, 0.5, choices={"bits/x": 8}, fidelity=Fidelity.SHORT),
+        ]
+    )
+    assert data.reference == 94.0  # 91.75 % and the 2.25 points that it lost

@@ -51,7 +51,7 @@ def test_the_axis_is_the_main_cost(trials: list[Trial]) -> None:
     figure = draw_front(front_data(trials, parse_goals(["accuracy", "size"], ["accuracy_drop<=3pt"], ["cpu"])))
     assert figure.layout.xaxis.title.text == "file size (kB, log scale)"
     assert "smallest within 3 pt" in [trace.name for trace in figure.data]
-    assert "3 pt below the baseline" in [note.text for note in figure.layout.annotations]
+    assert "3 pt lost" in [note.text for note in figure.layout.annotations]
     marker = figure.data[1].marker
     assert set(marker.size) == {1.0}
     assert marker.sizeref == pytest.approx(7 / 38**2 * 2)  # the area of each is a seventh of the largest one's

@@ -10,7 +10,7 @@ from parefront.search.goals import parse_goals
 
 def test_the_limits_span_the_front(run: Run) -> None:
     data = picker_data(run, run.directory)
-    limits = {"drop": 1.0, "max_drop": 3.0, "fastest_ms": 0.1, "slowest_ms": 2.0, "baseline_accuracy": 94.0}
+    limits = {"drop": 1.0, "max_drop": 3.0, "fastest_ms": 0.1, "slowest_ms": 2.0, "reference": 94.0}
     assert data["limits"] == limits
     assert data["pick"] == 6
     assert data["costs"] == [{"score": "latency_ms", "best": "fastest"}, {"score": "size_bytes", "best": "smallest"}]

@@ -13,10 +13,16 @@ def write_table(run: Run, divergences: object) -> None:
 
 
 def test_the_table_has_a_row_per_site(run: Run) -> None:
-    write_table(run, {"prune/conv1": [[64, 0.0], [48, 0.1], [32, 0.2], [16, 0.9]], "bits/fc": [[32, 0.0], [8, 0.05]]})
+    write_table(
+        run, {"prune/conv1": [[64, 0.0], [48, 0.09], [32, 0.16], [16, 0.81]], "bits/fc": [[32, 0.0], [8, 0.04]]}
+    )
     data = sensitivity_data(run)
-    assert data == SensitivityData(("prune/conv1", "bits/fc"), (("48", "32", "16"), ("8",)), ((0.1, 0.2, 0.9), (0.05,)))
-    assert [list(row) for row in draw_sensitivity(data).data[0].z] == [[0.1, 0.2, 0.9], [0.05, None, None]]
+    assert data == SensitivityData(
+        ("prune/conv1", "bits/fc"), (("48", "32", "16"), ("8",)), ((0.09, 0.16, 0.81), (0.04,))
+    )
+    first, second = draw_sensitivity(data).data[0].z
+    assert list(first) == pytest.approx([0.3, 0.4, 0.9])  # the square roots
+    assert list(second) == [0.2, None, None]
 
 
 def test_a_search_that_measured_no_single_choices_has_none(run: Run) -> None:
