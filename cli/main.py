@@ -8,6 +8,7 @@ import typer
 
 from .compare import compare, runs
 from .config import accept_config
+from .dashboard import dashboard
 from .errors import run_program
 from .exporting import export, verify
 from .hardware import hardware_app
@@ -51,7 +52,8 @@ def _program(
     pass
 
 
-for _function in (search, front, show, trials, compare, runs, export, verify, report, inspect, compress, nonlinearity):
+_COMMANDS = (search, front, show, trials, compare, runs, export, verify, report, dashboard, inspect, compress, nonlinearity)
+for _function in _COMMANDS:
     app.command()(_function)
 
 for _commands in (app.registered_commands, hardware_app.registered_commands):

@@ -12,7 +12,7 @@ import pandas as pd
 from ..hardware_profiles.errors import ParefrontError
 from ..search.artefact_copies import FILES, fetch
 from ..search.goals import DEFAULT_GOALS, Goals
-from ..search.journal_lines import JournalTrials, read_journal
+from ..search.journal_lines import JournalReader, JournalTrials
 from ..search.keeping import ARTEFACTS_FACT
 from ..search.objectives import Objectives
 from ..search.run_directory import SCHEMA, RunDirectory
@@ -166,13 +166,14 @@ class Run:
         return trial_table(self.trials, self.goals, self.sites, self.artefacts)
 
 
-def load(path: Path | str, storage: str | None = None) -> Run:
+def load(path: Path | str, storage: str | None = None, journal: JournalReader | None = None) -> Run:
     """Reads a run, finished or not.
 
     Args:
         path: The run directory.
         storage: Address of the database with its trials, where they are in one that cannot be reached by the address in
             the manifest, which has no password; None for that one or the one in `PAREFRONT_STORAGE`.
+        journal: What has read a part of its journal already, so that only what was added is read; None reads it whole.
 
     Raises:
         ResultsError: There is no run, or it is damaged beyond single trials, or it was written by a newer version.
@@ -184,7 +185,7 @@ def load(path: Path | str, storage: str | None = None) -> Run:
             f"schema of {directory.manifest} must be {SCHEMA}, got {manifest.get('schema')!r}: "
             f"read it with parefront {manifest.get('version', 'of the version that wrote it')}"
         )
-    found = _read_trials(directory, manifest, storage)
+    found = _read_trials(directory, manifest, storage, journal or JournalReader(directory.journal))
     trials = tuple(sorted(found.trials, key=lambda trial: trial.number))
     if trials and trials[0].number != 0:
         # What is relative to the baseline would silently be relative to something else.
@@ -203,11 +204,13 @@ def load(path: Path | str, storage: str | None = None) -> Run:
     return run
 
 
-def _read_trials(directory: RunDirectory, manifest: Mapping[str, Any], storage: str | None) -> JournalTrials:
+def _read_trials(
+    directory: RunDirectory, manifest: Mapping[str, Any], storage: str | None, journal: JournalReader
+) -> JournalTrials:
     if manifest.get(FACT) is not None:
         return JournalTrials(tuple(read_run(directory, manifest, storage)))
     if directory.journal.exists():
-        return read_journal(directory.journal)
+        return journal.read()
     # A search that has just begun has none yet.
     is_lost = manifest.get("status") in ("finished", "stopped")
     return JournalTrials((), (f"{directory.journal.name} with its trials is missing",) if is_lost else ())

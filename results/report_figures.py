@@ -90,7 +90,7 @@ def importance(run: Run) -> Html:
     if not sensitivity.data:
         return charts
     label = "What each choice alone does to the outputs"
-    caption = "Without training, each choice alone: from no effect on the outputs to none left of the inputs."
+    caption = "Each choice alone, without training: the stronger the blue (a square root), the more the outputs change."
     slot = figure_slot(sensitivity, "sensitivity-figure", label, _MIN_WIDTHS["sensitivity"])
     return join([charts, captioned("sensitivity", slot, caption)])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -62,27 +62,40 @@ class RunLine:
         }
 
 
+def find_runs(folder: Path) -> list[Path]:
+    """The run directories of a folder, of its folders and of its sweeps, by name."""
+    return sorted({path.parent for pattern in _PATTERNS for path in folder.glob(pattern)})
+
+
 def list_runs(folder: Path) -> list[RunLine]:
     """The runs in a folder and in its folders, by name; one that cannot be read is listed with the reason.
 
     Raises:
         ResultsError: There is none.
     """
-    found = sorted({path.parent for pattern in _PATTERNS for path in folder.glob(pattern)})
+    found = find_runs(folder)
     if not found:
         got = "none" if folder.is_dir() else "no directory"
         raise ResultsError(f"a folder of runs must hold a run.json in one of its folders, got {got} in {str(folder)!r}")
-    locked = _locked_files()
-    return [_line(RunDirectory(directory), locked) for directory in found]
+    locked = locked_files()
+    return [run_line(directory, locked) for directory in found]
 
 
-def _line(directory: RunDirectory, locked: Sequence[int]) -> RunLine:
-    changed = datetime.fromtimestamp(directory.manifest.stat().st_mtime, UTC)
+def run_line(directory: Path, locked: Sequence[int], load_run: Callable[[Path], Run] = load) -> RunLine:
+    """One run, whatever state it is in.
+
+    Args:
+        directory: Of the run.
+        locked: What `locked_files` gives.
+        load_run: Reads it.
+    """
+    manifest = RunDirectory(directory).manifest
+    changed = datetime.fromtimestamp(manifest.stat().st_mtime if manifest.exists() else 0, UTC)
     try:
-        run = load(directory.root)
-        return _readable(run, changed, _status(run, locked))
+        run = load_run(directory)
+        return _readable(run, changed, run_status(run, locked))
     except ParefrontError as error:
-        return RunLine(directory.root, "", "", "unreadable", changed, 0, 0, None, None, None, str(error))
+        return RunLine(directory, "", "", "unreadable", changed, 0, 0, None, None, None, str(error))
 
 
 def _readable(run: Run, changed: datetime, status: str) -> RunLine:
@@ -96,7 +109,8 @@ def _readable(run: Run, changed: datetime, status: str) -> RunLine:
     return RunLine(run.directory, *facts, *counts, drop, speedup, size_ratio, run.summary, run.problems)
 
 
-def _status(run: Run, locked: Sequence[int]) -> str:
+def run_status(run: Run, locked: Sequence[int]) -> str:
+    """How far a run is, as `RunLine` says it; `locked` is what `locked_files` gives."""
     status = str(run.manifest.get("status", ""))
     if status != "running":
         return status or "unfinished"
@@ -104,7 +118,7 @@ def _status(run: Run, locked: Sequence[int]) -> str:
     return "running" if lock.exists() and lock.stat().st_ino in locked else "unfinished"
 
 
-def _locked_files() -> list[int]:
+def locked_files() -> list[int]:
     """Inodes of the files that processes of this machine hold a lock on.
 
     Looked up instead of tried: a lock that is only tried would, for that moment, turn a search away.

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from ..hardware_profiles.errors import ParefrontError, SearchError
 from .journal import read_trials
@@ -43,37 +44,85 @@ def read_journal(journal: Path) -> JournalTrials:
     Raises:
         SearchError: The file cannot be read, or is no journal of a run.
     """
-    try:
-        with journal.open("rb") as lines, _uncollected():
-            return _read(journal, lines)
-    except OSError as error:
-        raise SearchError(f"{journal} must be readable, got an error ({error.strerror}): check the file") from error
+    return JournalReader(journal).read()
 
 
-def _read(journal: Path, lines: Iterable[bytes]) -> JournalTrials:
-    trials: dict[int, Trial] = {}
-    problems: list[str] = []
-    is_journal = False
-    for number, line in enumerate(lines, start=1):
-        if line.startswith(_ADD_TRIAL) or not line.startswith(_OPERATION):
-            is_whole = line.endswith(b"\n")  # half a line is cut off when the search goes on, whatever it holds
+class JournalReader:
+    """Reads a journal that may still grow: the first time the whole of it, later what was added."""
+
+    def __init__(self, journal: Path) -> None:
+        """Does not open it yet.
+
+        Args:
+            journal: The file.
+        """
+        self._journal = journal
+        self._begin()
+
+    def _begin(self) -> None:
+        self._trials: dict[int, Trial] = {}
+        self._problems: list[str] = []
+        self._is_journal = False
+        self._n_lines = self._offset = 0
+        self._last_line = b""
+
+    def read(self) -> JournalTrials:
+        """What the journal holds now; see `read_journal`.
+
+        Raises:
+            SearchError: The file cannot be read, or is no journal of a run.
+        """
+        try:
+            with self._journal.open("rb") as file, _uncollected():
+                if not self._goes_on(file):
+                    self._begin()
+                file.seek(self._offset)
+                return self._read(file)
+        except OSError as error:
+            raise SearchError(
+                f"{self._journal} must be readable, got an error ({error.strerror}): check the file"
+            ) from error
+
+    def _goes_on(self, file: BinaryIO) -> bool:
+        """Whether what was read is still there: the file may be another one of the same name."""
+        file.seek(self._offset - len(self._last_line))
+        return file.read(len(self._last_line)) == self._last_line
+
+    def _read(self, lines: Iterable[bytes]) -> JournalTrials:
+        half = ""
+        for line in lines:
+            if line.startswith(_OPERATION) and not line.startswith((_ADD_TRIAL, _BEGIN_STUDY, _DELETE_STUDY)):
+                self._begin()  # what only Optuna itself writes: let it read it
+                return JournalTrials(tuple(read_trials(self._journal)))
+            problem = self._take(line, self._n_lines + 1)
+            if not line.endswith(b"\n"):
+                half = problem  # it is cut off when the search goes on, whatever it holds
+                break
+            self._problems += [problem] if problem else []
+            self._n_lines, self._offset, self._last_line = self._n_lines + 1, self._offset + len(line), line
+        problems = (*self._problems, *([half] if half else []))
+        if problems and not self._trials and not self._is_journal:
+            raise SearchError(
+                f"{self._journal} must be the journal of a run, but no line of it can be read: check the file"
+            )
+        return JournalTrials(tuple(self._trials.values()), problems)
+
+    def _take(self, line: bytes, number: int) -> str:
+        """Notes what a line says; what is wrong with it, where something is."""
+        if line.startswith(_BEGIN_STUDY):
+            self._is_journal = True
+        elif line.startswith(_DELETE_STUDY):
+            self._trials.clear()
+        else:
+            is_whole = line.endswith(b"\n")
             trial = _trial(line) if is_whole else None
             if trial is None:
-                problems.append(_skipped(journal, number, is_whole=is_whole))
-            elif trial.number in trials:
-                again = f"line {number} of {journal.name} holds trial {trial.number} again"
-                problems.append(f"{again}: the first one counts")
-            else:
-                trials[trial.number] = trial
-        elif line.startswith(_BEGIN_STUDY):
-            is_journal = True
-        elif line.startswith(_DELETE_STUDY):
-            trials.clear()
-        else:  # what only Optuna itself writes: let it read it
-            return JournalTrials(tuple(read_trials(journal)))
-    if problems and not trials and not is_journal:
-        raise SearchError(f"{journal} must be the journal of a run, but no line of it can be read: check the file")
-    return JournalTrials(tuple(trials.values()), tuple(problems))
+                return _skipped(self._journal, number, is_whole=is_whole)
+            if trial.number in self._trials:
+                again = f"line {number} of {self._journal.name} holds trial {trial.number} again"
+                return f"{again}: the first one counts"
+            self._trials[trial.number] = trial
+        return ""
 
 
 @contextmanager

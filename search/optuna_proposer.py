@@ -164,6 +164,8 @@ class OptunaProposer:
     def tell(self, trial: Trial) -> None:
         """See `Proposer`."""
         self._known.add(trial.configuration)
+        if self._sampler == "random":
+            return  # It learns nothing, and to tell it takes as long as to record the trial.
         if trial.fidelity is Fidelity.CALIBRATED and trial.state is State.COMPLETE:
             return  # Accuracies of different fidelities do not compare: the sampler learns from the promoted ones.
         if trial.supersedes is not None:

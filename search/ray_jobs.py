@@ -14,7 +14,11 @@ from ..hardware_profiles.errors import SearchError
 
 _PROBLEMS = (AuthenticationError, ConnectionError, OSError, RuntimeError, ValueError)
 """What Ray raises where a person can do something: no token, nobody there, another version, too large a folder."""
-_TALKATIVE = ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.packaging")
+_TALKATIVE = (
+    "ray.dashboard.modules.dashboard_sdk",
+    "ray.dashboard.modules.job.sdk",
+    "ray._private.runtime_env.packaging",
+)
 _NOT_UPLOADED = [".git", ".venv", "__pycache__", "runs"]
 
 

@@ -1,9 +1,10 @@
+from collections.abc import Callable
 from dataclasses import replace
 
 from parefront.evaluators.evaluator import Score
 from parefront.results.figures import FrontData, front_data
 from parefront.search.goals import parse_goals
-from parefront.search.trial import Trial
+from parefront.search.trial import Fidelity, Trial
 
 
 def test_each_trial_is_shown_once(trials: list[Trial]) -> None:
@@ -74,7 +75,7 @@ def test_without_a_baseline_there_is_nothing_to_show() -> None:
     assert front_data([]) == FrontData()
 
 
-def test_losses_are_counted_from_the_trained_baseline(make_trial: MakeTrial) -> None:
+def test_losses_are_counted_from_the_trained_baseline(make_trial: Callable[..., Trial]) -> None:
     """After little training the baseline is itself below what losses are counted from."""
     data = front_data(
         [

@@ -1,0 +1,121 @@
+"""The dashboard's page before anything is known: places for what the server sends."""
+
+from __future__ import annotations
+
+from dash import dcc, html
+
+from .dashboard_figures import FIRST, figure_choices
+from .dashboard_front import HEIGHT
+from .page import read_resource
+
+TITLE = "parefront dashboard"
+GRAPH = {
+    "responsive": True,
+    "displaylogo": False,
+    # Plotly offers to upload the chart unless told otherwise; a page stays where it is.
+    "showSendToCloud": False,
+    "plotlyServerURL": "",
+    "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
+}
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+{%metas%}
+<meta name="color-scheme" content="light dark">
+<title>{%title%}</title>
+<link rel="icon" href="data:,">
+{%css%}
+<style>
+STYLE
+</style>
+</head>
+<body>
+{%app_entry%}
+<footer>
+{%config%}
+{%scripts%}
+{%renderer%}
+</footer>
+</body>
+</html>"""
+THEME = """(n) => {
+  const root = document.documentElement;
+  if (n === undefined) return matchMedia("(prefers-color-scheme: dark)").matches ? "Light" : "Dark";
+  const isDark = (root.style.colorScheme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"))
+    === "dark";
+  root.style.colorScheme = isDark ? "light" : "dark";
+  return isDark ? "Dark" : "Light";
+}"""
+"""What the button for light and dark does, in the browser; it answers what it would do next."""
+
+
+def page_template() -> str:
+    """The document around the components, with the report's style and the dashboard's own."""
+    return _PAGE.replace("STYLE", read_resource("report.css") + read_resource("dashboard.css"))
+
+
+def page_layout(interval_ms: int) -> html.Div:
+    """All components.
+
+    Args:
+        interval_ms: How often the browser asks for what is new.
+    """
+    return html.Div(
+        [
+            dcc.Location(id="address", refresh="callback-nav"),
+            dcc.Interval(id="tick", interval=interval_ms),
+            dcc.Store(id="revision"),
+            dcc.Store(id="drawn"),
+            html.Header(
+                html.Div(
+                    [
+                        html.P("parefront", className="brand"),
+                        html.Div(
+                            [dcc.Link("All runs", href="/"), html.Button("Dark", id="theme", type="button")],
+                            className="tools",
+                        ),
+                    ],
+                    className="bar-top",
+                )
+            ),
+            html.Main([_all_runs(), _one_run()]),
+        ]
+    )
+
+
+def _all_runs() -> html.Div:
+    comparison = html.Section(
+        [html.H2("Beside each other"), _graph("comparison", 460), html.P(id="caution", className="note")],
+        id="comparison-box",
+        hidden=True,
+    )
+    listing = html.Section([html.H1("Runs"), html.Div("Reading the runs ...", id="runs")])
+    return html.Div([listing, comparison], id="all", hidden=True)
+
+
+def _one_run() -> html.Div:
+    limits = html.Div(
+        [
+            html.Label("Only within", htmlFor="limits"),
+            dcc.Input(id="limits", debounce=True, placeholder="accuracy_drop<=1pt, size<=200kB", value=""),
+            html.Span(id="within", className="note", role="status"),
+        ],
+        id="limits-form",
+    )
+    front = html.Div([_graph("front", HEIGHT), html.P(id="front-note", className="note")])
+    beside = html.Div([front, html.Div(id="trial", **{"aria-live": "polite"})], className="beside")
+    figures = html.Section(
+        [
+            html.H2("Figures"),
+            dcc.RadioItems(figure_choices(), FIRST, id="figure-names", persistence=True, persistence_type="session"),
+            html.Div(_graph("further", 320), style={"overflowX": "auto"}),
+        ]
+    )
+    listed = html.Section([html.H2("Trials"), html.Div(id="trials")], id="list")
+    shown = [html.Div(id="head"), html.Div([limits, beside, html.Div(id="layers"), figures, listed], id="body")]
+    return html.Div(shown, id="one", hidden=True)
+
+
+def _graph(name: str, height: int) -> dcc.Graph:
+    empty = {"data": [], "layout": {"xaxis": {"visible": False}, "yaxis": {"visible": False}}}
+    return dcc.Graph(id=name, figure=empty, config=GRAPH, responsive=True, style={"height": f"{height}px"})

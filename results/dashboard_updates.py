@@ -1,0 +1,151 @@
+"""What the dashboard's server answers: one function for each part of the page, from the address and the runs."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+from dash import no_update
+
+from ..hardware_profiles.errors import ParefrontError
+from .comparison_data import compare_runs
+from .comparison_figure import draw_comparison
+from .dashboard_address import Selection, read_address
+from .dashboard_figures import further_figure, plain_figure, what_changed
+from .dashboard_front import live_front
+from .dashboard_listing import listing, shown_name
+from .dashboard_markup import to_components
+from .dashboard_run import head, read_limits, trials_table
+from .dashboard_trial import trial_layers, trial_panel
+from .markup import Html, element
+from .run_catalogue import RunCatalogue
+
+MAX_KEPT = 8
+"""Figures that are remembered, to tell a browser only what changed since."""
+
+Answer = tuple[Any, ...]
+"""Values for a callback's outputs; Dash has no types of its own."""
+
+
+class Updates:
+    """Answers for one folder of runs."""
+
+    def __init__(self, catalogue: RunCatalogue) -> None:
+        """Reads nothing yet."""
+        self._catalogue = catalogue
+        self._figures: OrderedDict[str, dict[str, Any]] = OrderedDict()
+
+    def revision(self, search: str | None, known: str | None) -> Any:
+        """What changes when the page must: the address, or the files behind it; nothing where `known` is that."""
+        selection = read_address(search)
+        try:
+            stamp = self._catalogue.stamp(selection.run or None)
+        except ParefrontError as error:
+            stamp = str(error)
+        new = f"{selection.address}\n{stamp}"
+        return no_update if new == known else new
+
+    def all_runs(self, revision: str) -> Answer:
+        """Whether the list of all runs is hidden; the list; whether the comparison is hidden; it; what it warns of."""
+        selection = _selection(revision)
+        if selection.run:
+            return True, no_update, True, no_update, no_update
+        lines = self._catalogue.lines()
+        rows = to_components(listing(self._catalogue.folder, lines, selection))
+        if len(selection.compare) < 2:
+            hint = "Add another run to see both fronts." if selection.compare else ""
+            return False, [*rows, hint], True, no_update, ""
+        try:
+            runs = [self._catalogue.run(name) for name in selection.compare]
+            data = compare_runs(runs)
+        except ParefrontError as error:
+            return False, [*rows, *to_components(element("p", error, "note warn"))], True, no_update, ""
+        missing = len(runs) - len(data.fronts)
+        note = f"Without a front yet, and so not shown: {missing} of {len(runs)}." if missing else ""
+        return False, rows, False, plain_figure(draw_comparison(data)), note
+
+    def one_run(self, revision: str, drawn: str | None) -> Answer:
+        """One run: hidden or not, its head, whether its body is hidden; the front, what is noted below, and what it is.
+
+        Last what is said of the limits, and the trials.
+
+        Args:
+            revision: What the page shows.
+            drawn: The revision whose front the browser has.
+        """
+        selection = _selection(revision)
+        if not selection.run:
+            return True, *[no_update] * 7
+        try:
+            run, status = self._catalogue.run(selection.run), self._catalogue.status(selection.run)
+        except ParefrontError as error:
+            return False, _refusal(error), True, *[no_update] * 5
+        within = read_limits(selection.limits, run)
+        trials = within.keep(run.trials)
+        picture = live_front(run, trials, selection.trial)
+        figure = self._told("front", revision, drawn, plain_figure(picture.figure))
+        name = shown_name(selection.run)
+        said = within.problem or (f"{len(trials):,} of {len(run.trials):,} trials" if within.limits else "")
+        table = to_components(trials_table(run, trials, selection))
+        return (
+            False,
+            to_components(head(run, name, status)),
+            False,
+            figure,
+            picture.left_out,
+            revision,
+            said,
+            table,
+        )
+
+    def trial(self, revision: str) -> Answer:
+        """The panel of the chosen trial, and its layers with the log."""
+        selection = _selection(revision)
+        if not selection.run:
+            return no_update, no_update
+        try:
+            run = self._catalogue.run(selection.run)
+            chosen = next((each for each in run.trials if each.number == selection.trial), None)
+            log = self._catalogue.log(selection.run, chosen) if chosen is not None else []
+            panel, layers = trial_panel(run, selection, log), trial_layers(run, selection, log)
+        except ParefrontError as error:
+            return _refusal(error), []
+        return to_components(panel), to_components(layers)
+
+    def further(self, revision: str, name: str) -> Answer:
+        """The figure that was asked for, and the style of its place."""
+        selection = _selection(revision)
+        if not selection.run:
+            return no_update, no_update
+        try:
+            run = self._catalogue.run(selection.run)
+            content = plain_figure(further_figure(run, name, selection.trial))
+        except ParefrontError as error:
+            content = _said(str(error))
+        return content, {"height": f"{content['layout'].get('height', 320)}px"}
+
+    def _told(self, name: str, revision: str, drawn: str | None, figure: dict[str, Any]) -> Any:
+        """The figure for a browser that has an earlier one: only what changed, where that is remembered."""
+        before = self._figures.get(f"{name}\n{drawn}") if _run(drawn) == _run(revision) else None
+        self._figures[f"{name}\n{revision}"] = figure
+        while len(self._figures) > MAX_KEPT:
+            self._figures.popitem(last=False)
+        return what_changed(before, figure)
+
+
+def _selection(revision: str) -> Selection:
+    return read_address(revision.partition("\n")[0].removeprefix("/"))
+
+
+def _run(revision: str | None) -> str | None:
+    return None if revision is None else _selection(revision).run
+
+
+def _refusal(error: ParefrontError) -> list[Any]:
+    return to_components(element("p", Html(element("span", error)), "note warn"))
+
+
+def _said(text: str) -> dict[str, Any]:
+    from .figure_style import message, new_figure
+
+    return plain_figure(message(new_figure(140), text))
