@@ -52,7 +52,21 @@ def _program(
     pass
 
 
-_COMMANDS = (search, front, show, trials, compare, runs, export, verify, report, dashboard, inspect, compress, nonlinearity)
+_COMMANDS = (
+    search,
+    front,
+    show,
+    trials,
+    compare,
+    runs,
+    export,
+    verify,
+    report,
+    dashboard,
+    inspect,
+    compress,
+    nonlinearity,
+)
 for _function in _COMMANDS:
     app.command()(_function)
 

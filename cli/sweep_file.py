@@ -15,6 +15,7 @@ import typer
 from ..hardware_profiles import HardwareProfile, load_profile
 from ..hardware_profiles.errors import ParefrontError, SearchError, unknown_name
 from ..hardware_profiles.measuring.cores import available_cores
+from ..search.database_url import has_secret, parse_url
 from ..search.sweep_plan import OWN_FLAGS, Flags, SweepAxes, SweepPlan, SweepSearch, expand
 from ..tasks import Task, load_task
 from .config import Value, check_flags, flags_of, read_mapping
@@ -117,6 +118,11 @@ def _expanded(path: Path, axes: SweepAxes, out: Path) -> list[SweepSearch]:
 def _filled(path: Path, planned: SweepSearch, task: Task, devices: Mapping[str, bool], n_cpus: int) -> SweepSearch:
     """A search with what only its task and its flags tell, once they have passed all checks of `parefront search`."""
     typed = _parse(f"{path}: {planned.name}", planned.flags)
+    if typed["storage"] and has_secret(parse_url(typed["storage"])):
+        raise SearchError(
+            f"{path}: storage must be an address without a password, as it is written into each search's files: set "
+            "PGPASSWORD where the sweep runs"
+        )
     n_trials, n_finals = typed["trials"], typed["finals"]
     short, full = task.short_recipe.n_samples, task.full_recipe.n_samples
     n_shorts = n_trials if typed["shorts"] is None else min(n_trials, typed["shorts"])

@@ -35,6 +35,11 @@ def parse_url(text: str) -> URL:
     return url.set(drivername="postgresql+psycopg")
 
 
+def has_secret(url: URL) -> bool:
+    """Whether an address holds what may not be written down."""
+    return url.password is not None or any(name in url.query for name in _SECRETS)
+
+
 def shown(url: URL) -> str:
     """The address without anything secret: as it is printed and written down."""
     public = url.difference_update_query(_SECRETS)

@@ -72,6 +72,10 @@ def test_what_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         (f"{BASE}common: {{trials: many}}", r"tiny.fast.default.s0: Invalid value for '--trials'"),
         (f"{BASE}common: {{max_time: 5}}", r"tiny.fast.default.s0: a duration must be a number above 0 and its unit"),
         (f"{BASE}common: {{sampler: tpee}}", r"tiny.fast.default.s0: unknown sampler 'tpee'"),
+        (
+            BASE + "common: {storage: 'postgresql://me:secret@host/sweeps'}",
+            r"storage must be an address without a password, as it is written into each search's files: set PGPASSWORD",
+        ),
     ],
 )
 def test_what_is_wrong_is_one_line(tmp_path: Path, text: str, message: str) -> None:
