@@ -126,6 +126,8 @@ def _series(trials: Sequence[Trial], fidelity: Fidelity, goals: Goals) -> Hyperv
         is_again = trial.supersedes is not None
         beside = trials[1 : position + 1] if is_again else [*members, trial]
         members = [t for t in front([baseline, *beside], fidelity, goals) if t is not baseline]
+        if shares and not is_again and not any(t is trial for t in members):
+            continue  # what is not in the front puts nothing off either: nothing changed
         share = front_hypervolume([baseline, *members], fidelity, goals)
         if not shares or share > shares[-1] or (is_again and share != shares[-1]):
             numbers, shares, origins = [*numbers, trial.number], [*shares, share], [*origins, trial.origin]

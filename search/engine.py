@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 from ..evaluators import Evaluation
 from ..hardware_profiles.errors import SearchError
@@ -20,7 +18,6 @@ from .finals import finish
 from .front import complete
 from .goals import DEFAULT_GOALS, Goals
 from .logged_executor import log_promotion
-from .pareto import dominates
 from .promotion import next_promotion, promoted
 from .proposal import Proposal, Proposer
 from .record import Record
@@ -30,6 +27,7 @@ from .rungs import Rungs
 from .running_front import RunningFront
 from .status import SEARCH, OnStatus, Reporter
 from .stopping import NO_LIMITS, Limits
+from .structure_judge import StructureJudge
 from .trial import Fidelity, State, Trial
 
 SLOTS_PER_PROPOSAL = 16
@@ -90,11 +88,11 @@ class Engine:
     ) -> None:
         self._executor, self._proposer, self._record, self._goals = executor, proposer, record, goals
         self._reporter, self._limits, self._clock = Reporter(on_status, goals), limits, clock or Clock()
-        self._reuse, self._suffix, self._has_cut = reuse, suffix, has_cut
+        self._reuse, self._suffix = reuse, suffix
         self._is_exhausted = False
         self._ahead: deque[Proposal] = deque()
         self._front = RunningFront(record.trials, Fidelity.SHORT, goals)
-        self._best_drop, self._n_compared = math.inf, 0
+        self._judge = StructureJudge(record.trials, self._front, goals, has_cut=has_cut)
         self.ended_by = self.cut = ""
         self._cuts: dict[str, str] = {}
 
@@ -226,19 +224,8 @@ class Engine:
         if isinstance(outcome, Failure):
             return self._add(item, State.FAILED, reason=outcome.reason)
         if job.stage is Stage.STRUCTURE:
-            if outcome.reason:
-                return self._add(item, State.FAILED, outcome, reason=outcome.reason)
-            if missing := self._goals.missing_from(outcome.scores):
-                return self._add(item, State.FAILED, outcome, reason=f"{', '.join(missing)} was not measured")
-            if outcome.broken_limit:
-                return self._add(item, State.DOMINATED, outcome, reason=outcome.broken_limit)
-            lows = {name: score.value if score.low is None else score.low for name, score in outcome.scores.items()}
-            if broken := self._goals.broken_by(lows):
-                return self._add(item, State.DOMINATED, outcome, reason=broken)
-            closed_by = self._dominating(lows) if self._has_cut else None
-            if closed_by is not None:
-                reason = f"not faster, smaller or possibly more accurate than #{closed_by.number}"
-                return self._add(item, State.DOMINATED, outcome, reason=reason)
+            if (verdict := self._judge.verdict(outcome)) is not None:
+                return self._add(item, verdict.state, outcome, reason=verdict.reason)
             item.structure = outcome
             self._submit(job.ticket, _STAGES[item.fidelity], item)
             return None
@@ -252,29 +239,6 @@ class Engine:
         number, parent = len(self._record.trials), item.parent.number if item.parent is not None else None
         trial = as_trial(number, item.proposal, state, item.fidelity, outcome, parent=parent, reason=reason)
         return self._course.add(trial, item.began_s)
-
-    def _dominating(self, lows: Mapping[str, float]) -> Trial | None:
-        """The front member that this candidate could not beat even with the best accuracy seen.
-
-        To be more accurate than the baseline adds nothing to the front's box, so that it is not hoped for.
-
-        Args:
-            lows: The candidate's structural scores at the lower ends of their intervals.
-        """
-        hoped, axes = self._least_drop(), self._goals.objectives
-        candidate = tuple(hoped if axis.is_accuracy else lows[axis.score] for axis in axes)
-        for member in self._front.members:
-            held = (member.value(axis.score) for axis in axes)
-            if dominates(tuple(max(0.0, each) for each in held), candidate):
-                return member
-        return None
-
-    def _least_drop(self) -> float:
-        """Of all short trials, at least 0; measuring a trial again leaves its accuracy as it was."""
-        new = complete(islice(self._record.trials, self._n_compared, None), Fidelity.SHORT)
-        self._n_compared = len(self._record.trials)
-        self._best_drop = min([self._best_drop, *(trial.value("accuracy_drop") for trial in new)])
-        return max(0.0, self._best_drop) if self._best_drop < math.inf else 0.0
 
     def _stop_if_all_fail(self) -> None:
         if any(t.state is not State.FAILED for t in self._record.trials if t.configuration):
