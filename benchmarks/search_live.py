@@ -9,6 +9,8 @@ All variants have the same task, seeds and number of candidates, failed and clos
 
 - `cut+rungs`: the cut, and the short fine-tune for the most promising third of the candidates only.
 - `cut`: the cut; every candidate that it leaves gets the short fine-tune.
+- `weights`, `segment`: the cut, and a candidate with a trained relative starts from its weights and takes half of the
+  steps (`--inherit`).
 - `plain`: every candidate gets it.
 - `tpe`, `nsga2`: `plain` with Optuna's samplers instead of ours, told the floor of the accuracy's axis and begun with
   the ladder of uniform configurations. No cut: they would learn nothing of what it closes.
@@ -49,6 +51,7 @@ from benchmarks.search_live_figures import (
     curve_figures,
     variant_figures,
 )
+from parefront.evaluators import Inheritance
 from parefront.hardware_profiles import HardwareProfile, fingerprint, load_profile
 from parefront.search import RunDirectory, Trial, read_trials
 from parefront.search.session import run_search
@@ -69,11 +72,13 @@ class Variant:
         has_cut: Whether candidates may be closed before any training.
         has_rung: Whether only a third of the candidates gets the short fine-tune.
         sampler: Ours, or one of Optuna's.
+        inheritance: What the short fine-tune takes over from other candidates.
     """
 
     has_cut: bool = False
     has_rung: bool = False
     sampler: str = OWN_SAMPLER
+    inheritance: Inheritance = Inheritance.NONE
 
     def settings(self, n_trials: int, seed: int) -> SearchSettings:
         """Of a run with so many candidates."""
@@ -85,16 +90,19 @@ class Variant:
             n_short=max(1, round(n_trials / 3)) if self.has_rung else None,
             n_repeats=0,
             has_stored_tables=False,
+            inheritance=self.inheritance,
             has_cut=self.has_cut,
             has_ladder=self.sampler != OWN_SAMPLER,
         )
 
 
 FULL, CUT, PLAIN = "cut+rungs", "cut", "plain"
+HEIRS = ("weights", "segment")
 OTHERS = ("tpe", "nsga2")
 VARIANTS: Mapping[str, Variant] = {
     FULL: Variant(has_cut=True, has_rung=True),
     CUT: Variant(has_cut=True),
+    **{name: Variant(has_cut=True, inheritance=Inheritance(name)) for name in HEIRS},
     PLAIN: Variant(),
     **{name: Variant(sampler=name) for name in OTHERS},
 }
@@ -157,7 +165,7 @@ def describe(run: LiveRun) -> str:
 
 def report(runs: Sequence[LiveRun], n_trials: int) -> Figures:
     """All figures; None where what they need was not run."""
-    savings = {name: against_plain(runs, name, PLAIN) for name in (FULL, CUT)}
+    savings = {name: against_plain(runs, name, PLAIN) for name in (FULL, CUT, *HEIRS)}
     others = {name: against_others(runs, name, OTHERS, n_trials) for name in (PLAIN, CUT)}
     main_saving, main_other = savings[FULL] or {}, others[PLAIN] or {}
     return {

@@ -90,7 +90,8 @@ def thinned(spots: Sequence[_Spot], most: int = MAX_DRAWN) -> list[_Spot]:
         places = {(round(x / width), round((s.y or 0.0) / height)): s for x, s in zip(logs, spots, strict=True)}
         if len(places) <= most:
             return sorted(places.values(), key=lambda spot: spot.number)
-        width, height = 1.25 * width, 1.25 * height
+        coarser = max(1.15, math.sqrt(len(places) / most))
+        width, height = coarser * width, coarser * height
 
 
 def _shown(run: Run, trials: Sequence[Trial]) -> list[Trial]:

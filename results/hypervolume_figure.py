@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from ..search.clock import ENDED
-from ..search.front import front, front_hypervolume
 from ..search.goals import DEFAULT_GOALS, Goals
+from ..search.running_front import RunningHypervolume
 from ..search.trial import Fidelity, State, Trial
 from .figure_style import BLUE, VERMILLION, hover, message, new_figure, time_unit
 from .summary import find_baseline
@@ -113,22 +113,15 @@ def _finished(figure: go.Figure, along: str) -> go.Figure:
 
 
 def _series(trials: Sequence[Trial], fidelity: Fidelity, goals: Goals) -> HypervolumeSeries:
-    baseline = trials[0]
-    members: list[Trial] = []
+    volumes = RunningHypervolume(trials, fidelity, goals)
     numbers: list[int] = []
     shares: list[float] = []
     origins: list[str] = []
-    for position, trial in enumerate(trials):
+    for n_trials, trial in enumerate(trials, start=1):
         if trial.state is not State.COMPLETE or trial.fidelity is not fidelity:
             continue
-        # Only the members so far can matter beside a new one, which keeps a long run quick to follow; but what one that
-        # was measured again had put off may come back, and the hypervolume may shrink.
-        is_again = trial.supersedes is not None
-        beside = trials[1 : position + 1] if is_again else [*members, trial]
-        members = [t for t in front([baseline, *beside], fidelity, goals) if t is not baseline]
-        if shares and not is_again and not any(t is trial for t in members):
-            continue  # what is not in the front puts nothing off either: nothing changed
-        share = front_hypervolume([baseline, *members], fidelity, goals)
+        # One that was measured again may have put off others before: then the hypervolume may shrink.
+        share, is_again = volumes.after(n_trials), trial.supersedes is not None
         if not shares or share > shares[-1] or (is_again and share != shares[-1]):
             numbers, shares, origins = [*numbers, trial.number], [*shares, share], [*origins, trial.origin]
     if trials[-1].number > numbers[-1]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +14,10 @@ import pytest
 from parefront.evaluators.evaluator import Score
 from parefront.results import Run, load
 from parefront.results.export import export_member
+from parefront.search.record import Record
+from parefront.search.run_directory import RunDirectory
 from parefront.search.trial import Fidelity, State, Trial
+from parefront.spaces import SearchSpace
 from parefront.spaces.configuration import Configuration
 from parefront.spaces.site import Choice
 
@@ -21,6 +26,7 @@ if TYPE_CHECKING:
 from parefront.tasks import Task
 
 MakeTrial = Callable[..., Trial]
+AXE = "axe-core@4.10.3"
 
 
 def accuracy_scores(drop: float, test_drop: float | None) -> dict[str, Score]:
@@ -126,6 +132,26 @@ def run(tmp_path: Path, manifest: dict[str, Any], trials: list[Trial]) -> Run:
     return Run(tmp_path / "run", manifest, tuple(trials))
 
 
+@pytest.fixture
+def runs(tmp_path: Path, manifest: dict[str, Any], trials: list[Trial]) -> Path:
+    """A folder with the run of these trials, `a`, as a search writes it: journal, one file, and a log."""
+    directory = RunDirectory(tmp_path / "runs" / "a")
+    directory.write_manifest(manifest)
+    record = Record(directory, SearchSpace(Run(directory.root, manifest, ()).sites, (), {}))
+    for trial in trials:
+        record.add(trial)
+    directory.artefacts.mkdir()
+    (directory.artefacts / "6.onnx").write_bytes(bytes(62_500))
+    entries = [
+        {"time": "2026-01-01T10:00:00.000+00:00", "level": "DEBUG", "configuration": "", "message": "nobody's"},
+        {"time": "2026-01-01T10:00:01.000+00:00", "level": "DEBUG", "trial": 5, "message": "another one"},
+        {"time": "2026-01-01T10:00:02.000+00:00", "level": "WARNING", "trial": 6, "message": "it was slow"},
+    ]
+    lines = [json.dumps(entry) for entry in entries]
+    directory.log.write_text("\n".join([*lines, '{"time": "2026-01-01T1']), encoding="utf-8")
+    return tmp_path / "runs"
+
+
 @pytest.fixture(scope="session")
 def exported(finished_run: Any, tiny_task: Task, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The fastest final member in every format, as `model.onnx`, `.pt2`, `.xml` and a folder; not to be changed."""
@@ -149,3 +175,20 @@ def browser() -> Iterator[Browser]:
         chromium = started.chromium.launch(executable_path=executable, args=["--no-sandbox"])
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="session")
+def axe(pytestconfig: pytest.Config) -> str:
+    """The source of axe-core, fetched once from npm and kept in pytest's cache."""
+    assert pytestconfig.cache is not None
+    folder: Path = pytestconfig.cache.mkdir("axe")
+    archive = folder / f"{AXE.replace('@', '-')}.tgz"
+    if not archive.is_file():
+        try:
+            subprocess.run(
+                ["npm", "pack", AXE, "--pack-destination", folder], check=True, capture_output=True, timeout=60
+            )
+        except (OSError, subprocess.SubprocessError):
+            pytest.skip(f"accessibility is judged by {AXE}, which npm cannot fetch here")
+    unpacked = subprocess.run(["tar", "xzOf", archive, "package/axe.min.js"], check=True, capture_output=True)
+    return unpacked.stdout.decode()

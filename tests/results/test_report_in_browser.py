@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,6 @@ from parefront.results import Run, write_report
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-AXE = "axe-core@4.10.3"
 LOADING_MS = 120_000
 """A machine that is busy with other things takes long to draw; a quiet one less than a second."""
 INJECTION = '</script><script>document.title="broken"</script><img src=x onerror=\'document.title="broken"\'>'
@@ -110,23 +108,6 @@ def test_a_run_that_has_just_begun_can_be_looked_at(page: Page, run: Run) -> Non
     page.goto(write_report(new, run.directory / "report.html").as_uri())
     page.wait_for_selector("#front-figure .main-svg", state="attached")
     assert "nothing to choose from yet" in page.locator("#which").inner_text()
-
-
-@pytest.fixture(scope="session")
-def axe(pytestconfig: pytest.Config) -> str:
-    """The source of axe-core, fetched once from npm and kept in pytest's cache."""
-    assert pytestconfig.cache is not None
-    folder: Path = pytestconfig.cache.mkdir("axe")
-    archive = folder / f"{AXE.replace('@', '-')}.tgz"
-    if not archive.is_file():
-        try:
-            subprocess.run(
-                ["npm", "pack", AXE, "--pack-destination", folder], check=True, capture_output=True, timeout=60
-            )
-        except (OSError, subprocess.SubprocessError):
-            pytest.skip(f"accessibility is judged by {AXE}, which npm cannot fetch here")
-    unpacked = subprocess.run(["tar", "xzOf", archive, "package/axe.min.js"], check=True, capture_output=True)
-    return unpacked.stdout.decode()
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])

@@ -1,0 +1,151 @@
+"""The dashboard in real Chromium, served on this machine, over copies of runs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from parefront.results.dashboard import build_dashboard
+from parefront.results.dashboard_server import OWN_NAMES, listen
+from parefront.search.run_directory import RunDirectory
+
+from ..conftest import N_TRIALS, FinishedRun
+from .test_run_catalogue import append_trial
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+LOADING_MS = 120_000
+"""A machine that is busy with other things takes long to draw; a quiet one less than a second."""
+INJECTION = '</script><script>document.title="broken"</script><img src=x onerror=\'document.title="broken"\'>'
+Serve = Callable[[Path], str]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Serves a folder, and gives the address; looks for news often."""
+    servers = []
+
+    def start(folder: Path) -> str:
+        server = listen(build_dashboard(folder, interval_ms=300, names=OWN_NAMES), "127.0.0.1", 0)
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        servers.append((server, thread))
+        return f"http://127.0.0.1:{server.port}"
+
+    yield start
+    for server, thread in servers:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A fresh window; at its end nothing may have been complained about, and nothing asked of another machine."""
+    page = browser.new_page()
+    page.set_default_timeout(LOADING_MS)
+    complaints: list[str] = []
+    requests: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
+    yield page
+    page.close()
+    assert complaints == []
+    assert [url for url in requests if not url.startswith(("http://127.0.0.1:", "data:", "blob:"))] == []
+
+
+def test_a_run_is_followed_and_a_point_leads_to_its_file(
+    page: Page, serve: Serve, finished_run: FinishedRun, tmp_path: Path
+) -> None:
+    shutil.copytree(finished_run.directory.root, tmp_path / "runs" / "tiny")
+    directory = RunDirectory(tmp_path / "runs" / "tiny")
+    page.goto(serve(tmp_path / "runs"))
+    page.get_by_role("link", name="tiny", exact=True).click()
+    page.wait_for_selector("#front .points path.point", state="attached")
+    page.evaluate("window.isSamePage = true")
+
+    drawn = page.evaluate("document.querySelector('#front .js-plotly-plot').data.flatMap((t) => t.customdata || [])")
+    with_file = [number for number in drawn if (directory.artefacts / f"trial-{number}.onnx").is_file()]
+    page.locator("#front .points path.point").nth(drawn.index(with_file[0])).click(force=True)
+    page.wait_for_selector(f"#trial h2:has-text('#{with_file[0]} ')")
+    assert f"trial={with_file[0]}" in page.url
+    assert "begins" in page.locator("#layers .log").inner_text()
+    with page.expect_download() as download:
+        page.locator("#trial a.download").click()
+    session = onnxruntime.InferenceSession(download.value.path())
+    (outputs,) = session.run(None, {session.get_inputs()[0].name: np.zeros((1, 1, 8, 8), np.float32)})
+    assert np.isfinite(outputs).all()
+
+    n_trials = len(directory.journal.read_text().splitlines()) - 1
+    append_trial(directory, n_trials, origin="appended by hand")
+    page.wait_for_selector("#trials:has-text('appended by hand')")
+    assert f"of {n_trials + 1}." in page.locator("#trials").inner_text()
+    assert page.evaluate("window.isSamePage")
+    assert n_trials >= N_TRIALS
+
+    page.locator("#limits").fill("size<=1B")
+    page.locator("#limits").press("Enter")
+    page.wait_for_selector("#within:has-text('2 of')")  # the two baselines
+    assert "limits=size" in page.url
+    page.go_back()
+    page.wait_for_selector("#within:empty", state="attached")
+
+
+def test_names_can_do_nothing(page: Page, serve: Serve, runs: Path) -> None:
+    directory = RunDirectory(runs / "a")
+    facts = json.loads(directory.manifest.read_text())
+    facts |= {"task": INJECTION, "hardware": INJECTION, "sampler": INJECTION, "status": INJECTION}
+    for layer in facts["layers"]:
+        layer["kind"] = INJECTION
+    facts["space"]["sites"][0]["choices"][3] = INJECTION
+    directory.manifest.write_text(json.dumps(facts))
+    append_trial(directory, 9, origin=INJECTION, reason=INJECTION, artefact=INJECTION, details={"ended": {"wall_s": 1}})
+    entry = {"time": INJECTION, "level": INJECTION, "trial": 9, "message": INJECTION, "trace": INJECTION}
+    directory.log.write_text(json.dumps(entry) + "\n")
+    (runs / "<img src=x>").mkdir()
+    (runs / "<img src=x>" / "run.json").write_text(INJECTION)
+    address = serve(runs)
+    page.goto(f"{address}/?compare=a&compare=%3Cimg%3E")
+    page.wait_for_selector("#runs table")
+    assert INJECTION in page.locator("#runs").inner_text()
+    page.goto(f"{address}/?run=a&trial=9&limits=%3Cimg%20src=x%3E")
+    page.wait_for_selector("#layers .log")
+    page.wait_for_selector("#front .points path.point", state="attached")
+    for part in ("#head", "#trial", "#layers", "#trials"):
+        assert INJECTION in page.locator(part).inner_text(), part
+    for name in ("decisions", "parallel", "layers"):
+        page.locator(f"#figure-names input[value={name}]").click()
+        page.wait_for_selector("#further .main-svg", state="attached")
+    assert page.locator("img").count() == 0
+    assert page.title() == "parefront dashboard"
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
+def test_the_dashboard_can_be_read_by_everybody(
+    browser: Browser, axe: str, serve: Serve, runs: Path, scheme: Any, width: int
+) -> None:
+    # Without its policy, since axe is none of the page's own scripts.
+    context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 800}, bypass_csp=True)
+    page = context.new_page()
+    page.set_default_timeout(LOADING_MS)
+    address = serve(runs)
+    bad = []
+    for path, there in (("/?compare=a", "#runs table"), ("/?run=a&trial=6", "#layers .log")):
+        page.goto(f"{address}{path}")
+        page.wait_for_selector(there)
+        page.wait_for_timeout(300)
+        page.evaluate(axe)
+        found = page.evaluate("axe.run()")["violations"]
+        bad += [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in ("serious", "critical")]
+    context.close()
+    assert bad == []
