@@ -9,8 +9,7 @@ All variants have the same task, seeds and number of candidates, failed and clos
 
 - `cut+rungs`: the cut, and the short fine-tune for the most promising third of the candidates only.
 - `cut`: the cut; every candidate that it leaves gets the short fine-tune.
-- `weights`, `segment`: the cut, and a candidate with a trained relative starts from its weights and takes half of the
-  steps (`--inherit`).
+- `weights`, `segment`: the cut, and a candidate with a trained relative starts from its weights (`--inherit`).
 - `plain`: every candidate gets it.
 - `tpe`, `nsga2`: `plain` with Optuna's samplers instead of ours, told the floor of the accuracy's axis and begun with
   the ladder of uniform configurations. No cut: they would learn nothing of what it closes.

@@ -27,7 +27,7 @@ from ..training import (
     reconstruct,
     training_device,
 )
-from .inheritance import SHARE_OF_STEPS, Inheritance, Relatives, inherit, nearest
+from .inheritance import Inheritance, Relatives, inherit, nearest
 
 N_RECONSTRUCTION = 128
 """Training samples that low-rank layers are fitted on before a fine-tune."""
@@ -114,14 +114,13 @@ class CandidateTraining:
         Args:
             start: See `start`.
             train: Training data.
-            recipe: The fine-tune; who has a parent takes `SHARE_OF_STEPS` of it.
+            recipe: The fine-tune.
             on_step: Progress.
 
         Returns:
             The ranges that were learned with rounding; None where the recipe trains without.
         """
         rounding = QuantizationAware.of(start.configuration) if recipe.quantization_share > 0 else None
-        recipe = recipe if start.parent is None else recipe.shortened(SHARE_OF_STEPS)
         segment = OnlySegment(start.layers) if start.layers is not None else None
         hooks: list[Hook] = [hook for hook in (rounding, segment) if hook is not None]
         finetune(

@@ -18,9 +18,6 @@ from ..spaces.kept_entries import kept_entries
 
 MAX_RELATIVES = 64
 """Trained candidates whose weights are kept on disk."""
-SHARE_OF_STEPS = 0.5
-"""Of the short recipe's, for a candidate with a relative's weights: with them it reaches, within half a point, what all
-steps reach from the uncompressed network's (`python -m benchmarks.recovery --only inheritance`)."""
 REMADE_BY = ("fold", "rank")
 """Techniques that make other layers out of a layer, with weights of their own."""
 BITS_WEIGHT = 0.01
@@ -33,7 +30,7 @@ class Inheritance(StrEnum):
     Attributes:
         NONE: Nothing: every candidate starts from the uncompressed network, so that accuracies follow from the
             configuration alone.
-        WEIGHTS: It starts from the relative's trained weights, and takes half of the steps.
+        WEIGHTS: It starts from the relative's trained weights.
         SEGMENT: The same, and only the layers that differ are trained, with the BatchNorms behind them.
     """
 

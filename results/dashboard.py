@@ -27,7 +27,7 @@ def build_dashboard(folder: Path, interval_ms: int = INTERVAL_MS, names: tuple[s
     app = Dash(
         __name__,
         title=TITLE,
-        update_title=None,
+        update_title="",  # or the title would change with every look for news
         include_assets_files=False,
         serve_locally=True,
         enable_mcp=False,
@@ -69,14 +69,14 @@ def _connect(app: Dash, updates: Updates) -> None:
         State("drawn", "data"),
         prevent_initial_call=True,
     )(updates.one_run)
+    app.callback(Output("trial", "children"), Output("layers", "children"), revision, prevent_initial_call=True)(
+        updates.trial
+    )
     app.callback(
-        Output("trial", "children"), Output("layers", "children"), revision, prevent_initial_call=True
-    )(updates.trial)
-    app.callback(
+        Output("figure-names", "children"),
         Output("further", "figure"),
         Output("further", "style"),
         revision,
-        Input("figure-names", "value"),
         prevent_initial_call=True,
     )(updates.further)
     # One callback for both ways: an address that is opened fills the field, and the field makes a new address.
@@ -87,7 +87,7 @@ def _connect(app: Dash, updates: Updates) -> None:
         Input("limits", "value"),
         address,
     )(_choose)
-    app.clientside_callback(THEME, Output("theme", "children"), Input("theme", "n_clicks"))
+    app.clientside_callback(THEME, Output("theme", "children"), Input("theme", "n_clicks"))  # type: ignore[no-untyped-call]
 
 
 def _choose(

@@ -25,6 +25,7 @@ class Selection:
         kind: Which trials the table lists.
         order: And how.
         page: Of the table, from 1.
+        figure: Name of the further figure; empty for the first one.
         compare: Names of the runs beside each other, on the list of all.
     """
 
@@ -34,13 +35,14 @@ class Selection:
     kind: str = KINDS[0]
     order: str = ORDERS[0]
     page: int = 1
+    figure: str = ""
     compare: tuple[str, ...] = ()
 
     @property
     def address(self) -> str:
         """The page's address, without the host."""
         parts: list[tuple[str, Any]] = []
-        for name in ("run", "trial", "limits", "kind", "order", "page"):
+        for name in _DEFAULTS:
             value = getattr(self, name)
             if value != _DEFAULTS[name]:
                 parts.append((name, value))
@@ -52,7 +54,7 @@ class Selection:
 
 
 _DEFAULTS: Mapping[str, Any] = {
-    name: getattr(Selection(), name) for name in ("run", "trial", "limits", "kind", "order", "page")
+    name: getattr(Selection(), name) for name in ("run", "trial", "limits", "kind", "order", "page", "figure")
 }
 
 
@@ -72,6 +74,7 @@ def read_address(search: str | None) -> Selection:
         kind=said["kind"] if said.get("kind") in KINDS else KINDS[0],
         order=said["order"] if said.get("order") in ORDERS else ORDERS[0],
         page=max(1, _number(said.get("page", "")) or 1),
+        figure=said.get("figure", ""),
         compare=tuple(compared)[:MAX_COMPARED],
     )
 

@@ -8,7 +8,10 @@ from typing import Any
 import plotly.graph_objects as go
 from dash import Patch
 
+from .dashboard_address import Selection
+from .dashboard_markup import go_to
 from .load import Run
+from .markup import Html, element, join
 from .run_figures import RunFigures
 
 OF_TRIAL = ("layers", "network")
@@ -26,12 +29,17 @@ _TITLES = {
     "time": "time",
     "profiles": "profiles",
 }
-"""What can be asked for, and how it is called on the page. The front in space needs WebGL, which the page goes without."""
+"""What can be asked for, and how it is called on the page; the front in space needs WebGL, which this goes without."""
 
 
-def figure_choices() -> list[dict[str, str]]:
-    """The figures to choose from, as a component takes them."""
-    return [{"label": title, "value": name} for name, title in _TITLES.items()]
+def figure_choices(selection: Selection) -> Html:
+    """A link to each of the figures."""
+    shown = selection.figure if selection.figure in _TITLES else FIRST
+    links = [
+        element("strong", title) if name == shown else go_to(selection.but(figure=name), title)
+        for name, title in _TITLES.items()
+    ]
+    return element("p", join(links, " "), "note names")
 
 
 def further_figure(run: Run, name: str, trial: int | None) -> go.Figure:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import plotly.graph_objects as go
 
@@ -15,7 +14,7 @@ from ..search.trial import State, Trial
 from .figure_style import FAINT, VERMILLION
 from .front_data import FrontData, front_data
 from .front_figure import draw_front, log_ticks
-from .goal_words import cost_words, scaled
+from .goal_words import cost_words
 from .load import Run
 from .summary import find_baseline
 

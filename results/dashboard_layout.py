@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from dash import dcc, html
 
-from .dashboard_figures import FIRST, figure_choices
 from .dashboard_front import HEIGHT
 from .page import read_resource
 
 TITLE = "parefront dashboard"
-GRAPH = {
+GRAPH: Any = {  # Dash writes the type of a component's settings down for itself only
     "responsive": True,
     "displaylogo": False,
     # Plotly offers to upload the chart unless told otherwise; a page stays where it is.
@@ -103,11 +104,11 @@ def _one_run() -> html.Div:
         id="limits-form",
     )
     front = html.Div([_graph("front", HEIGHT), html.P(id="front-note", className="note")])
-    beside = html.Div([front, html.Div(id="trial", **{"aria-live": "polite"})], className="beside")
+    beside = html.Div([front, html.Div(id="trial", role="status")], className="beside")
     figures = html.Section(
         [
             html.H2("Figures"),
-            dcc.RadioItems(figure_choices(), FIRST, id="figure-names", persistence=True, persistence_type="session"),
+            html.Div(id="figure-names"),
             html.Div(_graph("further", 320), style={"overflowX": "auto"}),
         ]
     )

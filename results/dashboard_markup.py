@@ -15,10 +15,9 @@ from dash import dcc
 from .dashboard_address import Selection
 from .markup import Html, as_html
 
-_TAGS = frozenset(
-    "a button code dd details div dl dt em h1 h2 h3 h4 i li ol p pre section small span strong summary table tbody td th "
-    "thead tr ul".split()
-)
+_HEADINGS = ("h1", "h2", "h3", "h4")
+_BLOCKS = ("div", "dl", "dt", "dd", "p", "pre", "section", "table", "thead", "tbody", "tr", "th", "td")
+_WORDS = ("a", "button", "code", "i", "small", "span", "strong")
 _PROPERTIES = {"class": "className", "tabindex": "tabIndex", "colspan": "colSpan"}
 _ALLOWED = ("href", "id", "role", "scope", "title", "download", "type", *_PROPERTIES)
 
@@ -59,7 +58,7 @@ class _Builder(HTMLParser):
         self.open: list[tuple[str, dict[str, Any], list[Any]]] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        assert tag in _TAGS, f"the dashboard is made of plain elements, got {tag!r}"
+        assert tag in (*_HEADINGS, *_BLOCKS, *_WORDS), f"the dashboard is made of plain elements, got {tag!r}"
         self.open.append((tag, _properties(attrs), self.children))
         self.children = []
 

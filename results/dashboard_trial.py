@@ -117,9 +117,7 @@ def _log(entries: Sequence[Mapping[str, Any]]) -> Html:
     shown = entries[-MAX_ENTRIES:]
     rows = [_entry(entry) for entry in shown]
     left_out = f"{len(entries) - len(shown)} earlier entries are in log.jsonl." if len(entries) > len(shown) else ""
-    return join(
-        [heading, table(("time (UTC)", "level", "message"), rows, "words log"), element("p", left_out, "note")]
-    )
+    return join([heading, table(("time (UTC)", "level", "message"), rows, "words log"), element("p", left_out, "note")])
 
 
 def _entry(entry: Mapping[str, Any]) -> list[object]:

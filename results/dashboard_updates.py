@@ -7,18 +7,19 @@ from typing import Any
 
 from dash import no_update
 
-from ..hardware_profiles.errors import ParefrontError
 from .comparison_data import compare_runs
 from .comparison_figure import draw_comparison
 from .dashboard_address import Selection, read_address
-from .dashboard_figures import further_figure, plain_figure, what_changed
+from .dashboard_figures import figure_choices, further_figure, plain_figure, what_changed
 from .dashboard_front import live_front
 from .dashboard_listing import listing, shown_name
 from .dashboard_markup import to_components
 from .dashboard_run import head, read_limits, trials_table
 from .dashboard_trial import trial_layers, trial_panel
-from .markup import Html, element
+from .figure_style import message, new_figure
+from .markup import element
 from .run_catalogue import RunCatalogue
+from .run_list import UNREADABLE, word_problem
 
 MAX_KEPT = 8
 """Figures that are remembered, to tell a browser only what changed since."""
@@ -40,8 +41,8 @@ class Updates:
         selection = read_address(search)
         try:
             stamp = self._catalogue.stamp(selection.run or None)
-        except ParefrontError as error:
-            stamp = str(error)
+        except UNREADABLE as error:
+            stamp = word_problem(error)
         new = f"{selection.address}\n{stamp}"
         return no_update if new == known else new
 
@@ -58,8 +59,8 @@ class Updates:
         try:
             runs = [self._catalogue.run(name) for name in selection.compare]
             data = compare_runs(runs)
-        except ParefrontError as error:
-            return False, [*rows, *to_components(element("p", error, "note warn"))], True, no_update, ""
+        except UNREADABLE as error:
+            return False, [*rows, *to_components(element("p", word_problem(error), "note warn"))], True, no_update, ""
         missing = len(runs) - len(data.fronts)
         note = f"Without a front yet, and so not shown: {missing} of {len(runs)}." if missing else ""
         return False, rows, False, plain_figure(draw_comparison(data)), note
@@ -78,25 +79,16 @@ class Updates:
             return True, *[no_update] * 7
         try:
             run, status = self._catalogue.run(selection.run), self._catalogue.status(selection.run)
-        except ParefrontError as error:
+            within = read_limits(selection.limits, run)
+            trials = within.keep(run.trials)
+            picture = live_front(run, trials, selection.trial)
+            top = to_components(head(run, shown_name(selection.run), status))
+            table = to_components(trials_table(run, trials, selection))
+        except UNREADABLE as error:
             return False, _refusal(error), True, *[no_update] * 5
-        within = read_limits(selection.limits, run)
-        trials = within.keep(run.trials)
-        picture = live_front(run, trials, selection.trial)
         figure = self._told("front", revision, drawn, plain_figure(picture.figure))
-        name = shown_name(selection.run)
         said = within.problem or (f"{len(trials):,} of {len(run.trials):,} trials" if within.limits else "")
-        table = to_components(trials_table(run, trials, selection))
-        return (
-            False,
-            to_components(head(run, name, status)),
-            False,
-            figure,
-            picture.left_out,
-            revision,
-            said,
-            table,
-        )
+        return False, top, False, figure, picture.left_out, revision, said, table
 
     def trial(self, revision: str) -> Answer:
         """The panel of the chosen trial, and its layers with the log."""
@@ -108,21 +100,22 @@ class Updates:
             chosen = next((each for each in run.trials if each.number == selection.trial), None)
             log = self._catalogue.log(selection.run, chosen) if chosen is not None else []
             panel, layers = trial_panel(run, selection, log), trial_layers(run, selection, log)
-        except ParefrontError as error:
+        except UNREADABLE as error:
             return _refusal(error), []
         return to_components(panel), to_components(layers)
 
-    def further(self, revision: str, name: str) -> Answer:
-        """The figure that was asked for, and the style of its place."""
+    def further(self, revision: str) -> Answer:
+        """Links to the further figures, the one that is shown, and the style of its place."""
         selection = _selection(revision)
         if not selection.run:
-            return no_update, no_update
+            return no_update, no_update, no_update
         try:
             run = self._catalogue.run(selection.run)
-            content = plain_figure(further_figure(run, name, selection.trial))
-        except ParefrontError as error:
-            content = _said(str(error))
-        return content, {"height": f"{content['layout'].get('height', 320)}px"}
+            content = plain_figure(further_figure(run, selection.figure, selection.trial))
+        except UNREADABLE as error:
+            content = _said(word_problem(error))
+        links = to_components(figure_choices(selection))
+        return links, content, {"height": f"{content['layout'].get('height', 320)}px"}
 
     def _told(self, name: str, revision: str, drawn: str | None, figure: dict[str, Any]) -> Any:
         """The figure for a browser that has an earlier one: only what changed, where that is remembered."""
@@ -141,11 +134,9 @@ def _run(revision: str | None) -> str | None:
     return None if revision is None else _selection(revision).run
 
 
-def _refusal(error: ParefrontError) -> list[Any]:
-    return to_components(element("p", Html(element("span", error)), "note warn"))
+def _refusal(error: Exception) -> list[Any]:
+    return to_components(element("p", word_problem(error), "note warn"))
 
 
 def _said(text: str) -> dict[str, Any]:
-    from .figure_style import message, new_figure
-
     return plain_figure(message(new_figure(140), text))

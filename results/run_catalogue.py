@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from ..hardware_profiles.errors import ParefrontError, unknown_name
+from ..hardware_profiles.errors import unknown_name
 from ..search.journal_lines import JournalReader
 from ..search.run_directory import RunDirectory
 from ..search.run_log import read_log

@@ -16,6 +16,8 @@ from .summary import find_baseline, find_pick
 _PATTERNS = ("run.json", "*/run.json", "*/*/run.json")
 """The folder itself, its runs, and those of its sweeps."""
 _LOCKS = Path("/proc/locks")
+UNREADABLE = (ParefrontError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+"""What reading a run raises where its files do not hold what a search writes: one of them must not hide the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +96,15 @@ def run_line(directory: Path, locked: Sequence[int], load_run: Callable[[Path], 
     try:
         run = load_run(directory)
         return _readable(run, changed, run_status(run, locked))
-    except ParefrontError as error:
-        return RunLine(directory, "", "", "unreadable", changed, 0, 0, None, None, None, str(error))
+    except UNREADABLE as error:
+        return RunLine(directory, "", "", "unreadable", changed, 0, 0, None, None, None, word_problem(error))
+
+
+def word_problem(error: Exception) -> str:
+    """Why a run, or a part of it, cannot be shown."""
+    if isinstance(error, ParefrontError):
+        return str(error)
+    return f"the record must be as a search wrote it, got an error ({type(error).__name__}: {error}): restore it"
 
 
 def _readable(run: Run, changed: datetime, status: str) -> RunLine:

@@ -31,10 +31,23 @@ OWNERS = {
     "psycopg": ("search/database.py",),
     "fsspec": ("search/artefact_copies.py",),
     "plotly": ("results/",),
+    "dash": ("results/",),
 }
 
 # What costs too much time for `parefront --help` to wait for it.
-HEAVY = ("onnx", "onnxruntime", "optuna", "pandas", "plotly", "ray", "sklearn", "torch", "torch_pruning", "torchvision")
+HEAVY = (
+    "dash",
+    "onnx",
+    "onnxruntime",
+    "optuna",
+    "pandas",
+    "plotly",
+    "ray",
+    "sklearn",
+    "torch",
+    "torch_pruning",
+    "torchvision",
+)
 
 
 @dataclass(frozen=True, slots=True)

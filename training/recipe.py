@@ -95,10 +95,6 @@ class TrainingRecipe:
         n_samples = self.n_samples or round(self.n_epochs * n_train)
         return max(1, n_samples // min(self.batch_size, n_train))
 
-    def shortened(self, share: float) -> TrainingRecipe:
-        """The same with so much of its samples."""
-        return dataclasses.replace(self, n_samples=round(share * self.n_samples), n_epochs=share * self.n_epochs)
-
     def to_json(self) -> dict[str, Any]:
         """Plain data, for keys and records."""
         return dataclasses.asdict(self)

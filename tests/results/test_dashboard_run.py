@@ -40,7 +40,7 @@ def test_trials_are_chosen_and_ordered(run: Run, chosen: dict[str, str], numbers
 
 
 def test_a_long_list_has_pages(run: Run, trials: list[Trial]) -> None:
-    many = tuple([*trials, *(replace(trials[2], number=n) for n in range(9, 60))])
+    many = (*trials, *(replace(trials[2], number=n) for n in range(9, 60)))
     long = replace(run, trials=many)
     assert numbers_of(long)[0] == 59
     assert len(numbers_of(long)) == PAGE == 25

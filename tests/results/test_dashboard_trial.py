@@ -36,7 +36,7 @@ def test_a_trial_is_shown_with_its_scores_and_file(run: Run) -> None:
 def test_what_went_wrong_is_said(run: Run, number: int, words: str) -> None:
     panel = trial_panel(run, Selection(run="a", trial=number), [])
     assert words in panel
-    assert "href=\"/artefact" not in panel
+    assert 'href="/artefact' not in panel
 
 
 def test_the_log_is_shown_as_text(run: Run) -> None:

@@ -71,7 +71,12 @@ def test_names_are_looked_up_and_never_followed(runs: Path, name: str) -> None:
 def test_only_what_the_record_names_is_handed_out(runs: Path) -> None:
     catalogue = RunCatalogue(runs)
     assert catalogue.artefact("a", 6) == runs / "a" / "artefacts" / "6.onnx"
-    for number, why in ((5, "missing"), (7, "the trial has none"), (8, "failed its check: ExportError"), (99, "got 99")):
+    for number, why in (
+        (5, "missing"),
+        (7, "the trial has none"),
+        (8, "failed its check: ExportError"),
+        (99, "got 99"),
+    ):
         with pytest.raises(ResultsError, match=why):
             catalogue.artefact("a", number)
     (runs / "a" / "artefacts" / "6.onnx").write_bytes(b"half")

@@ -30,11 +30,6 @@ def test_unknown_names_list_the_known_ones(name: str, known: str) -> None:
         TrainingRecipe(**{"n_samples": 1, name: "sdg"})  # type: ignore[arg-type]
 
 
-def test_a_share_of_a_recipe_has_that_share_of_the_steps() -> None:
-    assert TrainingRecipe(n_samples=640).shortened(0.5) == TrainingRecipe(n_samples=320)
-    assert TrainingRecipe(n_epochs=3).shortened(0.25) == TrainingRecipe(n_epochs=0.75)
-
-
 def test_it_is_plain_data() -> None:
     recipe = TrainingRecipe(n_samples=100, learning_rate=0.1, distillation_weight=0.9)
     assert TrainingRecipe(**json.loads(json.dumps(recipe.to_json()))) == recipe
