@@ -1,7 +1,8 @@
 """How quickly results can be looked at.
 
 `load` of a run of 10,000 trials takes at most a second; the report of 1,000 trials is at most 6 MB and can be used
-within 2 s (`results_speed_report`).
+within 2 s (`results_speed_report`); the dashboard shows 50 runs within 2 s and a new trial beside 10,000 within 300 ms
+(`results_speed_dashboard`).
 
 Processor seconds of one thread are counted, so a busy machine disturbs little; the median of the rounds is reported.
 
@@ -18,6 +19,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.results_speed_dashboard import dashboard_figures
 from benchmarks.results_speed_report import report_figures
 from benchmarks.synthetic_run import write_run
 from parefront.results import load
@@ -33,7 +35,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one round, nothing written")
     arguments = parser.parse_args()
     rounds = 1 if arguments.quick else arguments.rounds
-    figures = load_figures(arguments.trials, rounds) | report_figures(rounds)
+    figures = load_figures(arguments.trials, rounds) | report_figures(rounds) | dashboard_figures(rounds)
     print(json.dumps(figures, indent=2))
     if not arguments.quick and arguments.trials == 10_000:
         RESULTS.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")

@@ -28,7 +28,7 @@ def dashboard(
 
     if not is_loopback(host):
         warn(f"--host {host} lets everybody who reaches this address look at the runs: there is no password")
-    server = listen(build_dashboard(folder, names=names_of(host)), host, port)
+    server = listen(build_dashboard(folder, names=names_of(host), reads_ahead=True), host, port)
     shown = f"[{host}]" if ":" in host else host
     typer.echo(f"Dashboard: http://{shown}:{server.port}/ (Ctrl+C ends it)")
     server.serve_forever()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Thread
 
 from dash import Dash, Input, Output, State, ctx, no_update
 
-from .dashboard_address import read_address
+from .dashboard_address import query_of, read_address
 from .dashboard_layout import THEME, TITLE, page_layout, page_template
 from .dashboard_server import add_downloads, guard
 from .dashboard_updates import Updates
@@ -15,15 +16,20 @@ from .run_catalogue import RunCatalogue
 INTERVAL_MS = 2000
 
 
-def build_dashboard(folder: Path, interval_ms: int = INTERVAL_MS, names: tuple[str, ...] | None = None) -> Dash:
+def build_dashboard(
+    folder: Path, interval_ms: int = INTERVAL_MS, names: tuple[str, ...] | None = None, *, reads_ahead: bool = False
+) -> Dash:
     """The app, which is not served yet.
 
     Args:
         folder: With runs in it, or itself a run.
         interval_ms: How often a browser asks for what is new.
         names: Of the host, as browsers may write them; None for all.
+        reads_ahead: Whether the runs are read at once, beside all else, and not when somebody looks.
     """
     catalogue = RunCatalogue(folder)
+    if reads_ahead:
+        Thread(target=catalogue.read_ahead, daemon=True).start()
     app = Dash(
         __name__,
         title=TITLE,
@@ -43,19 +49,21 @@ def build_dashboard(folder: Path, interval_ms: int = INTERVAL_MS, names: tuple[s
 
 def _connect(app: Dash, updates: Updates) -> None:
     """Says which part of the page is answered by what."""
-    address, revision = Input("address", "search"), Input("revision", "data")
+    # Asks with the whole address: the search is also written by a callback that must wait for the pictures.
+    address, revision = Input("address", "href"), Input("revision", "data")
     app.callback(Output("revision", "data"), Input("tick", "n_intervals"), address, State("revision", "data"))(
-        lambda _, search, known: updates.revision(search, known)
+        lambda _, href, known: updates.revision(query_of(href), known)
+    )
+    app.callback(Output("all", "hidden"), Output("runs", "children"), revision, prevent_initial_call=True)(
+        updates.all_runs
     )
     app.callback(
-        Output("all", "hidden"),
-        Output("runs", "children"),
         Output("comparison-box", "hidden"),
         Output("comparison", "figure"),
         Output("caution", "children"),
         revision,
         prevent_initial_call=True,
-    )(updates.all_runs)
+    )(updates.comparison)
     app.callback(
         Output("one", "hidden"),
         Output("head", "children"),
@@ -76,7 +84,7 @@ def _connect(app: Dash, updates: Updates) -> None:
         Output("figure-names", "children"),
         Output("further", "figure"),
         Output("further", "style"),
-        revision,
+        Input("drawn", "data"),  # after the front, which readers look at first
         prevent_initial_call=True,
     )(updates.further)
     # One callback for both ways: an address that is opened fills the field, and the field makes a new address.
@@ -85,7 +93,7 @@ def _connect(app: Dash, updates: Updates) -> None:
         Output("limits", "value"),
         Input("front", "clickData"),
         Input("limits", "value"),
-        address,
+        Input("address", "search"),
     )(_choose)
     app.clientside_callback(THEME, Output("theme", "children"), Input("theme", "n_clicks"))  # type: ignore[no-untyped-call]
 

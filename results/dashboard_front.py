@@ -18,8 +18,8 @@ from .goal_words import cost_words
 from .load import Run
 from .summary import find_baseline
 
-MAX_DRAWN = 1500
-"""Points beside the front that a browser redraws in a blink."""
+MAX_DRAWN, MAX_TICKS = 1000, 300
+"""Points beside the front, and ticks along the bottom, that a browser redraws in a blink."""
 _COLUMNS, _ROWS = 240, 140
 """Places of the picture that can be told apart, at first; fewer where there are more points than `MAX_DRAWN`."""
 RING = "shown beside"
@@ -64,7 +64,7 @@ def live_front(run: Run, trials: Sequence[Trial], chosen: int | None) -> LiveFro
     figure = draw_front(data, HEIGHT)
     spots = _spots(run, trials, data)
     others, closed = [s for s in spots if s.y is not None], [s for s in spots if s.y is None]
-    drawn, ticks = thinned(others), thinned(closed)
+    drawn, ticks = thinned(others), thinned(closed, MAX_TICKS)
     figure.add_traces([_cloud(drawn, data.axis), _rug(ticks, data.axis)])
     _widen(figure, spots)
     figure.add_trace(_ring([*spots, *_places(data)], chosen))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import replace
 from typing import Any
 
 from dash import no_update
@@ -47,23 +48,29 @@ class Updates:
         return no_update if new == known else new
 
     def all_runs(self, revision: str) -> Answer:
-        """Whether the list of all runs is hidden; the list; whether the comparison is hidden; it; what it warns of."""
+        """Whether the list of all runs is hidden, and the list."""
         selection = _selection(revision)
         if selection.run:
-            return True, no_update, True, no_update, no_update
-        lines = self._catalogue.lines()
-        rows = to_components(listing(self._catalogue.folder, lines, selection))
-        if len(selection.compare) < 2:
-            hint = "Add another run to see both fronts." if selection.compare else ""
-            return False, [*rows, hint], True, no_update, ""
+            return True, no_update
+        rows = to_components(listing(self._catalogue.folder, self._catalogue.lines(), selection))
+        return False, [*rows, "Add another run to see both fronts." if len(selection.compare) == 1 else ""]
+
+    def comparison(self, revision: str) -> Answer:
+        """Whether the comparison is hidden, its figure, and what is to be said of it."""
+        selection = _selection(revision)
+        if selection.run or len(selection.compare) < 2:
+            return True, no_update, ""
         try:
             runs = [self._catalogue.run(name) for name in selection.compare]
             data = compare_runs(runs)
         except UNREADABLE as error:
-            return False, [*rows, *to_components(element("p", word_problem(error), "note warn"))], True, no_update, ""
+            return False, _said(word_problem(error)), ""
         missing = len(runs) - len(data.fronts)
-        note = f"Without a front yet, and so not shown: {missing} of {len(runs)}." if missing else ""
-        return False, rows, False, plain_figure(draw_comparison(data)), note
+        left_out = [f"Without a front yet, and so not shown: {missing} of {len(runs)}."] if missing else []
+        notes = [*([f"{data.caution}."] if data.caution else []), *left_out]
+        # Below the picture instead of in it, where a narrow page would cut it off.
+        figure = plain_figure(draw_comparison(replace(data, caution="")))
+        return False, figure, " ".join(notes)
 
     def one_run(self, revision: str, drawn: str | None) -> Answer:
         """One run: hidden or not, its head, whether its body is hidden; the front, what is noted below, and what it is.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import RLock
@@ -71,6 +72,12 @@ class RunCatalogue:
             found, locked = self.directories().values(), locked_files()
             inodes = [_inode(RunDirectory(path).lock) in locked for path in found]
             return " ".join(f"{self._stamp(path)}{is_locked:d}" for path, is_locked in zip(found, inodes, strict=True))
+
+    def read_ahead(self) -> None:
+        """Reads all runs, one by one, so that whoever looks later need not wait for all of them."""
+        for path in self.directories().values():
+            with self._lock, suppress(OSError):  # it may just have been deleted
+                self._line(path, locked_files())
 
     def lines(self) -> dict[str, RunLine]:
         """Every run in one line, by name; one that cannot be read has the reason in it."""

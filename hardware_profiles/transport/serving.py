@@ -36,7 +36,16 @@ def serve(stream: LineStream, handle: Callable[[Message], Message], silence_s: f
         handle: Answers a request that was checked; any exception becomes an answer.
         silence_s: How long a client that holds the device may send nothing, in s; for ever where it is None.
     """
+    had_collector = gc.isenabled()
     gc.disable()  # A collection within a burst would be counted as inference.
+    try:
+        _answer_all(stream, handle, silence_s)
+    finally:
+        if had_collector:
+            gc.enable()
+
+
+def _answer_all(stream: LineStream, handle: Callable[[Message], Message], silence_s: float | None) -> None:
     is_leased = False
     while True:
         limit = time.monotonic() + silence_s if is_leased and silence_s is not None else None

@@ -163,9 +163,12 @@ def exported(finished_run: Any, tiny_task: Task, tmp_path_factory: pytest.TempPa
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One real Chromium for all tests of pages; they are skipped where there is none."""
+    """A real Chromium for the tests of a page; they are skipped where there is none.
+
+    Not for the session: while it is open, an event loop runs in this thread, and nothing else may start one.
+    """
     playwright = pytest.importorskip("playwright.sync_api", reason="the pages are looked at by playwright")
     executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if executable is None:

@@ -129,6 +129,7 @@ def test_names_can_do_nothing(page: Page, serve: Serve, runs: Path) -> None:
     address = serve(runs)
     page.goto(f"{address}/?compare=a&compare=%3Cimg%3E")
     page.wait_for_selector("#runs table")
+    page.wait_for_selector("#comparison:has-text('unknown run')")
     assert INJECTION in page.locator("#runs").inner_text()
     page.goto(f"{address}/?run=a&trial=9&limits=%3Cimg%20src=x%3E")
     page.wait_for_selector("#layers .log")
