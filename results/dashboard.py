@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from threading import Thread
 
-from dash import Dash, Input, Output, State, ctx, no_update
+from dash import Dash, Input, Output, State, ctx, no_update, set_props
 
-from .dashboard_address import query_of, read_address
+from .dashboard_address import read_address
 from .dashboard_layout import THEME, TITLE, page_layout, page_template
 from .dashboard_server import add_downloads, guard
 from .dashboard_updates import Updates
@@ -49,10 +49,9 @@ def build_dashboard(
 
 def _connect(app: Dash, updates: Updates) -> None:
     """Says which part of the page is answered by what."""
-    # Asks with the whole address: the search is also written by a callback that must wait for the pictures.
-    address, revision = Input("address", "href"), Input("revision", "data")
+    address, revision = Input("address", "search"), Input("revision", "data")
     app.callback(Output("revision", "data"), Input("tick", "n_intervals"), address, State("revision", "data"))(
-        lambda _, href, known: updates.revision(query_of(href), known)
+        lambda _, search, known: updates.revision(search, known)
     )
     app.callback(Output("all", "hidden"), Output("runs", "children"), revision, prevent_initial_call=True)(
         updates.all_runs
@@ -88,20 +87,12 @@ def _connect(app: Dash, updates: Updates) -> None:
         prevent_initial_call=True,
     )(updates.further)
     # One callback for both ways: an address that is opened fills the field, and the field makes a new address.
-    app.callback(
-        Output("address", "search"),
-        Output("limits", "value"),
-        Input("front", "clickData"),
-        Input("limits", "value"),
-        Input("address", "search"),
-    )(_choose)
+    app.callback(Output("limits", "value"), Input("front", "clickData"), Input("limits", "value"), address)(_choose)
     app.clientside_callback(THEME, Output("theme", "children"), Input("theme", "n_clicks"))  # type: ignore[no-untyped-call]
 
 
-def _choose(
-    clicked: dict[str, list[dict[str, object]]] | None, limits: str | None, search: str | None
-) -> tuple[object, object]:
-    """The address of what a reader clicked at or wrote, and the limits of an address that was opened."""
+def _choose(clicked: dict[str, list[dict[str, object]]] | None, limits: str | None, search: str | None) -> object:
+    """Goes to the address of what a reader clicked at or wrote; gives the limits of an address that was opened."""
     now = read_address(search)
     if ctx.triggered_id == "front" and clicked:
         number = clicked["points"][0].get("customdata")
@@ -109,5 +100,8 @@ def _choose(
     elif ctx.triggered_id == "limits":
         new = now.but(limits=(limits or "").strip(), page=1)
     else:
-        return no_update, now.limits
-    return no_update if new == now else new.address.removeprefix("/"), no_update
+        return now.limits
+    if new != now:
+        # Not as an output, or all that shows an address would wait for the pictures, which this listens to.
+        set_props("address", {"search": new.address.removeprefix("/")})
+    return no_update

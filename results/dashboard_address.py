@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode
 
 KINDS = ("all", "front", "complete", "closed", "failed")
 """Which trials the table lists."""
@@ -77,11 +77,6 @@ def read_address(search: str | None) -> Selection:
         figure=said.get("figure", ""),
         compare=tuple(compared)[:MAX_COMPARED],
     )
-
-
-def query_of(href: str | None) -> str:
-    """The part of a whole address that `read_address` reads."""
-    return urlsplit(href or "").query
 
 
 def _number(text: str) -> int | None:

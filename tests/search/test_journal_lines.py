@@ -8,7 +8,7 @@ import pytest
 
 from parefront.hardware_profiles import SearchError
 from parefront.search.journal import Journal, read_trials
-from parefront.search.journal_lines import read_journal
+from parefront.search.journal_lines import JournalReader, read_journal
 from parefront.search.study_form import StudyForm
 from parefront.search.trial import Trial
 from parefront.spaces import SearchSpace
@@ -112,3 +112,30 @@ def test_an_empty_journal_holds_nothing(tmp_path: Path) -> None:
     path = tmp_path / "journal.log"
     path.touch()
     assert read_journal(path).trials == ()
+
+
+def test_of_a_journal_that_grew_only_what_was_added_is_read(journal: Path, trials: list[Trial]) -> None:
+    content = journal.read_bytes()
+    last = content.splitlines(keepends=True)[-1]
+    journal.write_bytes(content[: -len(last)])
+    reader = JournalReader(journal)
+    first = reader.read()
+    assert list(first.trials) == trials[:2]
+    journal.write_bytes(content[:-7])
+    half = reader.read()
+    assert list(half.trials) == trials[:2]
+    assert "line 4 of journal.log is half-written" in half.problems[0]
+    journal.write_bytes(content)
+    whole = reader.read()
+    assert list(whole.trials) == trials
+    assert whole.problems == ()
+    assert whole.trials[0] is first.trials[0]
+
+
+def test_a_journal_that_was_replaced_is_read_anew(journal: Path, trials: list[Trial]) -> None:
+    reader = JournalReader(journal)
+    assert list(reader.read().trials) == trials
+    lines = journal.read_bytes().splitlines(keepends=True)
+    for content in (lines[:2], [lines[0], *lines[2:], lines[1]], lines):
+        journal.write_bytes(b"".join(content))
+        assert reader.read() == read_journal(journal)
