@@ -33,7 +33,7 @@ def test_the_lines_load_the_model(elsewhere: Path, name: str, block: str) -> Non
     written = lines_of_card(elsewhere / name)
     for code in (block, written):
         assert f'"{name}"' in code
-        assert len(code.strip().splitlines()) <= 5
+        assert len([line for line in code.splitlines() if line]) <= 5
         names: dict[str, object] = {}
         exec(compile(code, name, "exec"), names)
         assert tuple(names["outputs"].shape) == (1, 4)  # type: ignore[attr-defined]
