@@ -78,7 +78,7 @@ SECTIONS: Mapping[str, Section] = {
     "inheritance": Section(recovery_cheaper.measure_inheritance, 10, "steps saved by starting from a parent's weights"),
     "lenet": Section(recovery_masks.measure, 2, "weights of LeNet-300-100 that go at no loss"),
     "rungs": Section(
-        recovery_rungs.measure, 150, "one-shot against short and full accuracy of 30 random configurations"
+        recovery_rungs.measure, 150, "one-shot against short and full accuracy of 20 random configurations"
     ),
 }
 
