@@ -21,8 +21,7 @@ from benchmarks.cluster_nodes import (
 from parefront.search import State, read_trials
 
 
-@pytest.mark.cluster
-@pytest.mark.slow
+@pytest.mark.nodes
 def test_a_search_spans_two_nodes_and_outlives_a_worker_on_the_other_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
 ) -> None:
