@@ -102,6 +102,10 @@ class TwoNodes:
         self._started: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> TwoNodes:
+        if PROGRAMS.is_relative_to("/tmp"):
+            raise RuntimeError(
+                f"the second node has a /tmp of its own, so that it cannot see {PROGRAMS}: move the project"
+            )
         self.kind = "namespaces" if self._open_namespaces() else "loopback"
         if self.kind == "namespaces":
             self.first, self.second = Node(f"{self._name}a", "10.77.0.1"), Node(f"{self._name}b", "10.77.0.2")
