@@ -19,13 +19,11 @@ from parefront.search.run_directory import RunDirectory
 
 from ..conftest import N_TRIALS, FinishedRun
 from .test_run_catalogue import append_trial
+from .watched_page import INJECTION, LOADING_MS, watched_page
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-LOADING_MS = 30_000
-"""A machine that is busy with other things takes long to draw; a quiet one less than a second."""
-INJECTION = '</script><script>document.title="broken"</script><img src=x onerror=\'document.title="broken"\'>'
 Serve = Callable[[Path], str]
 
 
@@ -50,21 +48,9 @@ def serve() -> Iterator[Serve]:
 
 @pytest.fixture
 def page(browser: Browser, serve: Serve) -> Iterator[Page]:
-    """A fresh window; at its end nothing may have been complained about, and nothing asked of another machine.
-
-    It is closed before the server is, or its last look for news would fail.
-    """
-    page = browser.new_page()
-    page.set_default_timeout(LOADING_MS)
-    complaints: list[str] = []
-    requests: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("request", lambda request: requests.append(request.url))
-    yield page
-    page.close()
-    assert complaints == []
-    assert [url for url in requests if not url.startswith(("http://127.0.0.1:", "data:", "blob:"))] == []
+    """A fresh window, closed before the server is, or its last look for news would fail."""
+    with watched_page(browser, "http://127.0.0.1:") as page:
+        yield page
 
 
 def click_a_point(page: Page) -> int:

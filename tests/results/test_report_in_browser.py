@@ -10,28 +10,16 @@ import pytest
 
 from parefront.results import Run, write_report
 
+from .watched_page import INJECTION, LOADING_MS, watched_page
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
-
-LOADING_MS = 120_000
-"""A machine that is busy with other things takes long to draw; a quiet one less than a second."""
-INJECTION = '</script><script>document.title="broken"</script><img src=x onerror=\'document.title="broken"\'>'
 
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A fresh window; at its end nothing may have been complained about, and nothing loaded but the page."""
-    page = browser.new_page()
-    page.set_default_timeout(LOADING_MS)
-    complaints: list[str] = []
-    requests: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("request", lambda request: requests.append(request.url))
-    yield page
-    page.close()
-    assert complaints == []
-    assert [url for url in requests if not url.startswith(("file:", "data:", "blob:"))] == []
+    with watched_page(browser, "file:") as page:
+        yield page
 
 
 def open_report(page: Page, run: Run) -> None:
