@@ -15,7 +15,7 @@ Parts, by name; each is written to the results as soon as it is there, and `--on
   end stands beside it, and what a driver that takes no time would have; so do the milliseconds of the driver per trial.
 - `speedup`: **`speedup_2_workers`**: trials per minute of 2 workers over those of 1, one core each, in a search of
   random candidates that are all trained; **`latency_spearman`**: rank correlation of the latencies of the same
-  configurations, measured beside trainings and with nothing beside them. Needs two idle cores and an hour.
+  configurations, measured beside trainings and with nothing beside them. Needs two idle cores for ten minutes.
 - `storm`: 200 candidates of 0.2 s each on 2 workers, of which a random one is killed every 3 s on average, while the
   driver is killed three times and started again. **`lost`**: candidates that have neither ended well nor with a reason;
   **`duplicated`**: those that were recorded twice; **`is_same_front`**: whether the front is that of the same search

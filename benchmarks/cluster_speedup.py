@@ -15,7 +15,7 @@ from parefront.search.settings import SearchSettings
 from parefront.search.workers import Workers
 from parefront.tasks import load_task
 
-TASK, HARDWARE, N_TRIALS = "cluttered-digits", "cpu-ort-1t", 24
+TASK, HARDWARE, N_TRIALS = "cluttered-digits", "cpu-ort-1t", 12
 N_WORKERS = (1, 2)
 
 
