@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
+import onnx
 import pytest
+from onnx import numpy_helper
 
 from parefront.evaluators import Evaluation, Inheritance
 from parefront.hardware_profiles import HardwareProfile
@@ -58,12 +59,19 @@ def elsewhere(order: BenchOrder, tiny_task: Task, tmp_path: Path, monkeypatch: p
     return replace(whole, bench=moved)
 
 
-def outputs(path: Path) -> Any:
-    """What a model answers to one fixed input."""
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    (entry,) = session.get_inputs()
-    values = np.random.default_rng(0).normal(size=[1, *entry.shape[1:]]).astype(np.float32)
-    return session.run(None, {entry.name: values})[0]
+def assert_same_network(one: Path, other: Path) -> None:
+    """The same graph, and the same constants but for their last bits: one was once seen to differ on a busy machine."""
+    models = [onnx.load(path) for path in (one, other)]
+    constants = [{each.name: numpy_helper.to_array(each) for each in model.graph.initializer} for model in models]
+    for model in models:
+        model.graph.ClearField("initializer")
+    assert models[0] == models[1]
+    assert constants[0].keys() == constants[1].keys()
+    for name, values in constants[0].items():
+        if np.issubdtype(values.dtype, np.floating):
+            np.testing.assert_allclose(constants[1][name], values, rtol=1e-5, atol=1e-7, err_msg=name)
+        else:
+            assert np.abs(constants[1][name].astype(int) - values.astype(int)).max(initial=0) <= 1, name
 
 
 def test_a_worker_elsewhere_finds_what_the_run_found(
@@ -80,9 +88,7 @@ def test_a_worker_elsewhere_finds_what_the_run_found(
     assert outcome.scores["accuracy"] == trial.scores["accuracy"]
     assert outcome.scores["accuracy_drop"] == trial.scores["accuracy_drop"]
     assert outcome.artefact == own / trial.artefact
-    # Nearly: sums come out in another order where the number of threads differs.
-    ours, theirs = (outputs(path) for path in (finished_run.directory.artefacts / trial.artefact, outcome.artefact))
-    assert np.abs(ours - theirs).max() < 0.02 * np.abs(ours).max()
+    assert_same_network(finished_run.directory.artefacts / trial.artefact, outcome.artefact)
     # It trained no baseline of its own.
     assert [path.suffix for path in (tmp_path / "there" / "cache" / "parefront").iterdir()] == [".pt"]
 
