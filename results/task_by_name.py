@@ -16,12 +16,13 @@ def task_by_name(name: str) -> Task:
         ResultsError: It is of a user's file.
     """
     is_known = name in BUILT_IN or ("@" in name and not name.partition(":")[0].endswith(".py"))
-    try:
-        if is_known:
-            return load_task(name)
-    except TaskError:
-        pass
-    raise ResultsError(
+    wanted = (
         f"the network is built from its task, which must be given unless it is built in, got the name {name!r} only: "
         "add --task my_task.py, the task as the search had it"
     )
+    if not is_known:
+        raise ResultsError(wanted)
+    try:
+        return load_task(name)
+    except TaskError as error:
+        raise ResultsError(f"{wanted} ({error})") from error
