@@ -42,6 +42,10 @@ class DeviceLostError(MeasurementError):
     """The device that measures cannot be reached: nothing is wrong with the network that was to be measured."""
 
 
+class PackingError(ParefrontError):
+    """Numbers cannot be packed, or what was packed is damaged."""
+
+
 class ExportError(ParefrontError):
     """A network could not be written as, or verified against, a deployable file."""
 
