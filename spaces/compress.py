@@ -4,35 +4,45 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, fx, nn
 
 from ..hardware_profiles.precision import PrecisionPlan, TensorQuantization
+from ..packing import CodedWeight, TiedWeight
 from .chain import is_foldable_norm
 from .configuration import Configuration
+from .encode import Encode, Stored, encode_layers, put_stored
 from .factorize import Factorize
 from .fold import Fold
 from .linearise import set_linearity
-from .merge import folded_parameters
+from .merge import folded_parameters, norm_factor
 from .network import Network, is_layer, module_of, n_calls, only_user, replace_module
 from .options import DEFAULT_OPTIONS, CompressionOptions
 from .prune import Prune
 from .quantize import Quantize, quantize
 from .site import Choice
+from .sparsify import Sparsify
 from .technique import Technique
 
-TECHNIQUES: tuple[Technique, ...] = (Fold(), Factorize(), Prune(), Quantize())
-"""In the order in which they are applied: fold or factorise first, then prune, and quantize last."""
+TECHNIQUES: tuple[Technique, ...] = (Fold(), Factorize(), Prune(), Quantize(), Sparsify(), Encode())
+"""In the order in which they are applied: fold or factorise first, then prune, and what is left in few bits last."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What is deployed: a float module without BatchNorm, and where it computes in low precision."""
+    """What is deployed.
+
+    Attributes:
+        module: In float, without BatchNorm.
+        plan: Where it computes in low precision.
+        stored: What is stored of weights in few bits, by layer: the module's are what they decode to.
+    """
 
     module: fx.GraphModule
     plan: PrecisionPlan
+    stored: Stored = field(default_factory=dict)
 
 
 def prepare(network: Network, configuration: Configuration) -> fx.GraphModule:
@@ -46,7 +56,7 @@ def prepare(network: Network, configuration: Configuration) -> fx.GraphModule:
     """
     module = copy.deepcopy(network.module)
     for technique in TECHNIQUES:
-        technique.prepare(module, _decisions(configuration, technique.name), network)
+        technique.prepare(module, decisions_of(configuration, technique.name), network)
     return module.eval()
 
 
@@ -56,6 +66,7 @@ def finish(
     calibration: Tensor | tuple[Tensor, ...],
     options: CompressionOptions = DEFAULT_OPTIONS,
     ranges: Mapping[str, TensorQuantization] | None = None,
+    stored: Stored | None = None,
 ) -> Finished:
     """The deployable form: folded activations made linear, layers merged, BatchNorm folded, ranges calibrated.
 
@@ -68,21 +79,31 @@ def finish(
         options: How ranges are calibrated.
         ranges: Quantisations of values that the network was trained in, by their names in the plan: these are kept,
             the others calibrated.
+        stored: Codes that layers were trained in, by their names in the module; the others are coded now.
     """
-    module = merge(module, configuration)
+    module = copy.deepcopy(module).eval()
+    set_linearity(module, 1.0)
+    known = dict(stored or {})
+    coded = {**encode_layers(module, decisions_of(configuration, Encode().name), known), **known}
+    factors = _merge(module, configuration)
+    coded = {name: each.scaled(factors[name]) if name in factors else each for name, each in coded.items()}
+    put_stored(module, coded)
     plan = quantize(
         module,
-        _decisions(configuration, Quantize().name),
+        decisions_of(configuration, Quantize().name),
         calibration,
         options.ranges,
         has_bias_correction=options.has_bias_correction,
         ranges=ranges,
+        kept=coded,
     )
-    return Finished(module, plan)
+    return Finished(module, plan, coded)
 
 
 def merge(module: fx.GraphModule, configuration: Configuration) -> fx.GraphModule:
     """The float network that is deployed: folded activations linear, layers merged, BatchNorm folded.
+
+    Weights that are stored in few bits are as they were, see `finish`.
 
     Args:
         module: From `prepare`, trained or not; not touched.
@@ -90,10 +111,18 @@ def merge(module: fx.GraphModule, configuration: Configuration) -> fx.GraphModul
     """
     module = copy.deepcopy(module).eval()
     set_linearity(module, 1.0)
-    for technique in TECHNIQUES:
-        technique.finish(module, _decisions(configuration, technique.name))
-    _fold_batch_norms(module)
+    _merge(module, configuration)
     return module
+
+
+def encode(module: fx.GraphModule, configuration: Configuration) -> dict[str, CodedWeight | TiedWeight]:
+    """Gives layers that are stored in few bits, in place, the weights that these hold; their codes, for `finish`.
+
+    Args:
+        module: From `prepare`, trained or not.
+        configuration: The one it was prepared with.
+    """
+    return encode_layers(module, decisions_of(configuration, Encode().name))
 
 
 def norm_behind(module: fx.GraphModule, node: fx.Node) -> fx.Node | None:
@@ -122,13 +151,22 @@ def reestimate_batch_norm(module: nn.Module, calibration: Tensor, n_batches: int
         norm.train(was_training)
 
 
-def _decisions(configuration: Configuration, technique: str) -> dict[str, Choice]:
+def decisions_of(configuration: Configuration, technique: str) -> dict[str, Choice]:
+    """The choices that a configuration has of one technique, by the layer that names the site."""
     prefix = f"{technique}/"
     return {site.removeprefix(prefix): choice for site, choice in configuration.items() if site.startswith(prefix)}
 
 
-def _fold_batch_norms(module: fx.GraphModule) -> None:
-    """Folds every BatchNorm behind a convolution or linear layer into it, in float64."""
+def _merge(module: fx.GraphModule, configuration: Configuration) -> dict[str, Tensor]:
+    """Merges layers in place; what BatchNorms multiplied each output channel by, by layer, shape (out,)."""
+    for technique in TECHNIQUES:
+        technique.finish(module, decisions_of(configuration, technique.name))
+    return _fold_batch_norms(module)
+
+
+def _fold_batch_norms(module: fx.GraphModule) -> dict[str, Tensor]:
+    """Folds every BatchNorm behind a convolution or linear layer into it, in float64; their factors."""
+    factors: dict[str, Tensor] = {}
     nodes: list[fx.Node] = list(module.graph.nodes)
     for node in nodes:
         norm = norm_behind(module, node)
@@ -136,6 +174,7 @@ def _fold_batch_norms(module: fx.GraphModule) -> None:
             continue
         layer = module.get_submodule(str(node.target))
         weight, bias = folded_parameters(layer, module_of(module, norm))
+        factors[str(node.target)] = norm_factor(module_of(module, norm))
         folded = copy.deepcopy(layer)
         assert is_layer(folded)
         folded.weight = nn.Parameter(weight.reshape(folded.weight.shape).to(folded.weight.dtype))
@@ -145,3 +184,4 @@ def _fold_batch_norms(module: fx.GraphModule) -> None:
         module.graph.erase_node(norm)
     module.recompile()
     module.delete_all_unused_submodules()
+    return factors

@@ -118,16 +118,21 @@ def folded_parameters(layer: nn.Module, norm: nn.Module | None) -> tuple[Tensor,
     bias = weight.new_zeros(out_channels) if layer.bias is None else layer.bias.detach().double()
     if norm is None:
         return weight, bias
+    scale = norm_factor(norm)
     assert isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d)
     assert norm.running_mean is not None
-    assert norm.running_var is not None
-    scale = (norm.running_var.double() + norm.eps).rsqrt()
-    if norm.affine:
-        scale = scale * norm.weight.detach().double()
     bias = (bias - norm.running_mean.double()) * scale
     if norm.affine:
         bias = bias + norm.bias.detach().double()
     return _scaled(layer, weight, scale), bias
+
+
+def norm_factor(norm: nn.Module | None) -> Tensor:
+    """What a BatchNorm multiplies each channel by, shape (channels,), in float64."""
+    assert isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d)
+    assert norm.running_var is not None
+    factor = (norm.running_var.double() + norm.eps).rsqrt()
+    return factor * norm.weight.detach().double() if norm.affine else factor
 
 
 def _scaled(layer: LayerModule, weight: Tensor, scale: Tensor) -> Tensor:

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from .layer_widths import LayerWidths
 from .rank_schemes import factor_weights
 from .site import Choice, Site
+from .weight_codes import ONE_BIT
+
+STORAGE = ("sparsity", "code")
+"""Techniques that change what is stored and nothing that a runtime executes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +27,10 @@ class MootRules:
 
     def __init__(self, sites: tuple[Site, ...], widths: Mapping[str, LayerWidths]) -> None:
         self._sites, self._widths = sites, widths
+        self._stored = {site.name for site in sites if site.technique in STORAGE}
         self._folds = [site for site in sites if site.technique == "fold"]
         self._ranks = [site for site in sites if site.technique == "rank"]
+        self._codes = [site for site in sites if site.technique == "code"]
         self._by_fold: dict[tuple[str, Choice], tuple[frozenset[str], tuple[Moot, ...]]] = {}
         self._by_widths: dict[tuple[Choice | None, ...], Moot | None] = {}
 
@@ -63,10 +69,18 @@ class MootRules:
             if moot is not None:
                 yield moot
 
+    def by_codes(self, choices: Mapping[str, Choice]) -> Iterator[Moot]:
+        """A weight of 1 bit is a sign: none of them can be zero."""
+        for site in self._codes:
+            if choices.get(site.name, site.neutral) == ONE_BIT:
+                yield Moot(f"sparsity/{site.layer}", f"{site.name}={ONE_BIT} leaves no weight zero")
+
     def _inside(self, site: Site, choice: Choice, span: tuple[str, ...]) -> Iterator[Moot]:
         rule = f"{site.name}={choice} merges {', '.join(span[:-1])} and {span[-1]} into one layer"
         yield from (Moot(f"rank/{layer}", f"{rule}, which is not factorised") for layer in span)
         yield from (Moot(f"bits/{layer}", f"{rule}, whose bits are bits/{span[0]}") for layer in span[1:])
+        stored = (name for technique in STORAGE for layer in span if (name := f"{technique}/{layer}") in self._stored)
+        yield from (Moot(name, f"{rule}, which is stored as it is") for name in stored)
         yield from (Moot(inner, f"{rule}, which has no inner width") for inner in self._widths_inside(set(span)))
 
     def _widths_inside(self, layers: set[str]) -> Iterator[str]:

@@ -27,6 +27,7 @@ class CompressionOptions:
         has_bias_correction: Whether biases make up for what rounding adds on average; one more pass over the
             calibration data for each candidate.
         has_cp: Whether CP is offered among the rank choices; its components tend to destabilise fine-tuning.
+        has_stored: Whether choices are offered that change nothing but what is stored: `sparsity` and `code`.
 
     Raises:
         SpaceError: A name is unknown.
@@ -36,6 +37,7 @@ class CompressionOptions:
     ranges: str = DEFAULT_METHOD
     has_bias_correction: bool = False
     has_cp: bool = False
+    has_stored: bool = False
 
     def __post_init__(self) -> None:
         if self.importance not in METHODS:

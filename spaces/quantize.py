@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -98,6 +98,7 @@ def quantize(
     *,
     has_bias_correction: bool = False,
     ranges: Mapping[str, TensorQuantization] | None = None,
+    kept: Collection[str] = (),
 ) -> PrecisionPlan:
     """Brings a finished network to its bit-widths in place: equalises, calibrates, and corrects the biases if asked.
 
@@ -111,12 +112,14 @@ def quantize(
         has_bias_correction: Whether to correct biases: two more passes over some of the calibration data.
         ranges: Quantisations of values, by their names in the plan, that are kept instead of calibrated. Nothing is
             equalised then, which would change the values.
+        kept: Layers whose weights must stay as they are.
 
     Raises:
         SpaceError: The method is unknown, or values are too large for fp16.
     """
     if not ranges:
-        equalise(module, {name for name, choice in decided_layers(module, decisions) if choice == _INT8})
+        in_int8 = {name for name, choice in decided_layers(module, decisions) if choice == _INT8}
+        equalise(module, in_int8.difference(kept))
     plan = plan_precision(module, decisions, calibration, calibration_method, ranges)
     if has_bias_correction:
         correct_biases(module, plan, calibration)

@@ -15,6 +15,8 @@ from ..hardware_profiles.precision import TensorQuantization
 
 CLIPPED_SHARES = torch.linspace(1.0, 0.4, 16)
 """Shares of the observed range tried as the quantised range."""
+SHARES_IN_FEW_BITS = torch.linspace(1.0, 0.1, 19)
+"""The same in fewer than 8 bits, where clipping pays most."""
 PERCENTILE = 99.99
 """Share of the values, in percent, that the percentile method keeps between the ends."""
 LEAST_SCALE = 1e-8

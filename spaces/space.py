@@ -13,7 +13,7 @@ from .compress import TECHNIQUES
 from .configuration import Configuration
 from .factorize import Factorize
 from .layer_widths import LayerWidths, layer_widths
-from .moot_rules import Moot, MootRules
+from .moot_rules import STORAGE, Moot, MootRules
 from .network import Network
 from .options import DEFAULT_OPTIONS, CompressionOptions
 from .site import Choice, LeftAlone, Site
@@ -86,26 +86,27 @@ class SearchSpace:
     def canonical(self, choices: Mapping[str, Choice]) -> Configuration:
         """The configuration without neutral choices and without those that a stronger choice makes moot.
 
-        Precedence: fold > rank > prune > bits.
+        Precedence: fold > rank > prune > bits > code > sparsity.
         """
         chosen = {
             site.name: choices[site.name] for site in self.sites if choices.get(site.name, site.neutral) != site.neutral
         }
-        for rule in (self._rules.by_folds, self._rules.by_widths):
+        for rule in (self._rules.by_folds, self._rules.by_widths, self._rules.by_codes):
             for moot in rule(chosen):
                 chosen.pop(moot.site, None)
         return Configuration.of(chosen)
 
     def moot_sites(self, choices: Mapping[str, Choice]) -> tuple[Moot, ...]:
         """The sites that those choices make moot, each with its rule."""
-        return (*self._rules.by_folds(choices), *self._rules.by_widths(choices))
+        return (*self._rules.by_folds(choices), *self._rules.by_widths(choices), *self._rules.by_codes(choices))
 
 
 def find_space(
     network: Network, capabilities: Capabilities, options: CompressionOptions = DEFAULT_OPTIONS
 ) -> SearchSpace:
     """All sites that the techniques find in a network under what the hardware executes; there may be none."""
-    techniques = (replace(each, has_cp=options.has_cp) if isinstance(each, Factorize) else each for each in TECHNIQUES)
+    offered = [each for each in TECHNIQUES if options.has_stored or each.name not in STORAGE]
+    techniques = (replace(each, has_cp=options.has_cp) if isinstance(each, Factorize) else each for each in offered)
     found = [technique.find_sites(network, capabilities) for technique in techniques]
     sites = tuple(site for each in found for site in each.sites)
     left_alone = (*network.left_alone, *(item for each in found for item in each.left_alone))

@@ -7,11 +7,9 @@ from torch import Tensor, nn
 
 from ..hardware_profiles.precision import TensorQuantization
 from ..spaces.quantized_weight import QuantizedWeight, levels, per_channel
-from ..spaces.ranges import CLIPPED_SHARES, LEAST_SCALE, least_error_scales
+from ..spaces.ranges import CLIPPED_SHARES, LEAST_SCALE, SHARES_IN_FEW_BITS, least_error_scales
 from .straight_through import binarise, round_through, sign_through, step_gradient_factor
 
-SHARES = torch.linspace(1.0, 0.1, 19)
-"""Shares of the observed range tried as the range in fewer than 8 bits, where clipping pays most."""
 FOLLOWED = 0.1
 """How far a calibrated range moves to that of the batch at hand, at each step."""
 LEAST_SHARE = 0.01
@@ -50,7 +48,9 @@ class WeightRounding(nn.Module):
         self.step: nn.Parameter | None = None
         if bits == 1:
             return
-        step = least_error_scales(rows, self._highest, self._lowest, CLIPPED_SHARES if bits == 8 else SHARES)
+        step = least_error_scales(
+            rows, self._highest, self._lowest, CLIPPED_SHARES if bits == 8 else SHARES_IN_FEW_BITS
+        )
         if learns_range and bits < 8:
             self.step = nn.Parameter(step)
             self.register_buffer("least", step * LEAST_SHARE)
@@ -168,8 +168,8 @@ class ValueRounding(nn.Module):
         if not self.is_started and (self._learns or self.bits < 8):
             drawn = torch.randint(values.numel(), (_MAX_SAMPLES,), generator=torch.Generator().manual_seed(0))
             sample = values.flatten()[drawn.to(values.device)]
-            steps = step * SHARES.to(values.device)[:, None]  # (shares, 1)
+            steps = step * SHARES_IN_FEW_BITS.to(values.device)[:, None]  # (shares, 1)
             lowest, highest = -float(self.zero), self._n_steps - float(self.zero)
             error = (sample / steps).round_().clamp_(lowest, highest).mul_(steps).sub_(sample).square_().sum(1)
-            self.share.copy_(SHARES[int(error.argmin())])
+            self.share.copy_(SHARES_IN_FEW_BITS[int(error.argmin())])
         self.step.copy_(step * self.share)

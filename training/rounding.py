@@ -16,8 +16,7 @@ from torch import Tensor, nn
 
 from ..hardware_profiles.errors import TrainingError, unknown_name
 from ..spaces.quantized_weight import QuantizedWeight, levels
-from ..spaces.ranges import CLIPPED_SHARES, least_error_scales
-from .fake_quantization import SHARES
+from ..spaces.ranges import CLIPPED_SHARES, SHARES_IN_FEW_BITS, least_error_scales
 from .layer_rows import matrix_layers, weight_rows
 from .second_order import damped, output_error, sweep
 
@@ -108,7 +107,7 @@ def round_matrix(weight: Tensor, hessian: Tensor, bits: int, method: str = DEFAU
     if bits == 1:
         raise TrainingError("rounding needs at least 2 bits, got 1: train the network in 1 bit instead")
     low, high = levels(bits)
-    scale = least_error_scales(weight.float(), high, low, CLIPPED_SHARES if bits == 8 else SHARES)
+    scale = least_error_scales(weight.float(), high, low, CLIPPED_SHARES if bits == 8 else SHARES_IN_FEW_BITS)
     weight, grid = weight.double(), Grid(scale.double()[:, None], low, high)
     nearest = grid.nearest(weight)
     found = _polished(_METHODS[method](grid, weight, damped(hessian)), grid, weight, hessian.double())
