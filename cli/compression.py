@@ -16,6 +16,8 @@ from ..hardware_profiles.errors import ExportError, SearchError, SpaceError
 from ..hardware_profiles.runtimes import runtime_facts
 from ..hardware_profiles.runtimes.runtime import copy_external_data
 from ..spaces import DEFAULT_OPTIONS, Choice, CompressionOptions, Configuration, find_space, observe, trace
+from ..spaces.moot_rules import STORAGE
+from ..spaces.substitute import Substitute
 from ..tasks import Task, TaskData, available_network
 from .assignments import Assigned, assign
 
@@ -76,6 +78,13 @@ def compress_task(
     check_host(profile)
     check_suffix(profile, request.to)
     start = _read_start(request.start)
+    techniques = {name.partition("/")[0] for name in (*request.assignments, *start)}
+    asked = replace(
+        request.options,
+        has_stored=not techniques.isdisjoint(STORAGE),
+        has_operators=Substitute().name in techniques,
+    )
+    request = replace(request, options=asked)
     if not (request.assignments or start):
         raise SpaceError(
             "nothing is set: say what to compress, for instance --set 'bits/*=8'; `inspect` lists the sites"

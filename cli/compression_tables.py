@@ -75,6 +75,10 @@ def _executed(kind: str) -> Callable[[Evaluation], str]:
     return word
 
 
+def _bytes(evaluation: Evaluation, name: str) -> str:
+    return word_bytes(evaluation.scores[name].value) if name in evaluation.scores else ""
+
+
 def _memory(evaluation: Evaluation) -> str:
     taken = evaluation.details.get("memory_bytes")
     return "" if taken is None else word_bytes(taken)
@@ -99,6 +103,7 @@ _ROWS: dict[str, Callable[[Evaluation], str]] = {
     "lost on test, pt": _score("test_drop", 2),
     "latency ms": _score("latency_ms", 3),
     "size": lambda evaluation: word_bytes(evaluation.scores["size_bytes"].value),
+    "stored size": lambda evaluation: _bytes(evaluation, "stored_bytes"),
     "MACs": lambda evaluation: f"{evaluation.scores['macs'].value / 1e6:.1f} M",
     "memory": _memory,
     "energy per inference, mJ": _energy,

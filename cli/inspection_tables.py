@@ -67,11 +67,13 @@ def site_rows(sites: Sequence[Site]) -> list[tuple[str, str, str]]:
 
 def word_legend(sites: Sequence[Site]) -> str:
     """What the short forms in the table of sites mean, of those that are in it."""
-    choices = {str(choice).partition(":")[0] for site in sites for choice in site.choices if ":" in str(choice)}
-    ranks = sorted(choices - {"on"})
+    ranked = [str(choice) for site in sites if site.technique == "rank" for choice in site.choices]
+    ranks = sorted({choice.partition(":")[0] for choice in ranked if ":" in choice})
+    has_fires = any(str(choice).startswith("fire:") for site in sites for choice in site.choices)
     meanings = {
         "on: the next activation goes, on:2: the next two": any(site.technique == "fold" for site in sites),
         f"{', '.join(f'{name}:R' for name in ranks)}: factors of rank R": bool(ranks),
+        "fire:S: 1 x 1 to S channels, then 1 x 1 beside the kernel": has_fires,
         "w8: only the weights are in 8 bits": any("w8" in site.choices or "w4" in site.choices for site in sites),
         "(+2): with two more layers": any(len(site.layers) > 1 for site in sites),
     }

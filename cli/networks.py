@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from .errors import EXIT_INTERRUPTED
-from .options import BiasCorrection, Constraints, Hardware, Importance, Ranges, TaskName, WithCp
+from .options import BiasCorrection, Constraints, Hardware, Importance, Ranges, TaskName, WithCp, WithOperators
 from .output import AsJson, check_formats, print_json, print_rows
 
 
@@ -28,6 +28,11 @@ def inspect(
     ] = None,
     constraints: Constraints = None,
     with_cp: WithCp = False,
+    with_operators: WithOperators = False,
+    with_stored: Annotated[
+        bool,
+        typer.Option("--stored", help="Show what acts on the stored size too: zero weights and codes of few bits."),
+    ] = False,
     shows_all: Annotated[bool, typer.Option("--all", help="Name every layer instead of the first few.")] = False,
     as_json: AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Machine-readable: the sites as CSV, a row for each.")] = False,
@@ -49,7 +54,12 @@ def inspect(
     limits = parse_goals((), constraints or (), [profile.name]).constraints
     with open_display(f"inspecting {loaded_task.name} on {profile.name}") as display:
         inspection = inspect_task(
-            loaded_task, profile, targets, display.on_progress, CompressionOptions(has_cp=with_cp), limits
+            loaded_task,
+            profile,
+            targets,
+            display.on_progress,
+            CompressionOptions(has_cp=with_cp, has_stored=with_stored, has_operators=with_operators),
+            limits,
         )
     if as_json:
         print_json(inspection.to_json())

@@ -56,4 +56,10 @@ Constraints = Annotated[
     ),
 ]
 WithCp = Annotated[bool, typer.Option("--cp", help="Offer CP among the ranks; it tends to destabilise training.")]
+WithOperators = Annotated[
+    bool,
+    typer.Option(
+        "--operators", help="Offer other operators for convolutions: 1 x 1, depthwise-separable, Fire modules."
+    ),
+]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="The directory of a run (--out of the search).")]

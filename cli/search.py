@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .errors import EXIT_INTERRUPTED
-from .options import BiasCorrection, Constraints, Hardwares, Importance, Ranges, TaskName, WithCp
+from .options import BiasCorrection, Constraints, Hardwares, Importance, Ranges, TaskName, WithCp, WithOperators
 
 if TYPE_CHECKING:
     from ..results import Run
@@ -136,6 +136,7 @@ def search(
     ranges: Ranges = "minmax",
     bias_correction: BiasCorrection = False,
     with_cp: WithCp = False,
+    with_operators: WithOperators = False,
     is_dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check all that is asked, print it, and start nothing.")
     ] = False,
@@ -156,7 +157,6 @@ def search(
     from .progress import open_display
     from .quantities import parse_seconds
 
-    options = CompressionOptions(importance, ranges, bias_correction, with_cp)
     max_wall_s, max_cpu_s, table_s = (
         None if each is None else parse_seconds(each) for each in (max_time, max_cpu, table_time)
     )
@@ -165,6 +165,7 @@ def search(
     workers = workers_of(task, n_workers, address, trial_timeout, loaded_task.resources)
     profile, *others = (load_profile(each) for each in hardware)
     goals = parse_goals(objectives or (), constraints or (), [each.name for each in (profile, *others)])
+    options = CompressionOptions(importance, ranges, bias_correction, with_cp, goals.has_stored, with_operators)
     settings = SearchSettings(
         n_trials=trials,
         n_final=finals,

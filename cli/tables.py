@@ -9,10 +9,11 @@ from rich.console import Console
 
 from ..evaluators.evaluator import Score
 from ..results import FrontRow, Run, front_rows
-from ..results.goal_words import cost_words, further_costs, scaled
+from ..results.goal_words import cost_words, further_costs, scaled, storage_note
 from ..results.lineage import lineage
 from ..results.wording import word_bytes, word_ratio, word_seconds
 from ..search.clock import ENDED, SLOTS
+from ..search.goals import Goals
 from ..search.manifest import WORK_STAGES
 from ..search.objectives import Objective
 from ..search.rung_correlation import rung_correlations
@@ -47,11 +48,12 @@ def print_front(run: Run) -> None:
             cells.append("" if row.test_drop is None else f"{row.test_drop.value:.2f}")
         table.add_row(*cells, _note(row), style="bold green" if row.is_pick else None)
     console.print(table)
-    _print_further(console, rows, further_costs(run.goals))
+    _print_further(console, rows, run.goals)
 
 
-def _print_further(console: Console, rows: Sequence[FrontRow], axes: Sequence[Objective]) -> None:
+def _print_further(console: Console, rows: Sequence[FrontRow], goals: Goals) -> None:
     """What else counts in this search, in a table of its own: the first one has no room left."""
+    axes = further_costs(goals)
     if not axes or not rows:
         return
     table = open_table(console)
@@ -63,6 +65,8 @@ def _print_further(console: Console, rows: Sequence[FrontRow], axes: Sequence[Ob
         cells = [cell for axis in axes for cell in _further(row, rows[0], axis)]
         table.add_row(str(row.number), *cells, style="bold green" if row.is_pick else None)
     console.print(table)
+    if note := storage_note(goals):
+        print_sentence(note)
 
 
 def _figures(row: FrontRow, *, has_width: bool) -> list[str]:

@@ -17,9 +17,10 @@ from ..spaces import (
     prepare,
     reestimate_batch_norm,
 )
+from ..spaces.compress import encode
 from ..spaces.linearise import set_linearity
-from ..training import OnStep, QuantizationAware, Split, TrainingRecipe
-from .candidate_training import CandidateTraining, Start
+from ..training import OnStep, Split, TrainingRecipe
+from .candidate_training import CandidateTraining, Start, TrainedRounding
 from .stopwatch import Stopwatch
 
 
@@ -67,8 +68,9 @@ class CandidateNetworks:
         with watch("prepare"), one_thread():
             module = prepare(self._network, configuration)
             set_linearity(module, 1.0)  # what is folded is linear when the statistics are taken, as it will be
+            stored = encode(module, configuration)  # and so are weights in few bits
             reestimate_batch_norm(module, self._calibration)
-            return self._finish(module, configuration)
+            return self._finish(module, configuration, TrainedRounding({}, stored))
 
     def trained(
         self, configuration: Configuration, recipe: TrainingRecipe, watch: Stopwatch, on_step: OnStep | None = None
@@ -101,7 +103,8 @@ class CandidateNetworks:
             return self._finish(start.module, start.configuration, rounding)
 
     def _finish(
-        self, module: fx.GraphModule, configuration: Configuration, trained: QuantizationAware | None = None
+        self, module: fx.GraphModule, configuration: Configuration, trained: TrainedRounding | None = None
     ) -> Finished:
-        ranges = trained.values if trained is not None else None
-        return finish(module, configuration, self._calibration, self._options, ranges)
+        if trained is None:
+            return finish(module, configuration, self._calibration, self._options)
+        return finish(module, configuration, self._calibration, self._options, trained.values, trained.stored)

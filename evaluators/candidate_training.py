@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor, fx, nn
 
+from ..hardware_profiles.precision import TensorQuantization
 from ..spaces import Configuration, Network, SearchSpace, prepare
+from ..spaces.compress import decisions_of
+from ..spaces.encode import Stored
+from ..spaces.factorize import Factorize
+from ..spaces.quantize import decided_layers
+from ..spaces.sparsify import Sparsify
+from ..spaces.substitute import Substitute
 from ..tasks import Task, digest
 from ..training import (
     Checkpoint,
     Hook,
+    KeepMasked,
     OnlySegment,
     OnStep,
     QuantizationAware,
@@ -27,10 +36,14 @@ from ..training import (
     reconstruct,
     training_device,
 )
+from ..training.stored_rounding import StoredRounding
+from ..training.weight_sharing import WeightSharing
 from .inheritance import Inheritance, Relatives, inherit, nearest
 
 N_RECONSTRUCTION = 128
-"""Training samples that low-rank layers are fitted on before a fine-tune."""
+"""Training samples that layers with other operators, and of low rank, are fitted on before a fine-tune."""
+REPLACING = (Substitute().name, Factorize().name)
+"""Techniques that put several smaller layers in the place of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +63,19 @@ class Start:
     parent: Configuration | None = None
     share: float = 0.0
     layers: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedRounding:
+    """What a training learned with rounding, for `finish`.
+
+    Attributes:
+        values: Quantisations of values by their names in the plan; empty where the recipe trains without.
+        stored: Codes of weights by layer.
+    """
+
+    values: Mapping[str, TensorQuantization]
+    stored: Stored
 
 
 class CandidateTraining:
@@ -94,21 +120,23 @@ class CandidateTraining:
                 starts from the uncompressed network.
         """
         module = prepare(self._network, configuration)
-        ranked = [site.removeprefix("rank/") for site in configuration if site.startswith("rank/")]
-        if ranked:
-            module = reconstruct(module, self._network.module, ranked, self._calibration).module
+        replaced = [layer for name in REPLACING for layer in decisions_of(configuration, name)]
+        if replaced:
+            module = reconstruct(module, self._network.module, replaced, self._calibration).module
         parent = nearest(self._space, configuration, self._relatives.eligible(ended))
         if parent is None:
             return Start(module, configuration)
         state = self._relatives.load(parent)
         share = inherit(module, self._network, self._space, configuration, parent, state)
+        # The parent may have had weights where this candidate has none.
+        Sparsify().prepare(module, decisions_of(configuration, Sparsify().name), self._network)
         is_segment = self._inheritance is Inheritance.SEGMENT
         layers = changed_layers(self._space, configuration, parent) if is_segment else None
         return Start(module, configuration, parent, share, layers)
 
     def train(
         self, start: Start, train: Split, recipe: TrainingRecipe, on_step: OnStep | None = None
-    ) -> QuantizationAware | None:
+    ) -> TrainedRounding:
         """Trains a candidate in place, where it was killed from where it was killed.
 
         Args:
@@ -118,11 +146,18 @@ class CandidateTraining:
             on_step: Progress.
 
         Returns:
-            The ranges that were learned with rounding; None where the recipe trains without.
+            What was learned with rounding.
         """
-        rounding = QuantizationAware.of(start.configuration) if recipe.quantization_share > 0 else None
+        configuration = start.configuration
+        rounding = QuantizationAware.of(configuration) if recipe.quantization_share > 0 else None
+        masks = removed_weights(start.module, configuration)
+        sharing, levels = WeightSharing.of(configuration), StoredRounding.of(configuration)
         segment = OnlySegment(start.layers) if start.layers is not None else None
-        hooks: list[Hook] = [hook for hook in (rounding, segment) if hook is not None]
+        hooks: list[Hook] = [
+            hook
+            for hook in (KeepMasked(masks) if masks else None, rounding, sharing, levels, segment)
+            if hook is not None
+        ]
         finetune(
             start.module,
             train,
@@ -135,7 +170,9 @@ class CandidateTraining:
             checkpoint=self._checkpoint(start, recipe),
             device=training_device(),
         )
-        return rounding
+        stored = [hook.weights for hook in (sharing, levels) if hook is not None]
+        values = rounding.values if rounding is not None else {}
+        return TrainedRounding(values, {name: coded for weights in stored for name, coded in weights.items()})
 
     def keep(self, start: Start, ended: Sequence[Configuration]) -> None:
         """Remembers a trained candidate, so that others can start from it once its trial has ended."""
@@ -160,3 +197,15 @@ class CandidateTraining:
         }
         key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
         return Checkpoint(self._folder / f"training-{key[:16]}.checkpoint", key)
+
+
+def removed_weights(module: fx.GraphModule, configuration: Configuration) -> dict[str, Tensor]:
+    """Masks, true where a weight stays, of the layers that a configuration makes sparse; of a prepared network."""
+    decisions = decisions_of(configuration, Sparsify().name)
+    return {name: torch.ne(_weight(module, name), 0) for name, _ in decided_layers(module, decisions)}
+
+
+def _weight(module: fx.GraphModule, name: str) -> Tensor:
+    weight = module.get_submodule(name).weight
+    assert isinstance(weight, Tensor)
+    return weight

@@ -17,7 +17,7 @@ from ..spaces import Choice, Configuration, Network, SearchSpace, finish, prepar
 from .macs import count_macs
 
 NEUTRAL = "neutral"
-REDUCING = frozenset({"fold", "rank"})
+REDUCING = frozenset({"fold", "operator", "rank"})
 """Techniques that replace layers: what they give may be larger or slower, which only a measurement tells."""
 QUICK = {"burst_ms": 10.0, "warmup_ms": 10.0, "min_pairs": 6, "max_pairs": 6, "max_requeues": 0}
 """The measuring protocol of an estimate: the fewest pairs of bursts that have an interval."""

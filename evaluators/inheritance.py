@@ -18,10 +18,12 @@ from ..spaces.kept_entries import kept_entries
 
 MAX_RELATIVES = 64
 """Trained candidates whose weights are kept on disk."""
-REMADE_BY = ("fold", "rank")
+REMADE_BY = ("fold", "operator", "rank")
 """Techniques that make other layers out of a layer, with weights of their own."""
-BITS_WEIGHT = 0.01
+ROUNDED_BY, ROUNDING_WEIGHT = ("bits", "code"), 0.01
 """Bits decide between relatives of one structure: they change how weights are rounded, not which there are."""
+REMOVED_BY = ("prune", "sparsity")
+"""Techniques whose choices say how much is removed."""
 
 
 class Inheritance(StrEnum):
@@ -163,20 +165,20 @@ def inherit(
 def _step(site: Site, a: Choice, b: Choice) -> float:
     if a == b:
         return 0.0
-    if site.technique == "bits":
-        return BITS_WEIGHT
-    if site.technique == "prune":
+    if site.technique in ROUNDED_BY:
+        return ROUNDING_WEIGHT
+    if site.technique in REMOVED_BY:
         return abs(site.choices.index(a) - site.choices.index(b)) / (len(site.choices) - 1)
     return 1.0
 
 
 def _remade_layers(space: SearchSpace, a: Configuration, b: Configuration) -> set[str]:
-    """The original layers that one of two configurations folds, or that they factorise differently."""
+    """The original layers that one of two configurations folds, or that they take apart differently."""
     found: set[str] = set()
     for site in space.sites:
         choices = a.get(site.name, site.neutral), b.get(site.name, site.neutral)
-        is_same_rank = site.technique == "rank" and choices[0] == choices[1]
-        if site.technique in REMADE_BY and not is_same_rank:
+        are_same_parts = site.technique in ("operator", "rank") and choices[0] == choices[1]
+        if site.technique in REMADE_BY and not are_same_parts:
             found.update(*(site.touched(choice) for choice in choices))
     return found
 

@@ -5,9 +5,10 @@ A torch archive of tensors and text, read with `weights_only`; no module is pick
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -15,7 +16,9 @@ from torch import Tensor
 
 from ..hardware_profiles.errors import ExportError
 from ..hardware_profiles.precision import PrecisionPlan
+from ..packing import CodedWeight, TiedWeight
 from ..spaces import Finished, simulate
+from ..spaces.encode import Stored
 from ..spaces.rebuild import Sizes, sizes_of
 
 SCHEMA = 1
@@ -31,6 +34,7 @@ class KeptNetwork:
     Attributes:
         state: Parameters and buffers of the float module.
         plan: Where it computes in low precision.
+        stored: What is stored of weights in few bits, by layer.
         sizes: See `spaces.rebuild`.
         inputs: A few validation samples, shape (n, ...).
         outputs: What torch makes of them, with the plan's rounding, shape (n, ...).
@@ -41,6 +45,7 @@ class KeptNetwork:
     sizes: Sizes
     inputs: Tensor
     outputs: Tensor
+    stored: Stored = field(default_factory=dict)
 
     @classmethod
     def of(cls, finished: Finished, inputs: Tensor) -> KeptNetwork:
@@ -55,7 +60,7 @@ class KeptNetwork:
             outputs = simulate(finished.module, finished.plan)(probes)
         # Cloned, as a tensor that is part of a larger one, as pruned ones may be, would be stored with all of it.
         state = {name: value.detach().clone() for name, value in finished.module.state_dict().items()}
-        return cls(state, finished.plan, sizes_of(finished.module), probes, outputs)
+        return cls(state, finished.plan, sizes_of(finished.module), probes, outputs, finished.stored)
 
     def write(self, path: Path) -> None:
         """Writes it whole or not at all."""
@@ -66,6 +71,7 @@ class KeptNetwork:
             "sizes": {name: dict(held) for name, held in self.sizes.items()},
             "inputs": self.inputs,
             "outputs": self.outputs,
+            "stored": {name: _as_tensors(coded) for name, coded in self.stored.items()},
         }
         partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
         torch.save(content, partial)
@@ -90,7 +96,19 @@ class KeptNetwork:
                 "earlier version: search again, or export the file that the run holds"
             )
         plan = PrecisionPlan.from_json(content["plan"])
-        return cls(content["state"], plan, content["sizes"], content["inputs"], content["outputs"])
+        # Runs of earlier versions had nothing stored in few bits.
+        stored = {name: _from_tensors(tensors) for name, tensors in content.get("stored", {}).items()}
+        return cls(content["state"], plan, content["sizes"], content["inputs"], content["outputs"], stored)
+
+
+def _as_tensors(coded: CodedWeight | TiedWeight) -> dict[str, Tensor]:
+    """Its fields; the scale only where it has one."""
+    fields = {each.name: getattr(coded, each.name) for each in dataclasses.fields(coded)}
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _from_tensors(tensors: Mapping[str, Tensor]) -> CodedWeight | TiedWeight:
+    return CodedWeight(**tensors) if "codebook" in tensors else TiedWeight(**tensors)
 
 
 def kept_path(artefact: Path) -> Path:

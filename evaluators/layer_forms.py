@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..spaces import Choice, SearchSpace
 from ..spaces.fold_clusters import fold_clusters
+from ..spaces.moot_rules import STORAGE
 from ..spaces.network import Layer
+from ..spaces.operator_shapes import N_BESIDE, operator_parts, parse_operator, positions_of
 from ..spaces.quantize import bits_per_weight
 from ..spaces.rank_schemes import factor_stages, parse_rank
 from ..spaces.site import Site
+from .stored_form import AS_EXECUTED, StoredForm, stored_form
 
 MERGED = "merged"
 PLAIN = "plain"
@@ -19,6 +22,8 @@ _BIAS_BYTES: Mapping[Choice, int] = {8: 12, "bf16": 2, "fp16": 2}
 """A bias in the type of its layer, and in int8 its scale and its zero point; 4 bytes in all other forms."""
 _SCALE_BYTES: Mapping[Choice, int] = {8: 5}
 """Per output channel of every operator the scale of its weights, in float, and their zero point, in int8."""
+_NUMBER_BYTES = 4
+"""A bias, or a scale of a channel, as a packed file holds it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +62,19 @@ class Form:
 
     Attributes:
         layer: Name in the original network; a merged layer has the name of its first.
-        kind: `plain`, `merged`, or the scheme of its rank.
+        kind: `plain`, `merged`, its operator, or the scheme of its rank.
         bits: The choice of its weights' bits.
         parts: The operators that compute it, in order.
+        n_beside: How many of the last of them give its outputs, side by side.
+        stored: How its weights are stored, where that is chosen apart from what a runtime executes.
     """
 
     layer: str
     kind: str
     bits: Choice
     parts: tuple[Part, ...]
+    stored: StoredForm = AS_EXECUTED
+    n_beside: int = 1
 
     @property
     def weights(self) -> int:
@@ -80,12 +89,12 @@ class Form:
     @property
     def out_channels(self) -> int:
         """Output channels."""
-        return self.parts[-1].outer
+        return sum(part.outer for part in self.parts[-self.n_beside :])
 
     @property
     def activations(self) -> int:
         """Numbers in its output, per sample."""
-        return self.parts[-1].outer * self.parts[-1].n_positions
+        return self.out_channels * self.parts[-1].n_positions
 
     @property
     def weight_bytes(self) -> float:
@@ -93,6 +102,12 @@ class Form:
         scales = sum(part.outer for part in self.parts) * _SCALE_BYTES.get(self.bits, 0)
         biases = self.out_channels * _BIAS_BYTES.get(self.bits, 4)
         return self.weights * bits_per_weight(self.bits) / 8 + biases + scales
+
+    @property
+    def stored_bytes(self) -> float:
+        """About what a packed file holds of it: positions and values of weights, a number or two per channel."""
+        numbers = sum(part.outer for part in self.parts) + self.out_channels
+        return self.weights * self.stored.bits_per_weight(self.bits) / 8 + _NUMBER_BYTES * numbers
 
 
 class LayerForms:
@@ -114,12 +129,13 @@ class LayerForms:
         if layer != span[0]:
             return None
         inner, outer = self._space.widths[span[0]].under(choices)[0], self._space.widths[span[-1]].under(choices)[1]
-        rank = "full" if fold is not None else str(choices.get(f"rank/{layer}", "full"))
+        operator, rank = ("full", "full") if fold is not None else _replacement(layer, choices)
         bits = choices.get(f"bits/{layer}", 32)
-        key = (span, inner, outer, rank, bits)
+        stored = stored_form(layer, choices) if fold is None else AS_EXECUTED
+        key = (span, inner, outer, operator, rank, bits, stored)
         if key not in self._cache:
             layers = [self._space.widths[name].layer for name in span]
-            self._cache[key] = _form(layers, inner, outer, rank, bits)
+            self._cache[key] = replace(_form(layers, inner, outer, operator, rank, bits), stored=stored)
         return self._cache[key]
 
     def layers_under(self, site: Site) -> tuple[str, ...]:
@@ -132,7 +148,7 @@ class LayerForms:
         near = {fold for layer in touched for fold in self._folds_near.get(layer, ())}
         # Of folds that overlap one counts: switching it may bring another into force.
         touched |= {layer for fold in near for layer in (fold.layers if site.technique == "fold" else fold.layers[:1])}
-        if site.technique != "prune":
+        if site.technique not in ("prune", *STORAGE):
             touched |= {name for layer in touched for name in self._in_front_of(layer)}
         return tuple(name for name in widths if name in touched)
 
@@ -155,10 +171,19 @@ class LayerForms:
         return None
 
 
-def _form(layers: list[Layer], inner: int, outer: int, rank: str, bits: Choice) -> Form:
+def _replacement(layer: str, choices: Mapping[str, Choice]) -> tuple[str, str]:
+    """The operator and the rank of a layer; beside another operator a rank has no effect."""
+    operator, rank = (str(choices.get(f"{technique}/{layer}", "full")) for technique in ("operator", "rank"))
+    return operator, rank if operator == "full" else "full"
+
+
+def _form(layers: list[Layer], inner: int, outer: int, operator: str, rank: str, bits: Choice) -> Form:
     if len(layers) > 1:
         return Form(layers[0].name, MERGED, bits, (_merged(layers, inner, outer, bits),))
     (layer,) = layers
+    if operator != "full":
+        kind, _ = parse_operator(operator)
+        return Form(layer.name, kind, bits, _operator(layer, inner, outer, operator, bits), n_beside=N_BESIDE[kind])
     if rank == "full":
         groups = inner if layer.is_depthwise else layer.groups
         return Form(layer.name, PLAIN, bits, (_part(layer, bits, inner, outer, groups),))
@@ -192,6 +217,18 @@ def _factors(layer: Layer, inner: int, outer: int, rank: str, bits: Choice) -> t
         positions = layer.n_positions * math.prod(strides)
         ends = (stage.in_channels, stage.out_channels)
         parts.append(Part(f"{layer.name}.{position}", bits, kernel, stride, stage.groups, positions, *ends))
+    return tuple(parts)
+
+
+def _operator(layer: Layer, inner: int, outer: int, operator: str, bits: Choice) -> tuple[Part, ...]:
+    """The layers of an operator; a single one keeps the name of the layer whose place it takes."""
+    shapes, parts = operator_parts(operator, inner, outer), []
+    for position, shape in enumerate(shapes):
+        name = f"{layer.name}.{position}" if len(shapes) > 1 else layer.name
+        kernel = layer.kernel_size if shape.has_kernel else (1,) * len(layer.kernel_size)
+        stride = layer.stride if shape.has_stride else (1,) * len(layer.stride)
+        positions = positions_of(shape, operator, layer.stride, layer.n_positions)
+        parts.append(Part(name, bits, kernel, stride, shape.groups, positions, shape.in_channels, shape.out_channels))
     return tuple(parts)
 
 

@@ -19,7 +19,7 @@ from .kept_network import KeptNetwork, kept_path
 from .latency import latency_score
 from .macs import macs_score
 from .paired_accuracy import PairedAccuracy
-from .size import size_score
+from .size import size_score, stored_score
 from .stopwatch import Stopwatch
 
 N_PARITY = 256
@@ -30,7 +30,13 @@ class NetworkScores:
     """Scores networks of one task; every method adds its time to the stopwatch it is given."""
 
     def __init__(
-        self, devices: Devices, accuracy: PairedAccuracy, data: TaskData, example_inputs: tuple[Tensor, ...]
+        self,
+        devices: Devices,
+        accuracy: PairedAccuracy,
+        data: TaskData,
+        example_inputs: tuple[Tensor, ...],
+        *,
+        has_stored: bool = False,
     ) -> None:
         """Nothing is exported or measured yet.
 
@@ -39,12 +45,13 @@ class NetworkScores:
             accuracy: Judges them.
             data: On what.
             example_inputs: Of the network, as it is exported with them.
+            has_stored: Whether networks are packed too, for the bytes that it takes to store them.
         """
         self._devices, self._accuracy, self._data = devices, accuracy, data
-        self._example_inputs = example_inputs
+        self._example_inputs, self._has_stored = example_inputs, has_stored
 
     def structure(self, finished: Finished, name: str, watch: Stopwatch, *, is_final: bool) -> Evaluation:
-        """Latency, size and MACs: they do not depend on training.
+        """Latency, size and MACs: they do not depend on training; and what it takes to store the network as it is.
 
         Args:
             finished: The network.
@@ -57,11 +64,28 @@ class NetworkScores:
             macs = macs_score(finished.module, self._example_inputs)
         with watch("measure"):
             evaluation = self._devices.read(finished, name, is_final=is_final)
-        return replace(evaluation, scores={**evaluation.scores, macs.name: macs}, seconds=watch.seconds)
+        scores = {**evaluation.scores, macs.name: macs, **self._stored(finished, watch)}
+        return replace(evaluation, scores=scores, seconds=watch.seconds)
+
+    def structure_like(self, known: Evaluation, finished: Finished, name: str, watch: Stopwatch) -> Evaluation:
+        """The structure of a network that differs from a measured one in nothing but in what is stored.
+
+        Args:
+            known: Of the other network, from `structure`.
+            finished: The network.
+            name: Of its files, without a suffix.
+            watch: Times it.
+        """
+        with watch("export"), one_thread():
+            path = self._devices.export(finished, self._example_inputs, name)
+        scores = {**known.scores, **self._stored(finished, watch)}
+        return replace(known, scores=scores, seconds=watch.seconds, artefact=path)
 
     def with_accuracy(self, finished: Finished, structure: Evaluation, watch: Stopwatch) -> Evaluation:
         """A structure's evaluation with the accuracy on validation, through the exported file in the runtime."""
         session = self._exported_session(finished, structure.artefact, watch)
+        # Training moves the weights, and with them what an entropy code makes of them.
+        structure = replace(structure, scores={**structure.scores, **self._stored(finished, watch)})
         return replace(self.with_accuracy_of(session, structure, watch), reason="", broken_limit="")
 
     def with_accuracy_of(self, session: Session, structure: Evaluation, watch: Stopwatch) -> Evaluation:
@@ -103,6 +127,13 @@ class NetworkScores:
             **self._accuracy.on_validation(self._accuracy.samples(session, self._data.validation)),
             **self._accuracy.on_test(self._accuracy.samples(session, self._data.test)),
         }
+
+    def _stored(self, finished: Finished, watch: Stopwatch) -> dict[str, Score]:
+        if not self._has_stored:
+            return {}
+        with watch("pack"), one_thread():
+            score = stored_score(finished)
+        return {score.name: score}
 
     def _exported_session(self, finished: Finished, path: Path, watch: Stopwatch) -> Session:
         artefacts = self._devices.main.artefacts

@@ -23,6 +23,7 @@ from ..spaces import (
     set_linearity,
     simulate,
 )
+from ..spaces.compress import encode
 
 N_INPUTS = 64
 """Calibration inputs that are compared; four times as many rank configurations no better and take twice the time."""
@@ -62,8 +63,9 @@ class OutputDivergence:
         """Shape (n, numbers per sample), without the mean over the samples, in float64."""
         module = prepare(self._network, configuration)
         set_linearity(module, 1.0)  # what is folded is linear when the statistics are taken, as it will be
+        stored = encode(module, configuration)  # and so are weights in few bits
         reestimate_batch_norm(module, self._inputs)
-        finished = finish(module, configuration, self._inputs, self._options)
+        finished = finish(module, configuration, self._inputs, self._options, stored=stored)
         with torch.no_grad():
             outputs: Tensor = simulate(finished.module, finished.plan)(self._inputs)
         flat = outputs.flatten(1).double()

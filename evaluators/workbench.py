@@ -20,6 +20,7 @@ from ..spaces import (
     Configuration,
     Finished,
     SearchSpace,
+    executed_part,
     find_space,
     observe,
     trace,
@@ -118,7 +119,10 @@ class Workbench:
             task, self._baseline, self.network, self.space, drawn.inputs, artefacts, seed, inheritance
         )
         self._networks = CandidateNetworks(self.network, training, self.data.train, drawn.inputs, options)
-        self._scores = NetworkScores(self._devices, self._accuracy, self.data, self.network.example_inputs)
+        self._scores = NetworkScores(
+            self._devices, self._accuracy, self.data, self.network.example_inputs, has_stored=options.has_stored
+        )
+        self._structures: dict[Configuration, Evaluation] = {}
         self._unscored: tuple[tuple[Configuration, TrainingRecipe], Finished, Stopwatch] | None = None
 
     @property
@@ -185,13 +189,20 @@ class Workbench:
     def structure(self, configuration: Configuration, name: str) -> Evaluation:
         """Latency, size and MACs without any training: they depend on the structure only.
 
+        What differs in its storage alone is measured once.
+
         Args:
             configuration: Canonical.
             name: Of the artefact, without a suffix, here and in the others.
         """
         watch = Stopwatch()
         finished = self._networks.untrained(configuration, watch)
-        evaluation = self._scores.structure(finished, name, watch, is_final=False)
+        executed = executed_part(configuration)
+        if executed in self._structures:
+            evaluation = self._scores.structure_like(self._structures[executed], finished, name, watch)
+        else:
+            evaluation = self._scores.structure(finished, name, watch, is_final=False)
+            self._structures[executed] = evaluation
         self._devices.keep_main_file(name)
         return evaluation
 

@@ -64,6 +64,10 @@ def _pruned(decided: Decided) -> str:
     return f"pruned: {_named([f'{layer} to {width}' for layer, width in decided])}"
 
 
+def _substituted(decided: Decided) -> str:
+    return f"other operators: {_named([f'{layer} {operator}' for layer, operator in decided])}"
+
+
 def _factorised(decided: Decided) -> str:
     return f"low rank: {_named([f'{layer} {rank}' for layer, rank in decided])}"
 
@@ -71,6 +75,14 @@ def _factorised(decided: Decided) -> str:
 def _quantized(decided: Decided) -> str:
     counts = Counter(_bits(bits) for _, bits in decided)
     return ", ".join(f"{bits} in {count} layer{'s' if count > 1 else ''}" for bits, count in counts.items())
+
+
+def _sparsified(decided: Decided) -> str:
+    return f"zero weights, stored: {_named([f'{layer} {percent} %' for layer, percent in decided])}"
+
+
+def _coded(decided: Decided) -> str:
+    return f"few bits, stored: {_named([f'{layer} {code}' for layer, code in decided])}"
 
 
 def _bits(choice: Choice) -> str:
@@ -87,12 +99,18 @@ _REMOVES_LAYER = frozenset({"fold"})
 _LINES: dict[str, Callable[[Decided], str]] = {
     "fold": _folded,
     "prune": _pruned,
+    "operator": _substituted,
     "rank": _factorised,
     "bits": _quantized,
+    "sparsity": _sparsified,
+    "code": _coded,
 }
 _CHOICES: dict[str, Callable[[Site, Choice], str]] = {
     "fold": lambda site, choice: "folded",
     "prune": lambda site, choice: f"{site.neutral}→{choice}",
+    "operator": lambda site, choice: str(choice),
     "rank": lambda site, choice: str(choice),
     "bits": lambda site, choice: _bits(choice),
+    "sparsity": lambda site, choice: f"{choice} % zero",
+    "code": lambda site, choice: str(choice),
 }

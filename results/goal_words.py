@@ -41,6 +41,7 @@ class CostWords:
 _COSTS: Mapping[str, CostWords] = {
     "latency": CostWords("latency", "faster", "slower", "fastest", "ms", 1.0, 3, lambda ms: f"{ms:.3f} ms"),
     "size": CostWords("file size", "smaller", "larger", "smallest", "kB", 1e-3, 1, word_bytes),
+    "stored": CostWords("stored size", "smaller stored", "larger stored", "smallest stored", "kB", 1e-3, 2, word_bytes),
     "macs": CostWords(
         "MACs", "fewer MACs", "more MACs", "fewest MACs", "M", 1e-6, 1, lambda macs: f"{macs / 1e6:.2f} M MACs"
     ),
@@ -72,6 +73,16 @@ def further_costs(goals: Goals) -> list[Objective]:
     shown = ("accuracy", "latency", "size", "macs")
     names = [axis.name for axis in goals.objectives] + [limit.name for limit in goals.constraints]
     return [Objective(name) for name in dict.fromkeys(names) if name not in shown]
+
+
+def storage_note(goals: Goals) -> str:
+    """What must be known of the stored size, where it counts; else nothing."""
+    if not goals.has_stored:
+        return ""
+    return (
+        "Zero weights, codes and tied filters act on the stored size (a .pare file) alone: latency and the runtime's "
+        "file are those of the network without them"
+    )
 
 
 def further_columns(goals: Goals) -> list[Objective]:

@@ -8,7 +8,7 @@ from .figure_style import DARKER_WHERE_STRONGER, hover, message, new_figure, pla
 from .layer_decisions import DecisionCell
 from .layers_data import LayersData
 
-_HEADINGS = {"prune": "channels", "bits": "precision", "rank": "rank", "fold": "folded"}
+_HEADINGS = {"prune": "channels", "bits": "precision", "rank": "rank", "operator": "operator", "fold": "folded"}
 _NO_SITE = "·"
 
 

@@ -9,6 +9,7 @@ from . import report_figures as figures
 from . import report_sections as sections
 from . import why_sections
 from .figures import draw_front, front_data
+from .goal_words import storage_note
 from .load import Run
 from .markup import as_html
 from .page import figure_slot, page_parts, read_resource, write_page
@@ -43,6 +44,7 @@ def _render(run: Run, page_directory: Path) -> str:
         facts=sections.facts(run),
         picker=picker_section(picker_data(run, page_directory), front),
         further_fronts=figures.further_fronts(run),
+        storage=as_html(f" {note}." if (note := storage_note(run.goals)) else ""),
         front_table=sections.front_table(run, page_directory),
         course=sections.course(run),
         decisions=figures.decisions(run),

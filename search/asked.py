@@ -73,6 +73,7 @@ def _flags(
         "calibration": options.ranges,
         "bias-correction": options.has_bias_correction,
         "cp": options.has_cp,
+        "operators": options.has_operators,
     }
 
 

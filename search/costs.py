@@ -15,14 +15,16 @@ from ..evaluators.ridge import Ridge
 from ..hardware_profiles.runtimes import OperatorTime
 from ..spaces import Choice, Configuration, SearchSpace, Site
 from .goals import Goals
-from .layer_sum import LayerSum
+from .layer_sum import LayerSum, stored_bytes, weight_bytes
 from .proposal import PARENTS
 from .tables import Observations
 from .trial import State, Trial
 
 OPERATORS = "operators"
 """Detail of a trial: the main profile's operator times; those of another are under `operators@NAME`."""
-_LATENCY, _SIZE, _MACS, _MEMORY = "latency_ms", "size_bytes", "macs", "memory_bytes"
+_LATENCY, _SIZE, _MACS, _MEMORY, _STORED = "latency_ms", "size_bytes", "macs", "memory_bytes", "stored_bytes"
+_BYTES_BY_LAYER = {_SIZE: weight_bytes, _MEMORY: weight_bytes, _STORED: stored_bytes}
+"""What counts of a layer in scores that are sums of bytes."""
 _PENALTY = 2.0
 """As if so many candidates had shown that a score without a table goes with latency and size alike."""
 N_ERRORS = 24
@@ -63,13 +65,11 @@ class CostModel:
         for name, seen in (observations or {}).items():
             if name in self._predictors:
                 self._predictors[name].replay(seen)
-        learned = (name for name in self.scores if name.partition("@")[0] not in (_LATENCY, _SIZE, _MACS))
+        learned = (name for name in self.scores if name.partition("@")[0] not in (_LATENCY, _SIZE, _MACS, _STORED))
         self._learned = {name: _Learned() for name in learned}
         plain = tables.layers({})
         self._sums = {
-            name: LayerSum(plain, is_stored=name.partition("@")[0] in (_SIZE, _MEMORY))
-            for name in self.scores
-            if name != _MACS
+            name: LayerSum(plain, _BYTES_BY_LAYER.get(name.partition("@")[0])) for name in self.scores if name != _MACS
         }
         self._baseline: dict[str, float] = {}
         self._layers = {site.name: tables.layers_under(site) for site in space.sites}
@@ -199,6 +199,8 @@ class CostModel:
         """Whether a score comes from operator profiles rather than from networks as a whole."""
         if name in self._learned:
             return self._has_tables
+        if name == _STORED:
+            return False
         return self._predictors[name.partition("@")[2]].n_observed > 0
 
     def _whole(self, name: str) -> float:

@@ -17,7 +17,15 @@ Rows = NDArray[np.int64]
 
 POWERS: Mapping[str, tuple[float, ...]] = {"prune": (2.0, 6.0)}
 """How drop grows with damage: pruning is harmless at first and ruinous at the end. In proportion with all else."""
-PRIOR_DROPS: Mapping[str, tuple[float, ...]] = {"prune": (2.0, 12.0), "rank": (4.0,), "fold": (3.0,), "bits": (0.3,)}
+PRIOR_DROPS: Mapping[str, tuple[float, ...]] = {
+    "prune": (2.0, 12.0),
+    "operator": (8.0,),
+    "rank": (4.0,),
+    "fold": (3.0,),
+    "bits": (0.3,),
+    "sparsity": (4.0,),
+    "code": (8.0,),
+}
 """Points lost when every site of a technique takes its strongest choice, before anything was observed."""
 UNKNOWN_PRIOR = (2.0,)
 DIVERGENCE_PRIOR = 1.0

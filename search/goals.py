@@ -33,6 +33,11 @@ class Goals:
         return tuple(dict.fromkeys(names))
 
     @property
+    def has_stored(self) -> bool:
+        """Whether it counts what it takes to store a network, so that choices pay that change nothing else."""
+        return "stored_bytes" in self.scores
+
+    @property
     def max_drop(self) -> float | None:
         """The points of accuracy that may be lost; None where nothing was said."""
         return next((limit.limit for limit in self.constraints if not limit.is_structural), None)

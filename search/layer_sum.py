@@ -7,11 +7,12 @@ take elsewhere is learnt for each layer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from ..evaluators.cost_tables import LayerCost
+from ..evaluators.layer_forms import Form
 from ..evaluators.ridge import Ridge
 from ..spaces import Choice
 
@@ -34,18 +35,20 @@ class LayerSum:
         n_observed: Networks that were measured.
     """
 
-    def __init__(self, plain: Sequence[LayerCost], *, is_stored: bool) -> None:
+    def __init__(self, plain: Sequence[LayerCost], n_bytes: Callable[[Form], float] | None = None) -> None:
         """Begins with what is expected.
 
         Args:
             plain: The layers of the uncompressed network.
-            is_stored: Whether the score counts what is stored, as a size does, rather than what is done.
+            n_bytes: Of a layer, where the score counts what is stored, as a size does; None where it counts what is
+                done.
         """
         self.n_observed = 0
-        self._is_stored = is_stored
+        self._is_stored = is_stored = n_bytes is not None
+        self._n_bytes = n_bytes or weight_bytes
         self._position = {layer.form.layer: position for position, layer in enumerate(plain)}
         self._macs = max(1, sum(layer.macs for layer in plain))
-        self._bytes = max(1.0, sum(layer.form.weight_bytes for layer in plain))
+        self._bytes = max(1.0, sum(self._n_bytes(layer.form) for layer in plain))
         self._outputs = max(1, sum(layer.form.activations for layer in plain))
         self._narrow = tuple(_SAVED)
         self._first_own = _N_SHARED + len(self._narrow)
@@ -92,7 +95,7 @@ class LayerSum:
     def _terms(self, layer: LayerCost) -> Iterator[tuple[int, float]]:
         """The terms that apply to a layer, each with its value."""
         form = layer.form
-        macs, n_bytes = layer.macs / self._macs, form.weight_bytes / self._bytes
+        macs, n_bytes = layer.macs / self._macs, self._n_bytes(form) / self._bytes
         yield _MACS, macs
         yield _BYTES, n_bytes
         yield _OUTPUTS, form.activations / self._outputs
@@ -102,3 +105,13 @@ class LayerSum:
             yield _N_SHARED + self._narrow.index(form.bits), macs
         own = n_bytes if self._is_stored else macs * (1 + _SAVED.get(form.bits, 0.0) / _WORKED[_MACS])
         yield self._first_own + self._position[form.layer], own
+
+
+def weight_bytes(form: Form) -> float:
+    """Of a layer in the file that a runtime loads."""
+    return form.weight_bytes
+
+
+def stored_bytes(form: Form) -> float:
+    """Of a layer in a packed file."""
+    return form.stored_bytes

@@ -39,6 +39,7 @@ QUANTITIES: Mapping[str, Quantity] = {
     "accuracy": Quantity("accuracy_drop", "pt", is_structural=False),
     "latency": Quantity("latency_ms", "ms", is_measured=True, has_profile=True),
     "size": Quantity("size_bytes", "bytes", has_profile=True),
+    "stored": Quantity("stored_bytes", "bytes"),
     "macs": Quantity("macs", "MACs"),
     "memory": Quantity("memory_bytes", "bytes", is_measured=True, has_profile=True),
     "energy": Quantity("energy_mj", "mJ", is_measured=True, has_profile=True),

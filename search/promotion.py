@@ -1,6 +1,7 @@
 """Who is promoted to the next fidelity: by non-dominated rank, then by hypervolume contribution. Pure.
 
-Little training makes folds and ranks look worse than they are, so every round keeps a place for the best of each.
+Little training makes folds, operators and ranks look worse than they are, so every round keeps a place for the best of
+each.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from .goals import DEFAULT_GOALS, Goals
 from .pareto import Point, hypervolume_gain
 from .trial import Fidelity, Trial
 
-KEPT_TECHNIQUES = ("fold", "rank")
+KEPT_TECHNIQUES = ("fold", "operator", "rank")
 """The best candidate that holds one of these is promoted in any case."""
 MARGIN = 0.1
 """Of the range of an objective, by which the reference point lies beyond the worst: so that an extreme counts too."""
@@ -23,8 +24,8 @@ def next_promotion(
 ) -> Trial | None:
     """The trial to promote next; None where all are taken.
 
-    The first place of a round always goes by rank and contribution, the last ones to a fold and to a rank choice where
-    the round holds none yet; where there is one place for both, to what was promoted less often.
+    The first place of a round always goes by rank and contribution, the last ones to a fold, to an operator and to a
+    rank choice where the round holds none yet; where there is one place for all, to what was promoted less often.
 
     Args:
         trials: The complete trials of the lower fidelity.

@@ -14,27 +14,54 @@ from ..spaces.fold_clusters import fold_clusters
 from .costs import CostModel
 from .goals import Goals
 
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """A uniform configuration; what is in float for which the hardware has int8 is in int8.
+
+    Attributes:
+        pruned: Share of every width.
+        is_folded: Whether every fold takes its strongest choice.
+        rank: Place of the rank among the choices, 0 to 1; None for none.
+        operator: Place of the operator likewise, where others are offered.
+        stored: Place of codes and zeros among theirs, 0 to 1, where they are offered.
+    """
+
+    pruned: float
+    is_folded: bool = False
+    rank: float | None = None
+    stored: float = 0.0
+    operator: float | None = None
+
+    def __str__(self) -> str:
+        taken = {"folds": self.is_folded, "ranks": self.rank is not None, "operators": self.operator is not None}
+        return ", ".join([f"prune {self.pruned:.0%}", *(name for name, is_taken in taken.items() if is_taken)])
+
+
 LADDER = (
-    # (pruned share, folds on, rank level 0..1 or None); all in int8
-    (0.25, False, None),
-    (0.5, False, None),
-    (0.25, True, None),
-    (0.0, False, None),
-    (0.5, True, None),
-    (0.25, False, 0.5),
-    (0.75, False, None),
-    (0.75, True, None),
-    (0.0, True, None),
-    (0.5, False, 1.0),
-    (0.625, False, None),
-    (0.625, True, None),
-    (0.375, True, None),
-    (0.375, False, None),
-    (0.875, False, None),
-    (0.875, True, None),
+    Rung(0.25),
+    Rung(0.5, stored=0.5),
+    Rung(0.25, is_folded=True),
+    Rung(0.0, stored=0.65),
+    Rung(0.5, is_folded=True, stored=0.4),
+    Rung(0.25, rank=0.5, stored=0.3),
+    Rung(0.25, operator=0.6),
+    Rung(0.75, stored=0.4),
+    Rung(0.75, is_folded=True),
+    Rung(0.0, is_folded=True, stored=0.5),
+    Rung(0.5, rank=1.0, stored=0.5),
+    Rung(0.5, operator=0.3),
+    Rung(0.625),
+    Rung(0.625, is_folded=True, stored=0.65),
+    Rung(0.375, is_folded=True),
+    Rung(0.375, stored=0.8),
+    Rung(0.875, stored=0.5),
+    Rung(0.875, is_folded=True),
 )
 """Widest apart first, so that a short search still sees every technique and the tables every kind of layer."""
 
+_REPLACING = ("operator", "rank")
+"""Techniques that put others in the place of a layer, of which one can."""
 PASSES = 3
 BISECTIONS = 9
 MULTIPLIERS = (0.1, 10_000.0)
@@ -44,39 +71,51 @@ MULTIPLIERS = (0.1, 10_000.0)
 def uniform_ladder(space: SearchSpace) -> Iterator[tuple[Configuration, str]]:
     """Configurations that treat every layer alike, with what they are, without repeats."""
     seen: set[Configuration] = set()
-    for pruned, is_folded, rank in LADDER:
-        choices: dict[str, Choice] = {}
-        for site in space.sites:
-            choices[site.name] = _UNIFORM[site.technique](site, pruned, is_folded, rank)
-        configuration = space.canonical(choices)
+    for rung in LADDER:
+        configuration = space.canonical({site.name: _UNIFORM[site.technique](site, rung) for site in space.sites})
         if configuration not in seen:
             seen.add(configuration)
-            parts = [f"prune {pruned:.0%}", *(["folds"] if is_folded else []), *(["ranks"] if rank is not None else [])]
-            yield configuration, f"uniform {', '.join(parts)}"
+            yield configuration, f"uniform {rung}"
 
 
-def _uniform_width(site: Site, pruned: float, is_folded: bool, rank: float | None) -> Choice:
+def _uniform_width(site: Site, rung: Rung) -> Choice:
     width = int(site.choices[0])
-    return min(site.choices, key=lambda choice: abs(int(choice) - (1 - pruned) * width))
+    return min(site.choices, key=lambda choice: abs(int(choice) - (1 - rung.pruned) * width))
 
 
-def _uniform_rank(site: Site, pruned: float, is_folded: bool, rank: float | None) -> Choice:
-    return site.neutral if rank is None else site.choices[max(1, round(rank * (len(site.choices) - 1)))]
+def _uniform_rank(site: Site, rung: Rung) -> Choice:
+    return _at(site, rung.rank)
 
 
-def _uniform_fold(site: Site, pruned: float, is_folded: bool, rank: float | None) -> Choice:
-    return site.choices[-1] if is_folded else site.neutral
+def _uniform_operator(site: Site, rung: Rung) -> Choice:
+    return _at(site, rung.operator)
 
 
-def _int8_or_smallest(site: Site, pruned: float, is_folded: bool, rank: float | None) -> Choice:
+def _at(site: Site, place: float | None) -> Choice:
+    """The choice at a place, and never the neutral one; that where there is no place."""
+    return site.neutral if place is None else site.choices[max(1, round(place * (len(site.choices) - 1)))]
+
+
+def _uniform_fold(site: Site, rung: Rung) -> Choice:
+    return site.choices[-1] if rung.is_folded else site.neutral
+
+
+def _int8_or_smallest(site: Site, rung: Rung) -> Choice:
     return 8 if 8 in site.choices else site.choices[-1]
 
 
-_UNIFORM: Mapping[str, Callable[[Site, float, bool, float | None], Choice]] = {
+def _uniform_storage(site: Site, rung: Rung) -> Choice:
+    return site.choices[round(rung.stored * (len(site.choices) - 1))]
+
+
+_UNIFORM: Mapping[str, Callable[[Site, Rung], Choice]] = {
     "prune": _uniform_width,
+    "operator": _uniform_operator,
     "rank": _uniform_rank,
     "fold": _uniform_fold,
     "bits": _int8_or_smallest,
+    "sparsity": _uniform_storage,
+    "code": _uniform_storage,
 }
 
 
@@ -177,7 +216,7 @@ class LagrangeSweep:
             for sites in self._together:
                 names = [site.name for site in sites]
                 costs = []
-                for combination in itertools.product(*(site.choices for site in sites)):
+                for combination in _combinations(sites):
                     choices.update(zip(names, combination, strict=True))
                     damage = sum(self._drops[name][choice] for name, choice in zip(names, combination, strict=True))
                     costs.append((damage + multiplier * self._cost(sites[0], choices, direction), combination))
@@ -234,12 +273,24 @@ class _FoldCluster:
         return {**{site.name: site.neutral for site in self.sites}, **sums[-1][1]}
 
 
-def _together(sites: Sequence[Site]) -> list[list[Site]]:
-    """The sites one by one, but rank and bits of one layer together: what factors cost depends on their bits.
+def _combinations(sites: Sequence[Site]) -> Iterator[tuple[Choice, ...]]:
+    """The choices of sites that are taken together: of those that replace a layer at most one is not neutral."""
+    for combination in itertools.product(*(site.choices for site in sites)):
+        replacing = [
+            site
+            for site, choice in zip(sites, combination, strict=True)
+            if site.technique in _REPLACING and choice != site.neutral
+        ]
+        if len(replacing) <= 1:
+            yield combination
 
-    The rank comes first: all layers that depend on the bits depend on it.
+
+def _together(sites: Sequence[Site]) -> list[list[Site]]:
+    """The sites one by one, but operator, rank and bits of one layer together: what parts cost depends on their bits.
+
+    The rank comes first, or the operator: all layers that depend on the bits depend on it.
     """
     groups: dict[str, list[Site]] = {}
     for site in sites:
-        groups.setdefault(site.layer if site.technique in ("rank", "bits") else site.name, []).append(site)
+        groups.setdefault(site.layer if site.technique in (*_REPLACING, "bits") else site.name, []).append(site)
     return [sorted(group, key=lambda site: site.technique, reverse=True) for group in groups.values()]

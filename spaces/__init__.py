@@ -3,6 +3,7 @@
 from .compress import Finished, finish, prepare, reestimate_batch_norm
 from .configuration import Configuration
 from .linearise import set_linearity
+from .moot_rules import executed_part
 from .network import Layer, Network, trace
 from .options import DEFAULT_OPTIONS, CompressionOptions, observe
 from .quantized_weight import QuantizedWeight
@@ -22,6 +23,7 @@ __all__ = [
     "QuantizedWeight",
     "SearchSpace",
     "Site",
+    "executed_part",
     "find_space",
     "finish",
     "observe",

@@ -39,15 +39,18 @@ def prune_channels(
     widths: Mapping[str, int],
     importances: Mapping[str, Tensor] | None = None,
     likewise: Sequence[fx.GraphModule] = (),
+    kept: Mapping[str, int] | None = None,
 ) -> dict[str, list[int]]:
     """Removes the least important channels, in place, until each group has its width.
 
     Args:
         module: The network; edited.
         channels: Its channels, see `follow_channels`.
-        widths: Width to reach by name of a layer whose output channels belong to the group.
+        widths: Width to reach by name of a layer whose output channels belong to the group; where several layers of
+            one group are named, their sum.
         importances: Importance of each output channel by layer, shape (out,); layers without go by their weights.
         likewise: Modules of the same structure that lose the same channels, whatever their weights; edited.
+        kept: Output channels that single layers of these groups keep in any case.
 
     Returns:
         Removed output channels by layer named in `widths`, where there are any.
@@ -57,7 +60,7 @@ def prune_channels(
             without channels.
     """
     groups = {name: group for group in group_channels(channels).groups for name in group.producers}
-    removed = _weakest(module, channels, groups, widths, importances or {})
+    removed = _weakest(module, channels, groups, widths, importances or {}, kept or {})
     for each in (module, *likewise):
         _remove(each, channels, removed)
     gone = {name: np.flatnonzero(np.isin(channels.made[name], removed)).tolist() for name in widths}
@@ -154,19 +157,18 @@ def _weakest(
     groups: Mapping[str, ChannelGroup],
     widths: Mapping[str, int],
     importances: Mapping[str, Tensor],
+    kept: Mapping[str, int] | None = None,
 ) -> Numbers:
     """The numbers of the channels that go."""
     gone: list[Numbers] = [np.empty(0, np.int64)]
-    for name, width in widths.items():
-        group = groups.get(name)
-        if group is None:
-            raise SpaceError(f"the channels of {name!r} cannot be removed: they are coupled to some that must stay")
+    for name, width in _group_widths(groups, widths).items():
+        group = groups[name]
         if not 1 <= width <= group.width or width % group.step:
             steps = f" and a multiple of {group.step}" if group.step > 1 else ""
             raise SpaceError(f"the width of {name!r} must be between 1 and {group.width}{steps}, got {width}")
         if width < group.width:
             scores = class_scores(module, channels, group.classes, importances)
-            weakest = _weakest_classes(scores, width // group.step, _needed(channels, group))
+            weakest = _weakest_classes(scores, width // group.step, _needed(channels, group, kept or {}))
             if len(weakest) < group.n_classes - width // group.step:
                 least = (group.n_classes - len(weakest)) * group.step
                 raise SpaceError(f"the width of {name!r} must be at least {least} to leave each layer one, got {width}")
@@ -174,27 +176,43 @@ def _weakest(
     return np.concatenate(gone)
 
 
-def _weakest_classes(scores: Tensor, n_kept: int, needed: Sequence[Numbers]) -> list[int]:
-    """The classes that go, the weakest first; the last class of each needed set stays, so they may be too few."""
-    left = [len(each) for each in needed]
+def _group_widths(groups: Mapping[str, ChannelGroup], widths: Mapping[str, int]) -> dict[str, int]:
+    """Width by the first layer named of each group."""
+    found: dict[str, int] = {}
+    for name, width in widths.items():
+        group = groups.get(name)
+        if group is None:
+            raise SpaceError(f"the channels of {name!r} cannot be removed: they are coupled to some that must stay")
+        first = next((each for each in found if groups[each] is group), name)
+        found[first] = found.get(first, 0) + width
+    return found
+
+
+def _weakest_classes(scores: Tensor, n_kept: int, needed: Sequence[tuple[Numbers, int]]) -> list[int]:
+    """The classes that go, the weakest first; of each needed set so many stay, so they may be too few."""
+    spare = [len(each) - least for each, least in needed]
     gone: list[int] = []
     # A stable sort, so that equal scores fall the same way on every machine.
     for weakest in torch.argsort(scores, stable=True).tolist():
-        owners = [i for i, each in enumerate(needed) if weakest in each]
-        if len(gone) < len(scores) - n_kept and all(left[i] > 1 for i in owners):
+        owners = [i for i, (each, _) in enumerate(needed) if weakest in each]
+        if len(gone) < len(scores) - n_kept and all(spare[i] > 0 for i in owners):
             gone.append(weakest)
             for i in owners:
-                left[i] -= 1
+                spare[i] -= 1
     return gone
 
 
-def _needed(channels: ChannelMap, group: ChannelGroup) -> list[Numbers]:
-    """The sets of classes, where it is not all of them, that are everything that some layer makes or reads."""
+def _needed(channels: ChannelMap, group: ChannelGroup, kept: Mapping[str, int]) -> list[tuple[Numbers, int]]:
+    """The sets of classes, where it is not all of them, that some layer makes or reads, and how many it keeps."""
     class_of = np.full(channels.n_channels, -1)
     for name, classes in group.classes.items():
         class_of[channels.made[name]] = classes
-    sets = [np.unique(class_of[each.numbers]) for each in channels.holders if each.role in ("out", "in", "depthwise")]
-    return [each for each in sets if each[0] >= 0 and len(each) < group.n_classes]
+    sets = [
+        (np.unique(class_of[each.numbers]), kept.get(each.name, 1) if each.role == "out" else 1)
+        for each in channels.holders
+        if each.role in ("out", "in", "depthwise")
+    ]
+    return [(each, least) for each, least in sets if each[0] >= 0 and len(each) < group.n_classes]
 
 
 def _remove(module: fx.GraphModule, channels: ChannelMap, removed: Numbers) -> None:

@@ -24,10 +24,11 @@ from .prune import Prune
 from .quantize import Quantize, quantize
 from .site import Choice
 from .sparsify import Sparsify
+from .substitute import Substitute
 from .technique import Technique
 
-TECHNIQUES: tuple[Technique, ...] = (Fold(), Factorize(), Prune(), Quantize(), Sparsify(), Encode())
-"""In the order in which they are applied: fold or factorise first, then prune, and what is left in few bits last."""
+TECHNIQUES: tuple[Technique, ...] = (Fold(), Substitute(), Factorize(), Prune(), Quantize(), Sparsify(), Encode())
+"""In the order in which they are applied: fold, substitute or factorise, then prune, then what is left in few bits."""
 
 
 @dataclass(frozen=True, slots=True)

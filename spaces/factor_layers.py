@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..hardware_profiles.errors import SpaceError
-from .network import Convolution
+from .graph import Convolution
 from .rank_scheme import Stage
 
 _CONVOLUTIONS: dict[int, type[Convolution]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
@@ -46,7 +46,7 @@ def _on_meta_device(layer: Convolution | nn.Linear, stage: Stage, is_last: bool)
     if isinstance(layer, nn.Linear):
         return nn.Linear(stage.in_channels, stage.out_channels, **options)
     if stage.axes:
-        options |= {"padding_mode": layer.padding_mode, "padding": _padding(layer, stage.axes)}
+        options |= {"padding_mode": layer.padding_mode, "padding": padding_on(layer, stage.axes)}
     for name in ("kernel_size", "stride", "dilation"):
         sizes: tuple[int, ...] = getattr(layer, name)
         options[name] = tuple(size if axis in stage.axes else 1 for axis, size in enumerate(sizes))
@@ -54,7 +54,7 @@ def _on_meta_device(layer: Convolution | nn.Linear, stage: Stage, is_last: bool)
     return convolution(stage.in_channels, stage.out_channels, groups=stage.groups, **options)
 
 
-def _padding(layer: Convolution, axes: tuple[int, ...]) -> tuple[int, ...] | str:
+def padding_on(layer: Convolution, axes: tuple[int, ...]) -> tuple[int, ...] | str:
     """The layer's padding on some axes in numbers; `same` stays a word where the two sides of an axis differ."""
     padding = layer.padding
     if padding == "same":

@@ -6,10 +6,11 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch import fx, nn
+from torch import fx
 
 from ..hardware_profiles.profile import Capabilities
-from .network import Layer, Network, replace_module
+from .layer_parts import replace_by_parts
+from .network import Layer, Network
 from .rank_scheme import Source
 from .rank_schemes import SCHEMES, factor_macs, factor_weights, rank_choice, split_layer
 from .site import LeftAlone, Site
@@ -114,23 +115,11 @@ def factorize_layer(module: fx.GraphModule, name: str, choice: str, original: So
     # Another technique may have been at the weights before.
     is_original = original is not None and torch.equal(original.weight, Source(layer).weight)
     factors = split_layer(layer, choice, original if is_original else None)
-    node = next(node for node in module.graph.nodes if node.op == "call_module" and node.target == name)
-    replace_module(module, name, nn.Sequential(*factors))
-    with module.graph.inserting_before(node):
-        for position in range(len(factors) - 1):
-            factor = module.graph.call_module(f"{name}.{position}", node.args, node.kwargs)
-            node.args, node.kwargs = (factor,), {}
-    node.target = f"{name}.{len(factors) - 1}"
-
-
-def last_factor(module: nn.Module, name: str) -> str:
-    """The layer whose outputs are those of the original layer `name`: itself, or the last of its factors."""
-    layer = module.get_submodule(name)
-    return f"{name}.{len(layer) - 1}" if isinstance(layer, nn.Sequential) else name
+    replace_by_parts(module, name, factors)
 
 
 def is_part_of(layer: str, original: str) -> bool:
-    """Whether a layer of a compressed network is the original layer of that name or one of its factors."""
+    """Whether a layer of a compressed network is the original layer of that name or one of its parts."""
     parent, _, last = layer.rpartition(".")
     return layer == original or (parent == original and last.isdecimal())
 

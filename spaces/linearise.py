@@ -35,3 +35,8 @@ def set_linearity(module: nn.Module, alpha: float) -> None:
     for submodule in module.modules():
         if isinstance(submodule, LinearisedActivation):
             submodule.alpha.fill_(alpha)
+
+
+def is_linearising(module: nn.Module) -> bool:
+    """Whether a network has an activation that turns linear, or has turned."""
+    return any(isinstance(each, LinearisedActivation) for each in module.modules())

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from .configuration import Configuration
 from .layer_widths import LayerWidths
+from .operator_shapes import operator_macs
 from .rank_schemes import factor_weights
 from .site import Choice, Site
 from .weight_codes import ONE_BIT
 
 STORAGE = ("sparsity", "code")
 """Techniques that change what is stored and nothing that a runtime executes."""
+
+
+def executed_part(configuration: Configuration) -> Configuration:
+    """A configuration without the choices that change nothing but what is stored."""
+    return Configuration.of(
+        {name: choice for name, choice in configuration.items() if name.partition("/")[0] not in STORAGE}
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +38,16 @@ class MootRules:
         self._sites, self._widths = sites, widths
         self._stored = {site.name for site in sites if site.technique in STORAGE}
         self._folds = [site for site in sites if site.technique == "fold"]
+        self._operators = [site for site in sites if site.technique == "operator"]
         self._ranks = [site for site in sites if site.technique == "rank"]
         self._codes = [site for site in sites if site.technique == "code"]
         self._by_fold: dict[tuple[str, Choice], tuple[frozenset[str], tuple[Moot, ...]]] = {}
         self._by_widths: dict[tuple[Choice | None, ...], Moot | None] = {}
+
+    @property
+    def all(self) -> tuple[Callable[[Mapping[str, Choice]], Iterator[Moot]], ...]:
+        """The rules by precedence: what one makes moot says nothing in those behind it."""
+        return self.by_folds, self.by_operators, self.by_widths, self.by_codes
 
     def by_folds(self, choices: Mapping[str, Choice]) -> Iterator[Moot]:
         """A folded segment is one layer: it has no inner widths, no ranks, and one bit-width, that of the first.
@@ -55,19 +70,28 @@ class MootRules:
             folded |= layers
             yield from moot
 
+    def by_operators(self, choices: Mapping[str, Choice]) -> Iterator[Moot]:
+        """An operator must cost less than the layer at its pruned widths; then the layer is not there to factorise."""
+        for site in self._operators:
+            choice = choices.get(site.name, site.neutral)
+            if choice == site.neutral:
+                continue
+            moot = self._without_gain(site, choice, choices)
+            yield moot or Moot(f"rank/{site.layer}", f"{site.name}={choice} puts another operator in its place")
+
     def by_widths(self, choices: Mapping[str, Choice]) -> Iterator[Moot]:
         """A rank must cost less than the layer at its pruned widths, or it is no compression."""
         for site in self._ranks:
             choice = choices.get(site.name, site.neutral)
-            if choice == site.neutral:
-                continue
-            widths = self._widths[site.layer]
-            key = (site.name, choice, *(choices.get(name) for name in widths.sites))
-            if key not in self._by_widths:
-                self._by_widths[key] = _no_gain(site, choice, widths, choices)
-            moot = self._by_widths[key]
-            if moot is not None:
+            if choice != site.neutral and (moot := self._without_gain(site, choice, choices)) is not None:
                 yield moot
+
+    def _without_gain(self, site: Site, choice: Choice, choices: Mapping[str, Choice]) -> Moot | None:
+        widths = self._widths[site.layer]
+        key = (site.name, choice, *(choices.get(name) for name in widths.sites))
+        if key not in self._by_widths:
+            self._by_widths[key] = _no_gain(site, choice, widths, choices)
+        return self._by_widths[key]
 
     def by_codes(self, choices: Mapping[str, Choice]) -> Iterator[Moot]:
         """A weight of 1 bit is a sign: none of them can be zero."""
@@ -77,6 +101,8 @@ class MootRules:
 
     def _inside(self, site: Site, choice: Choice, span: tuple[str, ...]) -> Iterator[Moot]:
         rule = f"{site.name}={choice} merges {', '.join(span[:-1])} and {span[-1]} into one layer"
+        operators = (site for site in self._operators if site.layer in span)
+        yield from (Moot(operator.name, f"{rule}, which stays a convolution") for operator in operators)
         yield from (Moot(f"rank/{layer}", f"{rule}, which is not factorised") for layer in span)
         yield from (Moot(f"bits/{layer}", f"{rule}, whose bits are bits/{span[0]}") for layer in span[1:])
         stored = (name for technique in STORAGE for layer in span if (name := f"{technique}/{layer}") in self._stored)
@@ -93,7 +119,11 @@ class MootRules:
 
 
 def _no_gain(site: Site, choice: Choice, widths: LayerWidths, choices: Mapping[str, Choice]) -> Moot | None:
-    inner, outer = widths.under(choices)
-    if factor_weights(str(choice), inner, outer, widths.layer.kernel_size) < widths.weights_under(choices):
-        return None
-    return Moot(site.name, f"at {inner} x {outer} channels its factors cost no less than the layer")
+    (inner, outer), layer = widths.under(choices), widths.layer
+    if site.technique == "operator":
+        macs = operator_macs(str(choice), inner, outer, layer.kernel_size, layer.stride, layer.n_positions)
+        has_gain, what = macs < widths.weights_under(choices) * layer.n_positions, "it takes"
+    else:
+        weights = factor_weights(str(choice), inner, outer, layer.kernel_size)
+        has_gain, what = weights < widths.weights_under(choices), "its factors cost"
+    return None if has_gain else Moot(site.name, f"at {inner} x {outer} channels {what} no less than the layer")

@@ -35,6 +35,7 @@ from .modularise import (
     give_each_split_a_module,
 )
 from .operations import Kind, kind_of
+from .patch_moments import PatchMoment
 from .rewriting import (
     drop_identities,
     fold_constants,
@@ -114,6 +115,7 @@ class Network:
         left_alone: Modules that no technique can work on, with the reason.
         importances: Importance of each output channel by layer, shape (out,); layers without go by their weights.
         input_moments: Second moments E[x xᵀ] of the inputs of linear layers, shape (in, in), where measured.
+        patch_moments: Moments of what lies under the kernels of convolutions, by layer, where measured.
     """
 
     module: fx.GraphModule
@@ -123,6 +125,7 @@ class Network:
     left_alone: tuple[LeftAlone, ...] = ()
     importances: Mapping[str, Tensor] = field(default_factory=dict)
     input_moments: Mapping[str, Tensor] = field(default_factory=dict)
+    patch_moments: Mapping[str, PatchMoment] = field(default_factory=dict)
 
     @cached_property
     def follower(self) -> ChannelFollower:

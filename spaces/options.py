@@ -11,10 +11,14 @@ from ..hardware_profiles.errors import SpaceError, unknown_name
 from .importance import METHODS, measure_importances
 from .input_moments import measure_input_moments
 from .network import Network
+from .patch_moments import measure_patch_moments
 from .ranges import DEFAULT_METHOD, method_names
+from .substitute import fitting_layers
 
 LARGEST_MOMENT = 1024
 """Inputs of the widest linear layer whose second moment is measured: 8 MB each in float64."""
+LARGEST_PATCH = 1152
+"""Inputs under the kernel of the largest convolution for which it is measured, 128 channels of 3 x 3: 11 MB each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,7 @@ class CompressionOptions:
         has_bias_correction: Whether biases make up for what rounding adds on average; one more pass over the
             calibration data for each candidate.
         has_cp: Whether CP is offered among the rank choices; its components tend to destabilise fine-tuning.
+        has_operators: Whether convolutions are offered other operators: 1 x 1, depthwise-separable, Fire modules.
         has_stored: Whether choices are offered that change nothing but what is stored: `sparsity` and `code`.
 
     Raises:
@@ -38,6 +43,7 @@ class CompressionOptions:
     has_bias_correction: bool = False
     has_cp: bool = False
     has_stored: bool = False
+    has_operators: bool = False
 
     def __post_init__(self) -> None:
         if self.importance not in METHODS:
@@ -55,16 +61,18 @@ def observe(
     options: CompressionOptions,
     loss: Callable[[nn.Module], Tensor] | None = None,
 ) -> Network:
-    """The network with what is measured on data: the inputs of its linear layers, and the importances of channels.
+    """The network with what is measured on data: what its layers are fed, and the importances of channels.
 
     Args:
         network: As traced; not touched.
         calibration: Training inputs, shape (n, ...).
-        options: Which importances.
+        options: Which importances, and whether operators are fitted to what convolutions are fed.
         loss: The loss of a network on calibration data, for the importance `taylor`.
     """
     linear = [each.name for each in network.layers if each.kind == "linear" and each.in_channels <= LARGEST_MOMENT]
     once = [name for name in linear if network.layer(name).n_calls == 1]
     moments = measure_input_moments(network, calibration, once) if once else {}
     importances = measure_importances(network.module, network.follower.map, options.importance, loss)
-    return replace(network, input_moments=moments, importances=importances)
+    convolutions = fitting_layers(network, LARGEST_PATCH) if options.has_operators else []
+    patches = measure_patch_moments(network.module, calibration, convolutions) if convolutions else {}
+    return replace(network, input_moments=moments, patch_moments=patches, importances=importances)

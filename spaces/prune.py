@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from torch import fx
+from torch import Tensor, fx
 
 from ..hardware_profiles.profile import Capabilities
 from .channel_follower import follow_channels
 from .channel_groups import ChannelGroup
 from .channel_removal import prune_channels, unprunable
-from .factorize import last_factor
+from .layer_parts import SideBySide, share_among_parts
 from .network import Network
 from .site import LeftAlone, Site
 from .technique import Decisions, Found
@@ -78,11 +78,27 @@ def prune_groups(
         likewise: Modules of the same structure that lose the same channels, whatever their weights.
     """
     if decisions:
-        widths = {last_factor(module, name): int(width) for name, width in decisions.items()}
-        known = {last_factor(module, name): scores for name, scores in network.importances.items()}
+        widths: dict[str, int] = {}
+        for name, width in decisions.items():
+            widths |= share_among_parts(module, name, int(width))
+        known: dict[str, Tensor] = {}
+        for name, scores in network.importances.items():
+            shares = share_among_parts(module, name, len(scores))
+            known |= dict(zip(shares, scores.split(list(shares.values())), strict=True))
         is_as_traced = module.code == network.module.code
         channels = network.follower.map if is_as_traced else follow_channels(module, network.example_inputs)
-        prune_channels(module, channels, widths, known, likewise)
+        prune_channels(module, channels, widths, known, likewise, _kept_beside(module, decisions, network))
+
+
+def _kept_beside(module: fx.GraphModule, decisions: Decisions, network: Network) -> dict[str, int]:
+    """What layers side by side keep: each its share of the width, so that sizes follow from the widths alone."""
+    beside = {name for name, each in module.named_modules() if isinstance(each, SideBySide)}
+    kept: dict[str, int] = {}
+    for group in network.channels.groups:
+        for name in beside.intersection(group.producers):
+            if group.name in decisions:
+                kept |= share_among_parts(module, name, int(decisions[group.name]))
+    return kept
 
 
 def _members(group: ChannelGroup) -> list[str]:

@@ -17,6 +17,7 @@ from .moot_rules import STORAGE, Moot, MootRules
 from .network import Network
 from .options import DEFAULT_OPTIONS, CompressionOptions
 from .site import Choice, LeftAlone, Site
+from .substitute import Substitute
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,26 +87,27 @@ class SearchSpace:
     def canonical(self, choices: Mapping[str, Choice]) -> Configuration:
         """The configuration without neutral choices and without those that a stronger choice makes moot.
 
-        Precedence: fold > rank > prune > bits > code > sparsity.
+        Precedence: fold > operator > rank > prune > bits > code > sparsity.
         """
         chosen = {
             site.name: choices[site.name] for site in self.sites if choices.get(site.name, site.neutral) != site.neutral
         }
-        for rule in (self._rules.by_folds, self._rules.by_widths, self._rules.by_codes):
+        for rule in self._rules.all:
             for moot in rule(chosen):
                 chosen.pop(moot.site, None)
         return Configuration.of(chosen)
 
     def moot_sites(self, choices: Mapping[str, Choice]) -> tuple[Moot, ...]:
         """The sites that those choices make moot, each with its rule."""
-        return (*self._rules.by_folds(choices), *self._rules.by_widths(choices), *self._rules.by_codes(choices))
+        return tuple(moot for rule in self._rules.all for moot in rule(choices))
 
 
 def find_space(
     network: Network, capabilities: Capabilities, options: CompressionOptions = DEFAULT_OPTIONS
 ) -> SearchSpace:
     """All sites that the techniques find in a network under what the hardware executes; there may be none."""
-    offered = [each for each in TECHNIQUES if options.has_stored or each.name not in STORAGE]
+    asked = {Substitute().name: options.has_operators, **dict.fromkeys(STORAGE, options.has_stored)}
+    offered = [each for each in TECHNIQUES if asked.get(each.name, True)]
     techniques = (replace(each, has_cp=options.has_cp) if isinstance(each, Factorize) else each for each in offered)
     found = [technique.find_sites(network, capabilities) for technique in techniques]
     sites = tuple(site for each in found for site in each.sites)

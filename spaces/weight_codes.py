@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..hardware_profiles.errors import SpaceError
 from ..packing import CodedWeight
+from .configuration import Configuration
 from .quantized_weight import QuantizedWeight, levels
 from .ranges import SHARES_IN_FEW_BITS, least_error_scales
 
@@ -70,3 +71,10 @@ def coded_of(weight: QuantizedWeight) -> CodedWeight:
 def stored_bits(choice: str) -> int:
     """Bits of an index under a choice of `CODES`; 32 for `full`."""
     return 32 if choice == FULL else parse_code(choice)[1]
+
+
+def layer_bits(configuration: Configuration, kind: Kind) -> dict[str, int]:
+    """The bits of the layers that a configuration stores in codes of one kind."""
+    sites = {site.partition("/"): str(choice) for site, choice in configuration.items()}
+    codes = {layer: parse_code(choice) for (technique, _, layer), choice in sites.items() if technique == "code"}
+    return {layer: bits for layer, (found, bits) in codes.items() if found == kind}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import fx
 
 from ..spaces.fold import merge_linear_segments
-from ..spaces.linearise import LinearisedActivation, set_linearity
+from ..spaces.linearise import is_linearising, set_linearity
 from .hooks import Hook, Run
 from .schedules import linearity
 
@@ -18,7 +18,7 @@ class Linearisation(Hook):
 
     def start(self, run: Run) -> None:
         """Looks whether there is anything to do: most candidates fold nothing, and a look takes time at each step."""
-        self._is_needed = any(isinstance(each, LinearisedActivation) for each in run.module.modules())
+        self._is_needed = is_linearising(run.module)
 
     def before_step(self, run: Run) -> None:
         """Sets α; where it reaches 1, merges the layers, which makes the rest of the training cheaper."""

@@ -46,7 +46,7 @@ class KeepMasked(Hook):
         """
         apply_masks(run.module, self.masks)
         for name, layer in matrix_layers(run.module, self.masks).items():
-            weight = _parameter(layer)
+            weight = trained_weight(layer)
             removed = ~self.masks[name].to(weight.device)
             self._held[name] = weight, removed
             # Without gradients, so that they neither enter the norm that gradients are clipped to nor gather momentum.
@@ -61,7 +61,7 @@ class KeepMasked(Hook):
         layers = dict(run.module.named_modules())
         with torch.no_grad():
             for name, (weight, removed) in self._held.items():
-                if name not in layers or _parameter(layers[name]) is not weight:
+                if name not in layers or trained_weight(layers[name]) is not weight:
                     raise TrainingError(
                         f"a masked layer must stay as it is while it is trained, but {name!r} was replaced: "
                         "leave out its mask, or what merges it"
@@ -83,7 +83,7 @@ def apply_masks(module: nn.Module, masks: Masks) -> None:
         TrainingError: A mask is for no layer, or of another shape than its weight.
     """
     for name, layer in matrix_layers(module, masks).items():
-        mask, weight = masks[name], _parameter(layer)
+        mask, weight = masks[name], trained_weight(layer)
         if mask.shape != weight.shape:
             raise TrainingError(
                 f"a mask must have the shape of its weight {tuple(weight.shape)}, got {tuple(mask.shape)} "
@@ -200,12 +200,12 @@ def _by_layer(module: nn.Module, value: float | Mapping[str, float]) -> dict[str
 
 def _weight_and_mask(module: nn.Module, name: str, within: Masks | None) -> tuple[Tensor, Tensor]:
     """The detached weight of a layer, and its mask so far."""
-    weight = _parameter(module.get_submodule(name)).detach()
+    weight = trained_weight(module.get_submodule(name)).detach()
     before = within.get(name) if within is not None else None
     return weight, torch.ones_like(weight, dtype=torch.bool) if before is None else before.to(weight.device)
 
 
-def _parameter(layer: nn.Module) -> Tensor:
+def trained_weight(layer: nn.Module) -> Tensor:
     """The weight that is trained: behind a rounding, the one that is rounded."""
     if parametrize.is_parametrized(layer, "weight"):
         layer = layer.get_submodule("parametrizations.weight")

@@ -7,15 +7,16 @@ from typing import Literal
 
 from torch import fx, nn
 
-from ..hardware_profiles.errors import TrainingError, unknown_name
+from ..hardware_profiles.errors import TrainingError
 from ..hardware_profiles.export.quantized_layers import Convolution
 from ..hardware_profiles.precision import TensorQuantization
 from ..spaces.configuration import Configuration
 from ..spaces.factorize import is_part_of
-from ..spaces.graph import is_layer
-from ..spaces.linearise import LinearisedActivation
+from ..spaces.linearise import is_linearising
 from ..spaces.quantized_weight import WEIGHT_BITS, QuantizedWeight
 from ..spaces.rounding_points import rounding_points
+from ..spaces.weight_codes import layer_bits
+from .decided_layers import check_decided, decided_layers
 from .hooks import Hook, Run
 from .installed_roundings import InstalledRoundings
 from .schedules import linearity
@@ -65,6 +66,8 @@ class QuantizationAware(Hook):
         structure = {site: choice for site, choice in (configuration or Configuration()).items() if not _is_bits(site)}
         in_int8 = {f"{_BITS}{name}": width for name, width in bits.items() if width == _INT8}
         self._configuration = Configuration.of({**structure, **in_int8})
+        # Another hook rounds these to the levels that are stored; on top of that int8 changes next to nothing.
+        self._stored_otherwise = layer_bits(configuration or Configuration(), "uniform")
         self.values: dict[str, TensorQuantization] = {}
         self.weights: dict[str, QuantizedWeight] = {}
         self._installed: InstalledRoundings | None = None
@@ -89,7 +92,7 @@ class QuantizationAware(Hook):
                 "is rounded: set it to 0"
             )
         share = run.recipe.quantization_share + run.recipe.linearisation
-        if share > 1 and _is_linearising(run.module):
+        if share > 1 and is_linearising(run.module):
             raise TrainingError(
                 "quantization_share and linearisation must be at most 1 together where activations are folded, got "
                 f"{share:g}: lower one of them"
@@ -99,7 +102,7 @@ class QuantizationAware(Hook):
         """Puts the roundings in when it is time."""
         share = run.recipe.quantization_share
         n_rounded = max(1, round(share * run.n_steps)) if share > 0 else 0
-        is_linear = linearity(run.progress, run.recipe.linearisation) == 1 or not _is_linearising(run.module)
+        is_linear = linearity(run.progress, run.recipe.linearisation) == 1 or not is_linearising(run.module)
         if self._installed is None and run.step >= run.n_steps - n_rounded and is_linear:
             self._installed = InstalledRoundings(run.module)
             self._install(run.module, self._installed)
@@ -126,26 +129,16 @@ class QuantizationAware(Hook):
         run.rebuild_optimiser()
 
     def _check_layers(self, module: nn.Module) -> None:
-        layers = {name for name, each in module.named_modules() if is_layer(each)}
-        for name in self._bits:
-            parts = [each for each in layers if is_part_of(each, name)]
-            if not parts and not self._has_configuration:  # a fold of a configuration takes layers away
-                raise TrainingError(unknown_name("layer", name, layers))
-            for each in parts:
-                if not isinstance(module.get_submodule(each), Convolution | nn.Linear):
-                    kind = type(module.get_submodule(each)).__name__
-                    raise TrainingError(
-                        f"layers that are rounded must be convolutions or linear, got {kind} for {each!r}: leave it out"
-                    )
+        check_decided(module, self._bits, has_configuration=self._has_configuration)
+        for each in decided_layers(module, self._bits):
+            if not isinstance(module.get_submodule(each), Convolution | nn.Linear):
+                kind = type(module.get_submodule(each)).__name__
+                raise TrainingError(
+                    f"layers that are rounded must be convolutions or linear, got {kind} for {each!r}: leave it out"
+                )
 
     def _install(self, module: nn.Module, installed: InstalledRoundings) -> None:
-        layers = {
-            name: width
-            for name, each in module.named_modules()
-            if is_layer(each)
-            for decided, width in self._bits.items()
-            if is_part_of(name, decided)
-        }
+        layers = decided_layers(module, self._bits)
         if isinstance(module, fx.GraphModule):
             points = rounding_points(module, self._configuration)
             layers = {name: bits for name, bits in layers.items() if bits < _INT8 or name in points.layers}
@@ -154,12 +147,9 @@ class QuantizationAware(Hook):
         for name, bits in layers.items():
             if bits < _INT8 or not isinstance(module, fx.GraphModule):
                 installed.add_input(name, bits, self._learns)
-            installed.add_weight(name, bits, self._learns)
+            if not any(is_part_of(name, each) for each in self._stored_otherwise):
+                installed.add_weight(name, bits, self._learns)
 
 
 def _is_bits(site: str) -> bool:
     return site.startswith(_BITS)
-
-
-def _is_linearising(module: nn.Module) -> bool:
-    return any(isinstance(each, LinearisedActivation) for each in module.modules())

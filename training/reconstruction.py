@@ -1,4 +1,7 @@
-"""Layer-wise reconstruction: the last factor of each low-rank layer learns, in closed form, what the layer gave.
+"""Layer-wise reconstruction: the last part of each replaced layer learns, in closed form, what the layer gave.
+
+Parts are the factors of a low-rank layer, and the layers of a compact operator; of those that give the outputs side by
+side each learns its share.
 
 Asymmetric, as in Zhang et al. 2016, "Accelerating Very Deep Convolutional Networks", section 3.2: its inputs are those
 that the compressed network hands it, with the errors of the layers before, and its targets are the outputs of the
@@ -16,7 +19,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from ..hardware_profiles.errors import TrainingError
-from ..spaces.factorize import last_factor
+from ..spaces.layer_parts import share_among_parts
 from .layer_rows import MatrixLayer, input_rows, matrix_layers, n_groups, output_rows
 
 DAMPING = 1e-3
@@ -30,7 +33,7 @@ class Reconstructed:
     """What a reconstruction made of a network.
 
     Attributes:
-        module: The network with its new factors.
+        module: The network with its new parts.
         errors: By layer: mean squared error of the outputs over their mean square, before and after, both on the
             inputs that the network reconstructed so far hands on.
         left_alone: By layer, why it was not reconstructed.
@@ -49,12 +52,12 @@ def reconstruct(
     *,
     damping: float = DAMPING,
 ) -> Reconstructed:
-    """Solves for the last factor of each low-rank layer, weight and bias, on calibration inputs.
+    """Solves for the last part of each replaced layer, weight and bias, on calibration inputs.
 
     Args:
         module: What `prepare` made of the original; not touched.
         original: The uncompressed network.
-        layers: Names, in the original, of the layers that were factorised.
+        layers: Names, in the original, of the layers that were factorised or have another operator.
         calibration: Shape (n, ...), or one such tensor per input. They pass through all at once.
         damping: See `DAMPING`; 0 for plain least squares.
 
@@ -66,45 +69,59 @@ def reconstruct(
         raise TrainingError("reconstruction needs at least one sample, got 0: give it some of the training split")
     module = copy.deepcopy(module).eval()
     solved, left_alone = _sort_out(module, matrix_layers(original, layers))
-    targets = _outputs(original, solved, inputs)
-    errors: dict[str, tuple[float, float]] = {}
+    targets = _outputs(original, {each.layer for each in solved.values()}, inputs)
+    squares: dict[str, Tensor] = {}
 
     class Solver(fx.Interpreter):
         def run_node(self, n: fx.Node) -> Any:  # fx passes values of any type
-            name = solved.get(str(n.target)) if n.op == "call_module" else None
-            if name is not None:
+            share = solved.get(str(n.target)) if n.op == "call_module" else None
+            if share is not None:
                 layer = matrix_layers(module, [str(n.target)])[str(n.target)]
                 (given,), _ = self.fetch_args_kwargs_from_env(n)
-                errors[name] = _solve(layer, given, targets.pop(name), damping)
+                found = _solve(layer, given, targets[share.layer][:, share.channels], damping)
+                squares[share.layer] = squares[share.layer] + found if share.layer in squares else found
             return super().run_node(n)
 
     with torch.no_grad():
         Solver(module).run(*inputs)
+    errors = {name: (float(before / total), float(after / total)) for name, (before, after, total) in squares.items()}
     return Reconstructed(module, errors, left_alone)
 
 
-def _sort_out(module: nn.Module, layers: Mapping[str, MatrixLayer]) -> tuple[dict[str, str], dict[str, str]]:
-    """The last factor of each layer that can be solved for, with the layer's name; and the reasons of the others."""
-    solved, left_alone = {}, {}
+@dataclass(frozen=True, slots=True)
+class _Share:
+    """The output channels of a layer that one part gives."""
+
+    layer: str
+    channels: slice
+
+
+def _sort_out(module: nn.Module, layers: Mapping[str, MatrixLayer]) -> tuple[dict[str, _Share], dict[str, str]]:
+    """What each part that can be solved for gives, by its name; and the reasons of the layers that were left alone."""
+    solved: dict[str, _Share] = {}
+    left_alone: dict[str, str] = {}
     for name, layer in layers.items():
         try:
-            last = last_factor(module, name)
+            shares = share_among_parts(module, name, len(layer.weight))
         except AttributeError:
             left_alone[name] = "it is no longer in the network"
             continue
-        factor = module.get_submodule(last)
-        if last == name:
-            left_alone[name] = "it was not factorised"
-        elif len(factor.weight) != len(layer.weight):  # type: ignore[arg-type]  # a factor is a layer
+        weights = {part: module.get_parameter(f"{part}.weight") for part in shares}
+        if name in weights and weights[name].shape[2:] == layer.weight.shape[2:]:
+            left_alone[name] = "it was not replaced"
+        elif any(len(weights[part]) != n_channels for part, n_channels in shares.items()):
             left_alone[name] = "some of its channels were pruned"
         else:
-            solved[last] = name
+            first = 0
+            for part, n_channels in shares.items():
+                solved[part] = _Share(name, slice(first, first + n_channels))
+                first += n_channels
     return solved, left_alone
 
 
-def _outputs(original: fx.GraphModule, solved: Mapping[str, str], inputs: tuple[Tensor, ...]) -> dict[str, Tensor]:
+def _outputs(original: fx.GraphModule, wanted: set[str], inputs: tuple[Tensor, ...]) -> dict[str, Tensor]:
     """Rows of the original's outputs by layer, those of `_kept`."""
-    wanted, found = set(solved.values()), {}
+    found: dict[str, Tensor] = {}
 
     class Recorder(fx.Interpreter):
         def run_node(self, n: fx.Node) -> Any:  # fx passes values of any type
@@ -125,8 +142,8 @@ def _kept(n_rows: int) -> Tensor:
     return torch.randperm(n_rows, generator=torch.Generator().manual_seed(0))[:MAX_ROWS].sort().values
 
 
-def _solve(layer: MatrixLayer, inputs: Tensor, targets: Tensor, damping: float) -> tuple[float, float]:
-    """Sets a layer to the least-squares solution; its error before and after, relative."""
+def _solve(layer: MatrixLayer, inputs: Tensor, targets: Tensor, damping: float) -> Tensor:
+    """Sets a layer to the least-squares solution; its squared error before and after, and the targets' square."""
     rows = input_rows(layer, inputs)
     rows = rows[:, _kept(rows.shape[1])].double()  # (groups, rows, in)
     if layer.bias is not None:
@@ -141,8 +158,8 @@ def _solve(layer: MatrixLayer, inputs: Tensor, targets: Tensor, damping: float) 
     change = _solution(held, rows.mT @ (wanted - rows @ before))
     _set_parameters(layer, before + change)
     total = wanted.square().sum().clamp_min(torch.finfo(torch.float64).tiny)
-    errors = [float((wanted - rows @ solution).square().sum() / total) for solution in (before, before + change)]
-    return errors[0], errors[1]
+    errors = [(wanted - rows @ solution).square().sum() for solution in (before, before + change)]
+    return torch.stack([*errors, total])
 
 
 def _solution(system: Tensor, right: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..hardware_profiles.errors import TrainingError
-from ..spaces.linearise import LinearisedActivation
+from ..spaces.linearise import is_linearising
 from .distillation import ensemble_logits, predict
 from .hooks import Hook, Run
 from .schedules import linearity
@@ -49,7 +49,7 @@ class Snapshots(Hook):
                 f"each of the {recipe.n_cycles} cycles needs a step, got {run.n_steps} in all: lower n_cycles"
             )
         first_end = -(-run.n_steps // recipe.n_cycles) - 1
-        is_folding = any(isinstance(each, LinearisedActivation) for each in run.module.modules())
+        is_folding = is_linearising(run.module)
         if is_folding and linearity(first_end / run.n_steps, recipe.linearisation) < 1:
             raise TrainingError(
                 f"folded activations must be linear before the first of {recipe.n_cycles} cycles ends, got "

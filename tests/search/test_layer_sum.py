@@ -3,7 +3,7 @@ import random
 import pytest
 
 from parefront.evaluators import CostTables
-from parefront.search.layer_sum import LayerSum
+from parefront.search.layer_sum import LayerSum, weight_bytes
 from parefront.search.moves import random_configuration
 from parefront.spaces import Configuration, SearchSpace
 
@@ -14,7 +14,7 @@ def tables(small_space: SearchSpace) -> CostTables:
 
 
 def plain_sum(tables: CostTables, *, is_stored: bool = False) -> LayerSum:
-    return LayerSum(tables.layers({}), is_stored=is_stored)
+    return LayerSum(tables.layers({}), weight_bytes if is_stored else None)
 
 
 def test_before_anything_is_measured_fewer_multiplications_and_fewer_bits_are_cheaper(tables: CostTables) -> None:

@@ -11,8 +11,9 @@ from parefront.hardware_profiles.errors import SpaceError
 from parefront.hardware_profiles.profile import Capabilities
 from parefront.spaces import Network, trace
 from parefront.spaces import truncation as linear_algebra
-from parefront.spaces.factorize import MAX_CHOICES, Factorize, factorize_layer, is_part_of, last_factor
+from parefront.spaces.factorize import MAX_CHOICES, Factorize, factorize_layer, is_part_of
 from parefront.spaces.input_moments import measure_input_moments
+from parefront.spaces.layer_parts import output_parts
 from parefront.spaces.rank_schemes import factor_weights, parse_rank
 from parefront.spaces.tucker import VBMF_NOTE
 
@@ -178,7 +179,7 @@ def test_a_layer_becomes_nodes_of_the_graph(choice: str) -> None:
     n_factors = len(module.get_submodule("1"))
     names = [str(node.target) for node in module.graph.nodes if node.op == "call_module"]
     assert names == ["0", *(f"1.{position}" for position in range(n_factors)), "2"]
-    assert last_factor(module, "1") == f"1.{n_factors - 1}"
+    assert output_parts(module, "1") == (f"1.{n_factors - 1}",)
     inputs = random(2, 4, 7, 7)
     with torch.no_grad():  # full rank
         torch.testing.assert_close(module(inputs), network.module(inputs), rtol=1e-4, atol=1e-5)
@@ -251,10 +252,6 @@ def test_other_weights_than_the_originals_are_taken_as_they_are() -> None:
 )
 def test_the_parts_of_a_layer_are_its_factors(layer: str, is_part: bool) -> None:
     assert is_part_of(layer, "a.b") is is_part
-
-
-def test_a_layer_in_one_piece_is_its_own_last_factor() -> None:
-    assert last_factor(nn.Sequential(nn.Linear(2, 2)), "0") == "0"
 
 
 def test_a_rank_of_unknown_inputs_is_refused() -> None:

@@ -123,7 +123,7 @@ def test_what_was_not_factorised_or_was_pruned_is_named(network: Network, images
     module = compressed(network, {"rank/second": "spatial:8", "prune/second": 8})
     done = reconstruct(module, network.module, ["first", "second"], images)
     assert done.errors == {}
-    assert done.left_alone == {"first": "it was not factorised", "second": "some of its channels were pruned"}
+    assert done.left_alone == {"first": "it was not replaced", "second": "some of its channels were pruned"}
 
 
 def test_no_samples_and_unknown_layers_are_refused(network: Network, images: Tensor) -> None:
