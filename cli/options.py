@@ -62,4 +62,13 @@ WithOperators = Annotated[
         "--operators", help="Offer other operators for convolutions: 1 x 1, depthwise-separable, Fire modules."
     ),
 ]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--only",
+        metavar="TECHNIQUE",
+        help="Repeatable: offer these techniques alone, of fold, rank, prune, bits, operator, sparsity and code.",
+        show_default="all that the other options offer",
+    ),
+]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="The directory of a run (--out of the search).")]

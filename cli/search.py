@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .errors import EXIT_INTERRUPTED
-from .options import BiasCorrection, Constraints, Hardwares, Importance, Ranges, TaskName, WithCp, WithOperators
+from .options import (
+    BiasCorrection,
+    Constraints,
+    Hardwares,
+    Importance,
+    Only,
+    Ranges,
+    TaskName,
+    WithCp,
+    WithOperators,
+)
 
 if TYPE_CHECKING:
     from ..results import Run
@@ -137,6 +147,7 @@ def search(
     bias_correction: BiasCorrection = False,
     with_cp: WithCp = False,
     with_operators: WithOperators = False,
+    only: Only = None,
     is_dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check all that is asked, print it, and start nothing.")
     ] = False,
@@ -165,7 +176,9 @@ def search(
     workers = workers_of(task, n_workers, address, trial_timeout, loaded_task.resources)
     profile, *others = (load_profile(each) for each in hardware)
     goals = parse_goals(objectives or (), constraints or (), [each.name for each in (profile, *others)])
-    options = CompressionOptions(importance, ranges, bias_correction, with_cp, goals.has_stored, with_operators)
+    options = CompressionOptions(
+        importance, ranges, bias_correction, with_cp, goals.has_stored, with_operators, tuple(only or ())
+    )
     settings = SearchSettings(
         n_trials=trials,
         n_final=finals,

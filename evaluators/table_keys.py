@@ -30,7 +30,7 @@ def sensitivity_path(network: Network, inputs: Tensor, options: CompressionOptio
     """Where divergences of a trained network on some inputs lie, whatever it runs on."""
     # The code of the network counts as its graph does: the same weights may be used otherwise.
     facts = {"graph": str(network.module.graph), "weights": digest(network.module.state_dict())}
-    return _path("sensitivity", {**facts, "inputs": digest({"inputs": inputs}), "options": asdict(options)})
+    return _path("sensitivity", {**facts, "inputs": digest({"inputs": inputs}), "options": options.to_json()})
 
 
 def _path(kind: str, facts: Mapping[str, Any]) -> Path:

@@ -1,8 +1,29 @@
 """How a network's numbers are held in few bits: codebooks, gaps, entropy codes, and the `.pare` file."""
 
 from .account import TensorBytes, account
+from .assignment import assign
 from .coded_weight import CodedWeight
+from .kmeans import Clusters, cluster
+from .lloyd_max import Levels, fitted_levels, lloyd_max
 from .pare_file import Unpacked, pack, unpack
+from .sharing import compression_rate, share_weights, sharing_starts
 from .tied_weight import TiedWeight
 
-__all__ = ["CodedWeight", "TensorBytes", "TiedWeight", "Unpacked", "account", "pack", "unpack"]
+__all__ = [
+    "Clusters",
+    "CodedWeight",
+    "Levels",
+    "TensorBytes",
+    "TiedWeight",
+    "Unpacked",
+    "account",
+    "assign",
+    "cluster",
+    "compression_rate",
+    "fitted_levels",
+    "lloyd_max",
+    "pack",
+    "share_weights",
+    "sharing_starts",
+    "unpack",
+]

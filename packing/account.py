@@ -16,7 +16,7 @@ from .pare_file import read_container, restore
 from .tensor_parts import Part
 from .value_codes import PLANES, TABLE
 
-GAPS, TABLES, CODEBOOK = "gaps", "tables", "codebook"
+VALUES, CODEBOOK, GAPS, TABLES = "values", "codebook", "gaps", "tables"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,8 @@ def _bytes_by_role(part: Part, code: ArrayCode) -> dict[str, int]:
     gaps = [code.placement.gaps] if code.placement else []
     n_tables = sum(stream_table_bytes(each) for each in (*gaps, *code.values.streams))
     n_gaps = sum(len(each.data) - stream_table_bytes(each) for each in gaps)
-    found = Counter({GAPS: n_gaps, TABLES: n_tables, CODEBOOK: len(code.values.table)})
+    n_codebook = len(code.values.table) if part.role == VALUES else 0
+    found = Counter({GAPS: n_gaps, TABLES: n_tables, CODEBOOK: n_codebook})
     found[part.role] += code.n_bytes - sum(found.values())
     return found
 

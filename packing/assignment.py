@@ -53,7 +53,7 @@ class _Table:
 
     Attributes:
         edges: Shape (k - 1,).
-        scale: Cells per unit.
+        scale: Cells per unit; where it is 0 or infinite there is no table.
         n_below: Number of edges in the cells before each.
         first: The first edge in each cell, infinite where there is none.
         is_crowded: Whether a cell holds several edges.
@@ -73,7 +73,7 @@ class _Table:
             scale = np.float32(n_cells) / (edges[-1] - edges[0]) if len(edges) > 1 else np.float32(np.inf)
         first = np.full(n_cells, np.inf, np.float32)
         table = cls(edges, scale, np.zeros(n_cells, np.int64), first, np.zeros(n_cells, np.bool_))
-        if not np.isfinite(scale):
+        if not 0 < scale < np.inf:
             return table
         cells = table.cells(edges)
         first[cells[::-1]] = edges[::-1]
@@ -84,16 +84,17 @@ class _Table:
     def cells(self, values: Floats) -> Positions:
         """The cell of each value; what lies outside is in the first or the last."""
         with np.errstate(over="ignore"):
-            place = values - self.edges[0]
+            place: Floats = values - self.edges[0]
             place *= self.scale
-        return np.clip(place, 0, len(self.first) - 1, out=place).astype(np.intp)
+        np.clip(place, 0, len(self.first) - 1, out=place)
+        return place.astype(np.intp)
 
     def n_edges_below(self, values: Floats) -> npt.NDArray[Any]:
         """How many edges each value lies above."""
-        if not np.isfinite(self.scale):
-            return np.searchsorted(self.edges, values)
+        if not 0 < self.scale < np.inf:
+            return np.searchsorted(self.edges, values).astype(np.int64)
         cells = self.cells(values)
-        below = self.n_below.take(cells) + (values > self.first.take(cells))
+        below: npt.NDArray[Any] = self.n_below.take(cells) + (values > self.first.take(cells))
         if self.is_crowded.any():
             is_crowded = self.is_crowded.take(cells)
             below[is_crowded] = np.searchsorted(self.edges, values[is_crowded])

@@ -39,10 +39,16 @@ def pack_table(frequencies: NDArray[np.int64], precision: int) -> bytes:
         frequencies: Shape (k,), with the sum `2 ** precision`; the last is above 0.
         precision: Bits.
     """
-    codes = [[golomb(int(each), order) for each in frequencies] for order in range(precision)]
-    order, best = min(enumerate(codes), key=lambda item: sum(map(len, item[1])))
-    bits = np.frombuffer("".join(best).encode("ascii"), np.uint8) - ord("0")
+    order = min(range(precision), key=lambda each: golomb_bits(frequencies, each))
+    codes = "".join([golomb(each, order) for each in frequencies.tolist()])
+    bits = np.frombuffer(codes.encode("ascii"), np.uint8) - ord("0")
     return bytes([precision + 16 * order]) + np.packbits(bits).tobytes()
+
+
+def golomb_bits(numbers: NDArray[np.int64], order: int) -> int:
+    """Bits that `golomb` gives numbers in all; shape (k,)."""
+    n_digits = np.frexp((numbers >> order) + 1)[1]  # of a whole number, its length in binary
+    return int((2 * n_digits - 1 + order).sum())
 
 
 def golomb(number: int, order: int) -> str:

@@ -121,13 +121,15 @@ class _Gaussian(_Distribution):
         return torch.exp(-x * x / 2) / math.sqrt(2 * math.pi)
 
     def below(self, x: Tensor) -> Tensor:
-        return torch.special.ndtr(x)
+        share: Tensor = torch.special.ndtr(x)
+        return share
 
     def moment_below(self, x: Tensor) -> Tensor:
         return -self.density(x)
 
     def widened_quantiles(self, shares: Tensor) -> Tensor:
-        return math.sqrt(3) * torch.special.ndtri(shares)
+        quantiles: Tensor = torch.special.ndtri(shares)
+        return math.sqrt(3) * quantiles
 
 
 class _Laplace(_Distribution):
@@ -165,7 +167,8 @@ def _newton_step(density: _Distribution, centroids: Tensor) -> Tensor:
     follow = own.diag() - left.diag(1) - right.diag(-1)
     # The tails of a Laplace are without memory, so that for even k a shift of all levels changes nothing to first
     # order: the smallest solution is the one that stays symmetric.
-    return torch.linalg.lstsq(follow, (means - centroids)[:, None], driver="gelsy").solution[:, 0]
+    movement: Tensor = torch.linalg.lstsq(follow, (means - centroids)[:, None], driver="gelsy").solution
+    return movement[:, 0]
 
 
 def _edges(centroids: Tensor) -> Tensor:

@@ -36,11 +36,13 @@ class NumberStream:
     data: bytes
 
 
-def encode_numbers(numbers: NDArray[np.uint8]) -> NumberStream:
+def encode_numbers(numbers: NDArray[np.uint8], whole_bytes: int = 0) -> NumberStream:
     """The shortest code.
 
     Args:
         numbers: Shape (n,).
+        whole_bytes: Of all that the numbers are a part of, where that is more than they: what is saved is held against
+            it.
     """
     if not len(numbers):
         return NumberStream(1, b"")
@@ -53,8 +55,8 @@ def encode_numbers(numbers: NDArray[np.uint8]) -> NumberStream:
     narrowest = max(method for method, width in HUFFMAN.items() if width >= bits)
     for method in sorted({narrowest, 9}, reverse=True):
         coded = huffman(pack_bits(numbers, HUFFMAN[method]))
-        best = _shorter(best, NumberStream(method, coded), len(numbers))
-    return _shorter(best, NumberStream(ANS, ans(numbers, counts)), len(numbers))
+        best = _shorter(best, NumberStream(method, coded), len(numbers), whole_bytes)
+    return _shorter(best, NumberStream(ANS, ans(numbers, counts)), len(numbers), whole_bytes)
 
 
 def decode_numbers(stream: NumberStream, count: int) -> NDArray[np.uint8]:
@@ -95,9 +97,9 @@ def plain_bits(highest: int) -> int:
     return max(1, highest.bit_length())
 
 
-def _shorter(fast: NumberStream, slow: NumberStream, count: int) -> NumberStream:
-    most = len(fast.data) * (1 - WORTH) if count >= LONG else len(fast.data)
-    return slow if len(slow.data) < most else fast
+def _shorter(fast: NumberStream, slow: NumberStream, count: int, whole_bytes: int) -> NumberStream:
+    least = WORTH * max(whole_bytes, len(fast.data)) if count >= LONG else 0.0
+    return slow if len(fast.data) - len(slow.data) > least else fast
 
 
 def _read_constant(data: bytes, count: int) -> NDArray[np.uint8]:

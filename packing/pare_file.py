@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,23 +67,11 @@ def pack(tensors: Mapping[str, Packable], facts: Mapping[str, Any]) -> bytes:
     Raises:
         PackingError: A tensor is of another type, or the facts are not JSON.
     """
-    fields = FieldWriter()
-    try:
-        fields.text(json.dumps(dict(facts), sort_keys=True, separators=(",", ":"), allow_nan=False))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise PackingError(f"facts must be plain JSON, but: {error}; leave out what is not") from error
-    fields.number(len(tensors))
-    body, n_decoded = [], 0
+    records = []
     for name, value in tensors.items():
         head, arrays = take_apart(value)
-        record = TensorRecord(name, head, tuple(encode_array(each) for each in arrays))
-        write_record(record, fields)
-        body.append(record.body)
-        n_decoded += head.decoded_bytes
-    content = b"".join((_front(fields.bytes()), *body))
-    missing = -(-(n_decoded - FREE_BYTES) // MOST_EXPANSION) - N_HASH - len(content)
-    content += bytes(max(0, missing))
-    return content + hashlib.sha256(content).digest()
+        records.append(TensorRecord(name, head, tuple(encode_array(each) for each in arrays)))
+    return write_container(facts, records)
 
 
 def unpack(data: bytes) -> Unpacked:
@@ -114,15 +102,46 @@ def restore(record: TensorRecord) -> Packable:
         raise PackingError(f"{record.name!r} cannot be read: {error}") from error
 
 
+def write_container(facts: Mapping[str, Any], records: Sequence[TensorRecord]) -> bytes:
+    """A file of coded tensors.
+
+    Raises:
+        PackingError: The facts are not JSON, or a name is no text.
+    """
+    fields = FieldWriter()
+    try:
+        fields.text(json.dumps(dict(facts), sort_keys=True, separators=(",", ":"), allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise PackingError(f"facts must be plain JSON, but: {error}; leave out what is not") from error
+    fields.number(len(records))
+    for record in records:
+        write_record(record, fields)
+    n_decoded = sum(record.head.decoded_bytes for record in records)
+    return seal(fields.bytes(), b"".join(record.body for record in records), n_decoded)
+
+
+def seal(header: bytes, body: bytes, n_decoded: int = 0) -> bytes:
+    """A whole file with its checksums.
+
+    Args:
+        header: Facts and directory.
+        body: The streams.
+        n_decoded: Bytes of memory that they decode to; so short a file is filled up with zeros.
+    """
+    content = _front(header) + body
+    missing = -(-(n_decoded - FREE_BYTES) // MOST_EXPANSION) - N_HASH - len(content)
+    content += bytes(max(0, missing))
+    return content + hashlib.sha256(content).digest()
+
+
 def read_container(data: bytes) -> Container:
     """Everything but the tensors' entries, with all checksums verified.
 
     Raises:
         PackingError: The file is not as it was written, or decodes to more than such a file may.
     """
-    _check_front(data)
     is_whole = hashlib.sha256(data[:-N_HASH]).digest() == data[-N_HASH:]
-    header, place = _read_header(data)
+    header, place = read_header(data)
     fields, body = FieldReader(header), FieldReader(data[place:-N_HASH])
     facts = _read_facts(fields.text())
     records: dict[str, TensorRecord] = {}
@@ -168,8 +187,13 @@ def _check_front(data: bytes) -> None:
         )
 
 
-def _read_header(data: bytes) -> tuple[bytes, int]:
-    """The header as it was, and where the first stream begins."""
+def read_header(data: bytes) -> tuple[bytes, int]:
+    """Facts and directory, and where the first stream begins.
+
+    Raises:
+        PackingError: It is no such file, of a later version, or its header is damaged.
+    """
+    _check_front(data)
     checked, crc = data[len(MAGIC) : N_FRONT - 4], data[N_FRONT - 4 : N_FRONT]
     end = N_FRONT + int.from_bytes(checked[2:], "little")
     stored = data[N_FRONT:end]

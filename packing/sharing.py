@@ -18,7 +18,7 @@ from .assignment import assign
 from .coded_weight import CodedWeight, check_scale, per_channel
 from .kmeans import Clusters, clusters_at, lloyd, optimal_clusters
 from .lloyd_max import fitted_levels
-from .sorted_values import Doubles, SortedValues
+from .sorted_values import Doubles, Floats, SortedValues
 
 MOST_BITS = 8
 MOST_STEPS = 10_000
@@ -101,7 +101,21 @@ def _linear(line: SortedValues, k: int) -> Clusters:
 
 
 def _density(line: SortedValues, k: int) -> Clusters:
-    shares = (np.arange(k) + 0.5) / k
-    # Equal values may be held once with their number.
-    positions = shares * len(line.values) if line.mass is None else np.searchsorted(_from_zero(line.mass), shares)
-    return _settled(line, line.values[positions.astype(np.intp)])
+    return _settled(line, line.quantiles((np.arange(k) + 0.5) / k))
+
+
+def _gaussian(line: SortedValues, k: int) -> Clusters:
+    mean, variance = line.mean_and_variance()
+    return clusters_at(line, fitted_levels(mean, math.sqrt(variance), k).float().numpy())
+
+
+def _settled(line: SortedValues, start: Floats | Doubles) -> Clusters:
+    return lloyd(line, np.unique(start.astype(np.float32)), MOST_STEPS)
+
+
+_STARTS: dict[str, _Start] = {
+    "density": _density,
+    "gaussian": _gaussian,
+    "linear": _linear,
+    "optimal": optimal_clusters,
+}

@@ -89,6 +89,21 @@ class SortedValues:
         positions = np.searchsorted(self.values, np.concatenate([by_number, by_width[1:-1]]))
         return np.unique(np.append(positions, len(self.values)))
 
+    def quantiles(self, shares: Doubles) -> Floats:
+        """The values below which these shares of the weight lie, each within 0 and 1 but not 1."""
+        if self.mass is None:
+            positions = (shares * len(self.values)).astype(np.intp)
+        else:
+            mass = self.mass - self.mass[0]
+            positions = np.searchsorted(mass, shares * mass[-1], side="right") - 1
+        return self.values.take(positions)
+
+    def mean_and_variance(self) -> tuple[float, float]:
+        """Of all values."""
+        everything = np.array([0, len(self.values)])
+        mean = self.means_between(everything)
+        return float(mean[0]), self.squared_error(everything, mean)
+
     def masses_between(self, positions: Positions) -> Doubles:
         """Weight from each position to the next, shape (one less)."""
         return np.diff(positions if self.mass is None else self.mass[positions]).astype(np.float64)
@@ -104,7 +119,7 @@ class SortedValues:
         means[is_empty] = np.nan
         return means
 
-    def squared_error(self, positions: Positions, centroids: Floats) -> float:
+    def squared_error(self, positions: Positions, centroids: Floats | Doubles) -> float:
         """Weighted mean of the squared distance between the values from each position to the next and a centroid."""
         total = 0.0
         for start in range(0, len(self.values), _CHUNK):

@@ -74,6 +74,7 @@ def _flags(
         "bias-correction": options.has_bias_correction,
         "cp": options.has_cp,
         "operators": options.has_operators,
+        "only": list(options.only),
     }
 
 

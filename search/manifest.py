@@ -11,6 +11,7 @@ from ..evaluators import Workbench
 from ..hardware_profiles import HardwareProfile
 from ..hardware_profiles.errors import SearchError
 from ..hardware_profiles.fingerprint import Fingerprint
+from ..spaces import DEFAULT_OPTIONS
 from .baseline import N_BASELINE_TRIALS
 from .clock import ENDED, SLOTS, Clock
 from .goals import DEFAULT_GOALS, Goals
@@ -60,7 +61,7 @@ def run_facts(workbench: Workbench, profiles: Sequence[HardwareProfile], setting
         "license": workbench.task.license,
         "seed": settings.seed,
         "sampler": settings.sampler,
-        "options": asdict(settings.options),
+        "options": settings.options.to_json(),
         "n_trials": settings.n_trials,
         "n_final": settings.n_final,
         "n_short": settings.n_short,
@@ -105,6 +106,7 @@ def check_same(directory: RunDirectory, facts: dict[str, Any]) -> dict[str, Any]
     # Before these could be chosen they were the default ones.
     before = {"goals": DEFAULT_GOALS.to_json(), "inheritance": "none", "has_cut": True, "has_ladder": False}
     existing = {**before, **existing}
+    existing["options"] = {**DEFAULT_OPTIONS.to_json(), **existing.get("options", {})}
     for name, what in _SAME.items():
         if existing.get(name, NO_OTHERS) != facts[name]:
             was, now = (_in_words(name, each.get(name, NO_OTHERS)) for each in (existing, facts))

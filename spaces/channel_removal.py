@@ -46,8 +46,7 @@ def prune_channels(
     Args:
         module: The network; edited.
         channels: Its channels, see `follow_channels`.
-        widths: Width to reach by name of a layer whose output channels belong to the group; where several layers of
-            one group are named, their sum.
+        widths: Width to reach by name of a layer whose output channels belong to the group.
         importances: Importance of each output channel by layer, shape (out,); layers without go by their weights.
         likewise: Modules of the same structure that lose the same channels, whatever their weights; edited.
         kept: Output channels that single layers of these groups keep in any case.
@@ -161,8 +160,10 @@ def _weakest(
 ) -> Numbers:
     """The numbers of the channels that go."""
     gone: list[Numbers] = [np.empty(0, np.int64)]
-    for name, width in _group_widths(groups, widths).items():
-        group = groups[name]
+    for name, width in widths.items():
+        group = groups.get(name)
+        if group is None:
+            raise SpaceError(f"the channels of {name!r} cannot be removed: they are coupled to some that must stay")
         if not 1 <= width <= group.width or width % group.step:
             steps = f" and a multiple of {group.step}" if group.step > 1 else ""
             raise SpaceError(f"the width of {name!r} must be between 1 and {group.width}{steps}, got {width}")
@@ -174,18 +175,6 @@ def _weakest(
                 raise SpaceError(f"the width of {name!r} must be at least {least} to leave each layer one, got {width}")
             gone += [channels.made[each][np.isin(classes, weakest)] for each, classes in group.classes.items()]
     return np.concatenate(gone)
-
-
-def _group_widths(groups: Mapping[str, ChannelGroup], widths: Mapping[str, int]) -> dict[str, int]:
-    """Width by the first layer named of each group."""
-    found: dict[str, int] = {}
-    for name, width in widths.items():
-        group = groups.get(name)
-        if group is None:
-            raise SpaceError(f"the channels of {name!r} cannot be removed: they are coupled to some that must stay")
-        first = next((each for each in found if groups[each] is group), name)
-        found[first] = found.get(first, 0) + width
-    return found
 
 
 def _weakest_classes(scores: Tensor, n_kept: int, needed: Sequence[tuple[Numbers, int]]) -> list[int]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -17,8 +19,8 @@ from .substitute import fitting_layers
 
 LARGEST_MOMENT = 1024
 """Inputs of the widest linear layer whose second moment is measured: 8 MB each in float64."""
-LARGEST_PATCH = 1152
-"""Inputs under the kernel of the largest convolution for which it is measured, 128 channels of 3 x 3: 11 MB each."""
+LARGEST_PATCH = 2304
+"""Inputs under the kernel of the largest convolution for which it is measured, 256 channels of 3 x 3: 42 MB each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class CompressionOptions:
         has_cp: Whether CP is offered among the rank choices; its components tend to destabilise fine-tuning.
         has_operators: Whether convolutions are offered other operators: 1 x 1, depthwise-separable, Fire modules.
         has_stored: Whether choices are offered that change nothing but what is stored: `sparsity` and `code`.
+        only: Techniques that are offered; empty for all of these.
 
     Raises:
         SpaceError: A name is unknown.
@@ -44,12 +47,17 @@ class CompressionOptions:
     has_cp: bool = False
     has_stored: bool = False
     has_operators: bool = False
+    only: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.importance not in METHODS:
             raise SpaceError(unknown_name("importance", self.importance, METHODS))
         if self.ranges not in method_names():
             raise SpaceError(unknown_name("calibration", self.ranges, method_names()))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, for keys and records."""
+        return {**dataclasses.asdict(self), "only": list(self.only)}
 
 
 DEFAULT_OPTIONS = CompressionOptions()

@@ -1,4 +1,4 @@
-"""What a network's convolutions are fed: the first and second moment of the patches under their kernels."""
+"""What a network's convolutions are fed: mean and covariance of the patches under their kernels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .factor_layers import padding_on
 
 BATCH = 16
 """Samples at a time: the activations of one batch are all that is held."""
-MAX_PATCHES = 16_384
+MAX_PATCHES = 8_192
 """Patches of each layer that are looked at, over all samples."""
 
 
@@ -24,16 +24,12 @@ class PatchMoment:
     """What the patches p under a kernel are like, padding included; float64, in the order of `weight.flatten(1)`.
 
     Attributes:
-        second: E[p pᵀ], shape (in · k · k, in · k · k).
+        covariance: E[p pᵀ] - E[p] E[p]ᵀ, shape (in · k · k, in · k · k).
         mean: E[p], shape (in · k · k,).
     """
 
-    second: Tensor
+    covariance: Tensor
     mean: Tensor
-
-    def around(self, *, has_bias: bool) -> Tensor:
-        """The metric of a weight's error: about the mean where a bias makes up for it, else about zero."""
-        return self.second - torch.outer(self.mean, self.mean) if has_bias else self.second
 
 
 def measure_patch_moments(
@@ -118,7 +114,8 @@ class _Sums:
     def moment(self) -> PatchMoment:
         assert self._second is not None
         assert self._first is not None
-        return PatchMoment(self._second / self.n_patches, self._first / self.n_patches)
+        mean = self._first / self.n_patches
+        return PatchMoment(self._second / self.n_patches - torch.outer(mean, mean), mean)
 
 
 def _add(sums: _Sums, layer: nn.Module, arguments: tuple[Tensor, ...], named: Mapping[str, Tensor]) -> None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, fx
 
 from ..hardware_profiles.profile import Capabilities
@@ -78,27 +79,35 @@ def prune_groups(
         likewise: Modules of the same structure that lose the same channels, whatever their weights.
     """
     if decisions:
-        widths: dict[str, int] = {}
-        for name, width in decisions.items():
-            widths |= share_among_parts(module, name, int(width))
+        widths, kept = _widths_of_parts(module, decisions, network)
         known: dict[str, Tensor] = {}
         for name, scores in network.importances.items():
             shares = share_among_parts(module, name, len(scores))
-            known |= dict(zip(shares, scores.split(list(shares.values())), strict=True))
+            known |= dict(zip(shares, torch.split(scores, list(shares.values())), strict=True))
         is_as_traced = module.code == network.module.code
         channels = network.follower.map if is_as_traced else follow_channels(module, network.example_inputs)
-        prune_channels(module, channels, widths, known, likewise, _kept_beside(module, decisions, network))
+        prune_channels(module, channels, widths, known, likewise, kept)
 
 
-def _kept_beside(module: fx.GraphModule, decisions: Decisions, network: Network) -> dict[str, int]:
-    """What layers side by side keep: each its share of the width, so that sizes follow from the widths alone."""
+def _widths_of_parts(
+    module: fx.GraphModule, decisions: Decisions, network: Network
+) -> tuple[dict[str, int], dict[str, int]]:
+    """The widths by layers of the module, and what layers side by side keep.
+
+    Each of these keeps its share, so that sizes follow from the widths alone. Where other layers make the same
+    channels, theirs is the whole width; where none does, each is a group of its own.
+    """
     beside = {name for name, each in module.named_modules() if isinstance(each, SideBySide)}
+    groups = {group.name: group for group in network.channels.groups}
+    widths: dict[str, int] = {}
     kept: dict[str, int] = {}
-    for group in network.channels.groups:
-        for name in beside.intersection(group.producers):
-            if group.name in decisions:
-                kept |= share_among_parts(module, name, int(decisions[group.name]))
-    return kept
+    for name, width in decisions.items():
+        producers = groups[name].producers if name in groups else (name,)
+        whole = next((each for each in producers if each not in beside), name)
+        widths |= share_among_parts(module, whole, int(width))
+        for each in beside.intersection(producers):
+            kept |= share_among_parts(module, each, int(width))
+    return widths, kept
 
 
 def _members(group: ChannelGroup) -> list[str]:

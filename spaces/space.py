@@ -105,10 +105,18 @@ class SearchSpace:
 def find_space(
     network: Network, capabilities: Capabilities, options: CompressionOptions = DEFAULT_OPTIONS
 ) -> SearchSpace:
-    """All sites that the techniques find in a network under what the hardware executes; there may be none."""
+    """All sites that the techniques find in a network under what the hardware executes; there may be none.
+
+    Raises:
+        SpaceError: The options name a technique that is not offered.
+    """
     asked = {Substitute().name: options.has_operators, **dict.fromkeys(STORAGE, options.has_stored)}
-    offered = [each for each in TECHNIQUES if asked.get(each.name, True)]
-    techniques = (replace(each, has_cp=options.has_cp) if isinstance(each, Factorize) else each for each in offered)
+    offered = {each.name: each for each in TECHNIQUES if asked.get(each.name, True)}
+    for name in options.only:
+        if name not in offered:
+            raise SpaceError(unknown_name("technique", name, offered))
+    chosen = [each for name, each in offered.items() if name in (options.only or offered)]
+    techniques = (replace(each, has_cp=options.has_cp) if isinstance(each, Factorize) else each for each in chosen)
     found = [technique.find_sites(network, capabilities) for technique in techniques]
     sites = tuple(site for each in found for site in each.sites)
     left_alone = (*network.left_alone, *(item for each in found for item in each.left_alone))

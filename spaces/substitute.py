@@ -75,16 +75,17 @@ class Substitute:
 
 
 def operator_losses(layer: nn.Module, moment: PatchMoment | None, choices: tuple[Choice, ...]) -> dict[Choice, float]:
-    """Share of the energy of a layer's outputs that each operator loses before any training."""
+    """Share of the variance of a layer's outputs that each operator loses before any training."""
     assert isinstance(layer, nn.Conv2d)
-    metric = _metric(layer, moment)
+    metric = None if moment is None else moment.covariance
     return {choice: lost_share(layer.weight, _fit(layer, str(choice), moment), metric) for choice in choices}
 
 
 def build_operator(layer: nn.Conv2d, choice: str, fit: OperatorFit, moment: PatchMoment | None) -> list[nn.Conv2d]:
-    """The layers of an operator in the order in which they run; those that give the outputs have the layer's bias.
+    """The layers of an operator in the order in which they run; those that give the outputs have a bias.
 
-    Where the patches are known, the bias makes up for what the operator's weights miss on average.
+    Where the patches are known, the bias makes up for what the operator's weights miss on average. The layer may have
+    none because a BatchNorm follows: into that the operator's is folded, and costs nothing.
 
     Args:
         layer: The layer that they replace, from which they take stride, padding, dilation, precision and device.
@@ -92,23 +93,14 @@ def build_operator(layer: nn.Conv2d, choice: str, fit: OperatorFit, moment: Patc
         fit: Its weights.
         moment: Of the layer's patches.
     """
-    bias = None if layer.bias is None else layer.bias.detach()
-    if bias is not None and moment is not None:
-        missed = (layer.weight.detach().double() - fit.product).flatten(1)
-        bias = bias + (missed @ moment.mean).to(bias)
+    weight = layer.weight.detach()
+    bias = weight.new_zeros(layer.out_channels) if layer.bias is None else layer.bias.detach()
+    if moment is not None:
+        bias = bias + ((weight.double() - fit.product).flatten(1) @ moment.mean).to(bias)
     shapes = operator_parts(choice, layer.in_channels, layer.out_channels)
-    parts = []
-    for position, (shape, weight) in enumerate(zip(shapes, fit.weights, strict=True)):
-        gives_outputs = position >= len(shapes) - N_BESIDE[parse_operator(choice)[0]]
-        parts.append(_build(layer, shape, weight, has_bias=gives_outputs and bias is not None))
-    if bias is not None:
-        first = 0
-        for part in parts:
-            if part.bias is not None:
-                with torch.no_grad():
-                    part.bias.copy_(bias[first : first + part.out_channels])
-                first += part.out_channels
-    return parts
+    n_silent = len(shapes) - N_BESIDE[parse_operator(choice)[0]]
+    biases = [None] * n_silent + list(torch.split(bias, [shape.out_channels for shape in shapes[n_silent:]]))
+    return [_build(layer, *each) for each in zip(shapes, fit.weights, biases, strict=True)]
 
 
 def fitting_layers(network: Network, most_inputs: int) -> list[str]:
@@ -138,14 +130,8 @@ def obstacle(layer: Layer, module: nn.Module) -> str:
 
 def _fit(layer: nn.Conv2d, choice: str, moment: PatchMoment | None) -> OperatorFit:
     """The weights of an operator; computed once per weight and choice: a search asks for the same ones again."""
-    weight, beside = layer.weight.detach(), None if moment is None else moment.second
-    return CACHE.get(
-        layer.weight, f"operator {choice}", lambda: fit_operator(weight, choice, _metric(layer, moment)), beside
-    )
-
-
-def _metric(layer: nn.Conv2d, moment: PatchMoment | None) -> Tensor | None:
-    return None if moment is None else moment.around(has_bias=layer.bias is not None)
+    weight, metric = layer.weight.detach(), None if moment is None else moment.covariance
+    return CACHE.get(layer.weight, f"operator {choice}", lambda: fit_operator(weight, choice, metric), metric)
 
 
 def _kinds(layer: Layer, module: nn.Module, *, can_be_halved: bool) -> list[str]:
@@ -184,7 +170,7 @@ def _layers_in_single_channels(network: Network) -> set[str]:
     return {layer.name for layer in network.layers} - coupled
 
 
-def _build(layer: nn.Conv2d, shape: PartShape, weight: Tensor, *, has_bias: bool) -> nn.Conv2d:
+def _build(layer: nn.Conv2d, shape: PartShape, weight: Tensor, bias: Tensor | None) -> nn.Conv2d:
     """One layer of an operator, without the usual random weights, whose drawing would disturb the global generator."""
     padding = padding_on(layer, (0, 1) if shape.has_kernel else ())
     part = nn.Conv2d(
@@ -195,11 +181,13 @@ def _build(layer: nn.Conv2d, shape: PartShape, weight: Tensor, *, has_bias: bool
         padding,  # type: ignore[arg-type]  # likewise
         layer.dilation if shape.has_kernel else 1,  # type: ignore[arg-type]  # likewise
         shape.groups,
-        has_bias,
+        bias is not None,
         layer.padding_mode if shape.has_kernel else "zeros",
         device="meta",
         dtype=layer.weight.dtype,
     ).to_empty(device=str(layer.weight.device))
     with torch.no_grad():
         part.weight.copy_(weight.reshape(part.weight.shape))
+        if part.bias is not None and bias is not None:
+            part.bias.copy_(bias)
     return part

@@ -112,7 +112,9 @@ class WeightSharing(Hook):
         self._shared = {}
         for name, bits in decided_layers(run.module, self._bits).items():
             weight = _weight(run, name)
-            coded = self._known.get(name) or share_weights(weight.detach().cpu(), bits, start=self._initial)
+            coded = self._known.get(name) or share_weights(
+                weight.detach().cpu().contiguous(), bits, start=self._initial
+            )
             self._shared[name] = _SharedWeight(coded, weight)
 
     def after_step(self, run: Run) -> None:

@@ -1,0 +1,263 @@
+"""Deep Compression (Han et al. 2016) of LeNet-300-100 and LeNet-5: how much smaller the file gets at no accuracy lost.
+
+    python -m benchmarks.storage_lenet [--seeds N] [--network NAME] [--mnist FOLDER]
+
+On scikit-learn's digits at 28 x 28, on MNIST where a folder is given. A network is trained, then pruned round by round:
+what is below `QUALITY` standard deviations of what is left of a layer goes, and the rest is trained again. After each
+round the weights that stay share 2^`BITS` - 1 values per layer, the values are trained, and everything is packed into a
+`.pare` file. The dense network learns from the same teacher (its first self) just as long, so that nothing is won by
+training longer alone; the reference is the better of the two dense ones on validation.
+
+What counts is the smallest file whose validation accuracy is not below the reference, and, because one digit of 360 is
+.28 points, the smallest that is at most half a point below. The first file that meets the aim is shown too: no accuracy
+chose it. Test accuracy is given beside, and chose nothing. Files are counted whole, against 4 bytes per parameter.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import statistics
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from benchmarks.lenet_data import NETWORKS, digits_data, mnist_data
+from parefront.packing import CodedWeight, account, pack, unpack
+from parefront.packing.account import GAPS
+from parefront.tasks import TaskData
+from parefront.tasks.task import classification_hits
+from parefront.training import Hook, KeepMasked, Split, Teacher, TrainingRecipe, finetune, predict
+from parefront.training.layer_rows import matrix_layers
+from parefront.training.masks import Masks, masks_by_threshold, overall_density, prune_iteratively
+from parefront.training.weight_sharing import WeightSharing
+
+QUALITY, N_ROUNDS = 0.8, 8
+"""Standard deviations of what is left of a layer, below which a weight goes in a round, and rounds."""
+LAST_SHARE = 0.5
+"""The classifier is the most sensitive layer and has few of the weights: its quality is so much of the others'."""
+BITS = 3
+DISTILLATION = 0.7
+"""Share of the loss that follows the dense network as it was first trained."""
+TOLERANCE_PT = 0.5
+"""Points below the reference that still count as next to no loss."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passes:
+    """How often each training shows the training split."""
+
+    baseline: float
+    retraining: float
+    sharing: float
+
+
+DIGITS, MNIST = Passes(30, 10, 8), Passes(8, 2, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """What a network is worth as one file; accuracies in percent.
+
+    Attributes:
+        ratio: 4 bytes per parameter over the bytes of the file.
+        removed_share: Of the weights.
+        layers: The table's rows, see `layer_rows`.
+    """
+
+    n_bytes: int
+    ratio: float
+    removed_share: float
+    validation_accuracy: float
+    test_accuracy: float
+    layers: Sequence[Mapping[str, Any]]
+
+
+class Bench:
+    """One network on one draw of the data."""
+
+    def __init__(self, name: str, data: TaskData, passes: Passes, seed: int) -> None:
+        """Trains it."""
+        self._data, self._passes, self._seed = data, passes, seed
+        torch.manual_seed(seed)
+        self.dense = NETWORKS[name].build()
+        self._teacher: Teacher | None = None
+        self._train(self.dense, passes.baseline, 0.1)
+        self._teacher = Teacher(predict(self.dense, data.train))
+
+    def run(self) -> dict[str, Any]:
+        """The reference, and every packed network, round by round."""
+        pruned, accuracy = copy.deepcopy(self.dense), self._accuracies(self.dense)
+        for _ in range(N_ROUNDS):
+            self._train(self.dense, self._passes.retraining)
+        self._train(self.dense, self._passes.sharing)
+        return {
+            "seed": self._seed,
+            "dense": max(accuracy, self._accuracies(self.dense)),
+            "rounds": [asdict(each) for each in self._rounds(pruned)],
+        }
+
+    def _rounds(self, module: nn.Sequential) -> Iterator[Packed]:
+        retrain = partial(self._retrain, n_passes=self._passes.retraining)
+        for masks in prune_iteratively(module, [_select] * N_ROUNDS, retrain):
+            shared = copy.deepcopy(module)
+            sharing = WeightSharing(dict.fromkeys(masks, BITS), duration=1.0)
+            self._train(shared, self._passes.sharing, 0.05, KeepMasked(masks), sharing)
+            yield self._packed(shared, sharing.weights, masks)
+
+    def _packed(self, module: nn.Sequential, weights: Mapping[str, CodedWeight], masks: Masks) -> Packed:
+        coded = {f"{name}.weight": each for name, each in weights.items()}
+        data = pack({name: coded.get(name, value) for name, value in module.state_dict().items()}, {})
+        restored = {
+            name: each.decode() if isinstance(each, CodedWeight) else each
+            for name, each in unpack(data).tensors.items()
+        }
+        again = copy.deepcopy(self.dense)
+        again.load_state_dict(restored)
+        n_dense = 4 * sum(parameter.numel() for parameter in module.parameters())
+        accuracies = self._accuracies(again)
+        return Packed(len(data), n_dense / len(data), 1 - overall_density(masks), *accuracies, layer_rows(data))
+
+    def _retrain(self, module: nn.Module, hook: Hook, n_passes: float) -> None:
+        self._train(module, n_passes, 0.05, hook)
+
+    def _train(self, module: nn.Module, n_passes: float, rate: float = 0.05, *hooks: Hook) -> None:
+        weight = DISTILLATION if self._teacher is not None else 0.0
+        recipe = TrainingRecipe(n_epochs=n_passes, learning_rate=rate, weight_decay=5e-4, distillation_weight=weight)
+        loss, teacher = functional.cross_entropy, self._teacher
+        finetune(module, self._data.train, recipe, loss, seed=self._seed, teacher=teacher, hooks=hooks)
+
+    def _accuracies(self, module: nn.Module) -> tuple[float, float]:
+        """On validation and on the test."""
+        return _accuracy(module, self._data.validation), _accuracy(module, self._data.test)
+
+
+def layer_rows(data: bytes) -> list[dict[str, Any]]:
+    """The paper's table: per layer the share of weights that stay, bits of an index and of a gap, each after entropy
+    coding too, and the layer's bytes with its bias.
+    """
+    rows, biases = [], {}
+    for each in account(data):
+        layer, _, part = each.name.rpartition(".")
+        if part == "bias":
+            biases[layer] = each.n_bytes
+            continue
+        n_weights = torch.Size(each.shape).numel()
+        n_gap_bytes = each.parts.get(GAPS, 0)
+        rows.append(
+            {
+                "layer": layer,
+                "n_weights": n_weights,
+                "kept_share": each.n_kept / n_weights,
+                "value_bits": each.value_bits,
+                "coded_value_bits": 8 * (each.coded_bytes - n_gap_bytes) / max(1, each.n_kept),
+                "gap_bits": each.gap_bits,
+                "coded_gap_bits": 8 * n_gap_bytes / max(1, each.n_kept),
+                "entropy_gain": 1 - each.coded_bytes / max(1, each.plain_bytes),
+                "n_bytes": each.n_bytes,
+                "ratio": 4 * n_weights / each.n_bytes,
+            }
+        )
+    return [{**row, "bias_bytes": biases.get(row["layer"], 0)} for row in rows]
+
+
+def chosen(result: Mapping[str, Any], aim: float) -> dict[str, Mapping[str, Any]]:
+    """Of one seed: the smallest file at no loss and at half a point, as validation says, and the first that is small
+    enough. What none is small or good enough for is left out.
+    """
+    reference, rounds = result["dense"][0], result["rounds"]
+    found = {}
+    for name, loss in (("at no loss", 0.0), ("at half a point", TOLERANCE_PT)):
+        good = [each for each in rounds if each["validation_accuracy"] >= reference - loss]
+        if good:
+            found[name] = min(good, key=lambda each: each["n_bytes"])
+    small = [each for each in rounds if each["ratio"] >= aim]
+    if small:
+        found["first at the aim"] = max(small, key=lambda each: each["n_bytes"])
+    return found
+
+
+def _select(module: nn.Module, within: Masks | None) -> Masks:
+    layers = list(matrix_layers(module))
+    return masks_by_threshold(module, dict.fromkeys(layers, QUALITY) | {layers[-1]: LAST_SHARE * QUALITY}, within)
+
+
+def _accuracy(module: nn.Module, split: Split) -> float:
+    return 100 * float(classification_hits(predict(module, split), split.targets).mean())
+
+
+def _spread(values: Sequence[float], form: str) -> str:
+    mean, low, high = (format(each, form) for each in (statistics.fmean(values), min(values), max(values)))
+    return f"{mean} ({low} to {high})"
+
+
+def print_network(name: str, results: Sequence[Mapping[str, Any]]) -> None:
+    """What was reached, each round, and the table per layer of the first seed's file at no loss."""
+    aim = NETWORKS[name].aim
+    by_seed = [chosen(result, aim) for result in results]
+    print(f"\n{name}, {len(results)} seeds; aim {aim:g}x; mean (least to most)")
+    for kind in ("at no loss", "at half a point", "first at the aim"):
+        pairs = [(found[kind], result) for found, result in zip(by_seed, results, strict=True) if kind in found]
+        if len(pairs) < len(results):
+            print(f"  {kind}: none in {len(results) - len(pairs)} of {len(results)} seeds")
+        if pairs:
+            ratios = _spread([each["ratio"] for each, _ in pairs], ".1f")
+            removed = _spread([100 * each["removed_share"] for each, _ in pairs], ".1f")
+            drops = _spread([result["dense"][1] - each["test_accuracy"] for each, result in pairs], "+.2f")
+            print(f"  {kind}: {ratios} x, {removed} % of the weights removed, test drop {drops} pt")
+    print("  round    ratio  removed  validation gain  test gain")
+    for i, rounds in enumerate(zip(*(result["rounds"] for result in results), strict=True), 1):
+        means = [statistics.fmean(each[key] for each in rounds) for key in ("ratio", "removed_share")]
+        gains = [
+            statistics.fmean(each[key] - result["dense"][j] for each, result in zip(rounds, results, strict=True))
+            for j, key in enumerate(("validation_accuracy", "test_accuracy"))
+        ]
+        print(f"  {i:>5}{means[0]:>8.1f}x{means[1]:>9.1%}{gains[0]:>+17.2f}{gains[1]:>+11.2f}")
+    if shown := by_seed[0].get("at no loss") or by_seed[0].get("first at the aim"):
+        print_layers(shown["layers"])
+
+
+def print_layers(rows: Sequence[Mapping[str, Any]]) -> None:
+    """The table of one file."""
+    print("  layer  weights     kept  index bits (coded)  gap bits (coded)  entropy gain    bytes    ratio")
+    for row in rows:
+        index = f"{row['value_bits']} ({row['coded_value_bits']:.2f})"
+        gap = f"{row['gap_bits']} ({row['coded_gap_bits']:.2f})"
+        print(
+            f"  {row['layer']:>5}{row['n_weights']:>9,}{row['kept_share']:>9.2%}{index:>20}{gap:>18}"
+            f"{row['entropy_gain']:>14.1%}{row['n_bytes']:>9,}{row['ratio']:>8.1f}x"
+        )
+
+
+def main() -> None:
+    """Prints what was reached, and as the last line the JSON object."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=3, help="how many")
+    parser.add_argument("--network", choices=tuple(NETWORKS), nargs="+", default=tuple(NETWORKS), help="these only")
+    parser.add_argument("--mnist", type=Path, metavar="FOLDER", help="the folder that holds MNIST/raw")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    started, found = time.process_time(), {}
+    for name in arguments.network:
+        results = []
+        for seed in range(arguments.seeds):
+            data = mnist_data(arguments.mnist, seed) if arguments.mnist else digits_data(seed)
+            results.append(Bench(name, data, MNIST if arguments.mnist else DIGITS, seed).run())
+            dense = results[-1]["dense"]
+            print(f"{name}, seed {seed}: dense {dense[0]:.2f} %, test {dense[1]:.2f} %", flush=True)
+        print_network(name, results)
+        found[name] = results
+    print(f"\n{time.process_time() - started:.0f} s of CPU time")
+    print(json.dumps({"data": "mnist" if arguments.mnist else "digits", "networks": found}))
+
+
+if __name__ == "__main__":
+    main()
