@@ -78,7 +78,7 @@ def workloads(side: int = SIDE) -> dict[str, Mapping[str, Packable]]:
         "resnet18, 4 bits": {f"{i}": clustered(each, 4) for i, each in enumerate(network)},
         "resnet18, int8": {f"{i}": in_int8(each) for i, each in enumerate(network)},
         "float32": {"w": square},
-        "90 % sparse, float32": {"w": square * (square.abs() > 1.645 * 0.05)},
+        "90 % sparse, float32": {"w": square.where(square.abs() > 1.645 * 0.05, 0.0)},
     }
 
 

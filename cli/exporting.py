@@ -39,8 +39,8 @@ def export(
         typer.Option(
             "--format",
             metavar="FORMAT",
-            help="onnx (.onnx), torch (a torch.export program, .pt2), openvino (.xml) or weights (a folder with "
-            "arrays and a recipe).",
+            help="onnx (.onnx), torch (a torch.export program, .pt2), openvino (.xml), pare (.pare, the smallest file) "
+            "or weights (a folder with arrays and a recipe).",
             show_default="by the suffix",
         ),
     ] = None,

@@ -202,7 +202,8 @@ class Workbench:
             evaluation = self._scores.structure_like(self._structures[executed], finished, name, watch)
         else:
             evaluation = self._scores.structure(finished, name, watch, is_final=False)
-            self._structures[executed] = evaluation
+            if self.options.has_stored:
+                self._structures[executed] = evaluation
         self._devices.keep_main_file(name)
         return evaluation
 

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from .errors import ProfileError, unknown_name
 from .profile import HardwareProfile
+from .validation import first_violation
 
 _SUFFIXES = (".yaml", ".yml")
 # Fields that describe one file, not what it extends.
@@ -42,7 +43,7 @@ def load_profile(name_or_path: str) -> HardwareProfile:
     try:
         return HardwareProfile.model_validate(content)
     except ValidationError as error:
-        raise ProfileError(_one_line(error, name_or_path)) from error
+        raise ProfileError(f"profile {name_or_path!r}, {first_violation(error, 'profile')}") from error
 
 
 def _resolved(name_or_path: str, folder: Path, extended_by: tuple[str, ...]) -> _Content:
@@ -110,15 +111,3 @@ def _merged(under: _Content, over: _Content) -> _Content:
         below = merged.get(field)
         merged[field] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
     return merged
-
-
-def _one_line(error: ValidationError, source: str) -> str:
-    """Words the first violated rule; the others show up once it is mended."""
-    first, n_more = error.errors()[0], error.error_count() - 1
-    field = ".".join(str(part) for part in first["loc"]) or "profile"
-    is_unknown = first["type"] == "extra_forbidden"
-    rule = "there is no such field" if is_unknown else first["msg"].removeprefix("Value error, ")
-    # A rule about several fields names the value itself; its input is the whole file.
-    got = "" if first["type"] == "missing" or isinstance(first["input"], dict) else f", got {first['input']!r}"
-    more = f" ({n_more} more after it)" if n_more else ""
-    return f"profile {source!r}, field {field!r}: {rule}{got}: correct it in the file{more}"

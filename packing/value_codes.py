@@ -76,7 +76,8 @@ def encode_values(values: Patterns) -> ValueCode:
     if not len(values):
         return raw
     in_bytes = np.frombuffer(raw.streams[0].data, np.uint8).reshape(-1, values.itemsize)
-    planes = tuple(encode_numbers(np.ascontiguousarray(plane), values.nbytes) for plane in in_bytes.T)
+    whole_bytes = values.nbytes if values.itemsize > 1 else 0
+    planes = tuple(encode_numbers(np.ascontiguousarray(plane), whole_bytes) for plane in in_bytes.T)
     # Raw first: of equally short forms it is read fastest.
     found = [raw, ValueCode(PLANES, planes), *_as_table(values)]
     return min(found, key=lambda each: (each.n_bytes + STREAM_BYTES * len(each.streams), each.form))

@@ -15,6 +15,7 @@ _NAMES = {
     "test_drop": "accuracy lost, test (pt)",
     "latency_ms": "latency (ms per batch)",
     "size_bytes": "file size",
+    "stored_bytes": "packed file size",
     "memory_bytes": "memory",
     "energy_mj": "energy (mJ)",
     "macs": "multiply-accumulates per sample",

@@ -17,6 +17,7 @@ from ..spaces import simulate
 from ..tasks import BUILT_IN, Task
 from .export_source import Source
 from .load import ResultsError
+from .packed_file import open_packed, write_packed
 from .probe import Function
 from .sessions import open_file
 from .weights_folder import open_weights, write_weights
@@ -143,6 +144,13 @@ model = openvino.Core().compile_model({path}, "CPU", {{"INFERENCE_PRECISION_HINT
 inputs = numpy.zeros({shape}, numpy.{type})  # prepared as the task prepares them
 outputs = model(inputs)[0]
 """
+_LOADING_PARE = """\
+import torch
+from parefront.results import rebuild_packed
+from parefront.tasks import load_task
+network = rebuild_packed({path}, load_task({task}))
+outputs = network(torch.zeros({shape}, dtype=torch.{type}))  # prepared as the task prepares them
+"""
 _LOADING_WEIGHTS = """\
 import torch
 from parefront.results import rebuild
@@ -157,6 +165,7 @@ FORMATS = {
         ExportFormat("onnx", ".onnx", "onnxruntime", _write_onnx, _open_file, _LOADING_ONNX),
         ExportFormat("torch", ".pt2", "torch", _write_torch, _open_file, _LOADING_TORCH),
         ExportFormat("openvino", ".xml", "openvino", _write_openvino, _open_file, _LOADING_OPENVINO),
+        ExportFormat("pare", ".pare", "torch", write_packed, open_packed, _LOADING_PARE),
         ExportFormat("weights", "", "torch", write_weights, _open_weights, _LOADING_WEIGHTS),
     )
 }

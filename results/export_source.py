@@ -92,7 +92,7 @@ class Source:
         module = rebuild_finished(
             self.task.build_network(), kept.inputs, self.member.configuration, kept.state, kept.sizes
         )
-        return Finished(module, kept.plan)
+        return Finished(module, kept.plan, kept.stored)
 
     @cached_property
     def expected_from(self) -> str:

@@ -106,7 +106,8 @@ def check_same(directory: RunDirectory, facts: dict[str, Any]) -> dict[str, Any]
     # Before these could be chosen they were the default ones.
     before = {"goals": DEFAULT_GOALS.to_json(), "inheritance": "none", "has_cut": True, "has_ladder": False}
     existing = {**before, **existing}
-    existing["options"] = {**DEFAULT_OPTIONS.to_json(), **existing.get("options", {})}
+    known = {name: way for name, way in DEFAULT_OPTIONS.to_json().items() if name in facts["options"]}
+    existing["options"] = {**known, **existing.get("options", {})}
     for name, what in _SAME.items():
         if existing.get(name, NO_OTHERS) != facts[name]:
             was, now = (_in_words(name, each.get(name, NO_OTHERS)) for each in (existing, facts))

@@ -1,8 +1,8 @@
 """The weights of a compact operator that come nearest to a convolution: nearest in what it gives, by least squares.
 
-With M the covariance of the patches under the kernel, an operator whose layers together have the weight W', and the best
-bias, misses the layer's outputs by `tr((W - W') M (W - W')ᵀ)` on average. Neighbours in an image tell of each other, so
-this is far less than the weights differ: M matters. Where the patches are unknown, it is the identity.
+With M the covariance of the patches under the kernel, an operator whose layers together have the weight W', and the
+best bias, misses the layer's outputs by `tr((W - W') M (W - W')ᵀ)` on average. Neighbours in an image tell of each
+other, so this is far less than the weights differ: M matters. Where the patches are unknown, it is the identity.
 """
 
 from __future__ import annotations

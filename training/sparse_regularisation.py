@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias, get_args
 import torch
 from torch import Tensor
 
-from ..hardware_profiles.errors import TrainingError, unknown_name
+from ..hardware_profiles.errors import TrainingError
 from .decided_layers import check_decided, decided_layers
 from .hooks import Hook, Run
 from .masks import Masks, trained_weight
@@ -58,7 +58,7 @@ class SparseRegularisation(Hook):
             TrainingError: A strength is below 0, or the penalty unknown.
         """
         if penalty not in _OPERATORS:
-            raise TrainingError(unknown_name("penalty", penalty, get_args(Penalty)))
+            raise TrainingError(f"a penalty must be one of {', '.join(get_args(Penalty))}, got {penalty!r}: use one")
         for name, value in strength.items():
             if not value >= 0:
                 raise TrainingError(f"a penalty's strength must be at least 0, got {value:g} for {name!r}: try 0.01")

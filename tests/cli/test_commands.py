@@ -101,7 +101,18 @@ def test_the_flags_of_a_search_are_its_settings(run: Command, monkeypatch: pytes
     amounts = ("--trials", "30", "--finals", "3", "--shorts", "20", "--remeasure", "2", "--seed", "5")
     limits = ("--max-time", "2min", "--max-cpu", "1h", "--patience", "9")
     tables = ("--table-time", "1.5 min", "--no-stored-tables", "--from", "old")
-    how = ("--sampler", "tpe", "--promotion", "rank", "--constraint", "size<=2kB", "--importance", "bn", "--cp")
+    how = (
+        "--sampler",
+        "tpe",
+        "--promotion",
+        "rank",
+        "--constraint",
+        "size<=2kB",
+        "--importance",
+        "bn",
+        "--cp",
+        "--operators",
+    )
     assert run("search", TINY_TASK, *amounts, *limits, *tables, *how).code == 130
     assert run("search", TINY_TASK).code == 130
     assert asked == [
@@ -110,7 +121,7 @@ def test_the_flags_of_a_search_are_its_settings(run: Command, monkeypatch: pytes
             3,
             5,
             "tpe",
-            CompressionOptions("bn", has_cp=True),
+            CompressionOptions("bn", has_cp=True, has_operators=True),
             20,
             "rank",
             parse_goals([], ["size<=2kB"], [""]),

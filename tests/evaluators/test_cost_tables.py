@@ -12,7 +12,17 @@ from parefront.evaluators.cost_tables import CostTables
 from parefront.evaluators.macs import count_macs
 from parefront.hardware_profiles import HardwareProfile, OperatorTime
 from parefront.hardware_profiles.runtimes import get_runtime
-from parefront.spaces import Choice, Configuration, Network, SearchSpace, Site, finish, prepare
+from parefront.spaces import (
+    Choice,
+    CompressionOptions,
+    Configuration,
+    Network,
+    SearchSpace,
+    Site,
+    find_space,
+    finish,
+    prepare,
+)
 from parefront.spaces.network import Layer
 from parefront.spaces.space import LayerWidths
 
@@ -238,3 +248,22 @@ def test_sizes_of_unseen_files_are_predicted(
         tables.observe(configuration, [OperatorTime("stem", "Conv", "fp32", 12.0)], 0.012, size)
     # Of the uncompressed file; those of this network are up to a half graph, of which some is learnt by then.
     assert statistics.median(errors) < 0.01 * tables.size_bytes({})
+
+
+def test_the_work_of_other_operators_is_that_of_the_finished_network(
+    tiny_network: Network, fast_profile: HardwareProfile
+) -> None:
+    space = find_space(tiny_network, fast_profile.capabilities, CompressionOptions(has_operators=True))
+    tables, inputs = CostTables(space), torch.zeros(2, 1, 8, 8)
+    operators = [site for site in space.sites if site.technique == "operator"]
+    kinds = {str(choice) for site in operators for choice in site.choices}
+    assert kinds == {"full", "fire:8", "separable", "pointwise"}
+    configurations = [
+        space.canonical({**dict(each), site.name: choice})
+        for each in drawn(space, 3)
+        for site in operators
+        for choice in site.choices[1:]
+    ]
+    for configuration in configurations:
+        finished = finish(prepare(tiny_network, configuration), configuration, inputs).module
+        assert tables.macs(configuration) == count_macs(finished, (inputs,))

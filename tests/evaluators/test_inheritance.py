@@ -5,8 +5,9 @@ import torch
 from torch import Tensor
 
 from parefront.evaluators.inheritance import Relatives, distance, inherit, nearest
+from parefront.hardware_profiles import HardwareProfile
 from parefront.hardware_profiles.errors import TrainingError
-from parefront.spaces import Configuration, Network, SearchSpace, prepare
+from parefront.spaces import CompressionOptions, Configuration, Network, SearchSpace, find_space, prepare
 
 A, B, C = (Configuration.of({"prune/hidden": width}) for width in (24, 16, 8))
 
@@ -92,6 +93,22 @@ def test_factors_are_taken_over_where_the_rank_is_the_same(tiny_network: Network
         before = module.state_dict()["hidden.0.weight"].clone()
         inherit(module, tiny_network, tiny_space, one, parent, trained(tiny_network, parent))
         assert torch.equal(module.state_dict()["hidden.0.weight"], before + 1000 if is_taken else before)
+
+
+def test_an_operator_s_layers_are_taken_over_where_it_is_the_same(
+    tiny_network: Network, fast_profile: HardwareProfile
+) -> None:
+    space = find_space(tiny_network, fast_profile.capabilities, CompressionOptions(has_operators=True))
+    fire = Configuration.of({"operator/block.conv1": "fire:8"})
+    pruned = fire.with_choice("prune/block.conv1", 8)
+    other = Configuration.of({"operator/block.conv1": "separable"})
+    for parent, is_taken in ((fire, True), (other, False), (Configuration(), False)):
+        module = prepare(tiny_network, pruned)
+        before = module.state_dict()["block.conv1.2.weight"].clone()
+        inherit(module, tiny_network, space, pruned, parent, trained(tiny_network, parent))
+        after = module.state_dict()["block.conv1.2.weight"]
+        assert before.shape == (4, 8, 3, 3)
+        assert torch.equal(after, before + 1000 if is_taken else before)
 
 
 def test_weights_are_found_again(tmp_path: Path) -> None:

@@ -152,3 +152,33 @@ def test_a_site_changes_the_precision_after_only_the_layers_under_it(inverted: S
                     assert before[0] == after[0]
                     assert (before[1] and before[1].bits) == (after[1] and after[1].bits)
     assert forms.layers_under(inverted.site("prune/c")) == ("a", "b", "c", "d")
+
+
+@pytest.mark.parametrize(
+    ("operator", "parts"),
+    [
+        # Name, kernel, stride, groups, positions, input and output channels; 16 output positions, 64 before the stride.
+        ("pointwise", [("a", (1, 1), (2, 2), 1, 16, 24, 17)]),
+        ("separable", [("a.0", (3, 3), (2, 2), 24, 16, 24, 24), ("a.1", (1, 1), (1, 1), 1, 16, 24, 17)]),
+        (
+            "fire:8",
+            [
+                ("a.0", (1, 1), (1, 1), 1, 64, 24, 8),
+                ("a.1", (1, 1), (2, 2), 1, 16, 8, 9),
+                ("a.2", (3, 3), (2, 2), 1, 16, 8, 8),
+            ],
+        ),
+    ],
+)
+def test_another_operator_is_its_layers(operator: str, parts: list[tuple[object, ...]]) -> None:
+    layer = Layer("a", "conv", 24, 17, (3, 3), (2, 2), 1, 16)
+    # Beside an operator a rank has no effect, whatever a proposer says on its way.
+    (form,) = LayerForms(SearchSpace((), (), {"a": LayerWidths(layer)})).of(
+        {"operator/a": operator, "rank/a": "spatial:8"}
+    )
+    found = [
+        (part.name, part.kernel_size, part.stride, part.groups, part.n_positions, part.inner, part.outer)
+        for part in form.parts
+    ]
+    assert found == parts
+    assert (form.out_channels, form.activations) == (17, 17 * 16)

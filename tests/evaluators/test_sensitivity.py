@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
 from parefront.evaluators.sensitivity import site_damages
 from parefront.spaces import Network, SearchSpace, Site, trace
+from parefront.spaces.patch_moments import PatchMoment
 
 
 def linear(weight: list[list[float]]) -> nn.Linear:
@@ -71,3 +74,17 @@ def test_stronger_choices_destroy_more(tiny_network: Network, tiny_space: Search
             for scheme in ("spatial", "channel", "svd"):
                 of_scheme = [damages[site.name][c] for c in site.choices[1:] if str(c).startswith(scheme)]
                 assert of_scheme == sorted(of_scheme)
+
+
+def test_an_operator_gives_up_what_the_outputs_miss() -> None:
+    # All weights 1: without knowing the patches 1 x 1 keeps 1 of 9.
+    conv = nn.Conv2d(3, 16, 3, padding=1)
+    nn.init.ones_(conv.weight)
+    network = trace(nn.Sequential(conv), torch.zeros(2, 3, 4, 4))
+    site = Site("operator/0", ("0",), ("full", "separable", "pointwise"))
+    expected = {"full": 0.0, "separable": 0.0, "pointwise": 8 / 9}
+    assert site_damages(network, space(site))["operator/0"] == pytest.approx(expected, abs=1e-5)
+    # Where the values under a kernel are all the same, the one in the middle tells them.
+    alike = PatchMoment(torch.kron(torch.eye(3), torch.ones(9, 9)).double(), torch.zeros(27).double())
+    known = replace(network, patch_moments={"0": alike})
+    assert site_damages(known, space(site))["operator/0"] == pytest.approx(dict.fromkeys(site.choices, 0.0), abs=1e-5)

@@ -154,10 +154,10 @@ def runs(tmp_path: Path, manifest: dict[str, Any], trials: list[Trial]) -> Path:
 
 @pytest.fixture(scope="session")
 def exported(finished_run: Any, tiny_task: Task, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The fastest final member in every format, as `model.onnx`, `.pt2`, `.xml` and a folder; not to be changed."""
+    """The fastest final member in every format: `model` with each suffix, and a folder; not to be changed."""
     folder = tmp_path_factory.mktemp("exported")
     run = load(finished_run.directory.root)
-    for name in ("model.onnx", "model.pt2", "model.xml"):
+    for name in ("model.onnx", "model.pt2", "model.xml", "model.pare"):
         export_member(run, "fastest", folder / name, task=tiny_task)
     export_member(run, "fastest", folder / "model", format_name="weights", task=tiny_task)
     return folder

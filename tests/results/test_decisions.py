@@ -26,7 +26,7 @@ def test_a_decision_in_a_word(site: Site, choice: Choice, word: str) -> None:
 
 def test_a_configuration_in_lines() -> None:
     choices: dict[str, Choice] = {f"prune/layer{i}": 8 for i in range(6)}
-    choices |= {"bits/a": 8, "bits/b": 8, "fold/a": "on", "rank/c": "spatial:24", "sparsity/a": "2:4"}
+    choices |= {"bits/a": 8, "bits/b": 8, "fold/a": "on", "rank/c": "spatial:24", "operator/d": "fire:8", "sparsity/a": "2:4"}
     assert describe(Configuration.of(choices)) == [
         "int8 in 2 layers",
         "folded: a",

@@ -11,7 +11,7 @@ import torch
 
 from parefront.hardware_profiles import MeasurementError
 from parefront.hardware_profiles.errors import ExportError, ProfileError
-from parefront.results import Run, load, rebuild
+from parefront.results import Run, load, rebuild, rebuild_packed
 from parefront.results.export import export_member
 from parefront.results.load import ResultsError
 from parefront.results.pick import choose
@@ -23,7 +23,7 @@ from parefront.tasks import Task
 
 def test_everything_lies_beside_the_model(exported: Path) -> None:
     beside = ("", ".card.json", ".card.md", ".probe.npz")
-    files = {f"model.{suffix}{kind}" for suffix in ("onnx", "pt2", "xml") for kind in beside}
+    files = {f"model.{suffix}{kind}" for suffix in ("onnx", "pt2", "xml", "pare") for kind in beside}
     assert {path.name for path in exported.iterdir()} == {*files, "model.bin", "model"}
     inside = {"weights.npz", "recipe.json", "card.json", "card.md", "probe.npz"}
     assert {path.name for path in (exported / "model").iterdir()} == inside
@@ -40,6 +40,7 @@ def test_all_formats_give_the_outputs_of_the_run_s_own_file(exported: Path, fini
         found = {
             "torch": torch.export.load(exported / "model.pt2").module()(inputs).numpy(),
             "weights": rebuild(exported / "model", tiny_task)(inputs).numpy(),
+            "pare": rebuild_packed(exported / "model.pare", tiny_task)(inputs).numpy(),
             "openvino": open_file(exported / "model.xml", "openvino")(inputs.numpy()),
         }
     for name, outputs in found.items():
@@ -117,7 +118,7 @@ def test_the_task_of_a_file_must_be_given(finished_run: Any, tmp_path: Path) -> 
         (
             "model.pt",
             None,
-            r"must end in one of \.onnx \(onnx\), \.pt2 \(torch\), \.xml \(openvino\), or --format weights",
+            r"one of \.onnx \(onnx\), \.pt2 \(torch\), \.xml \(openvino\), \.pare \(pare\), or --format weights",
         ),
         ("model", None, "must end in one of"),
         ("model.pt2", "onnx", r"a path for --format onnx must end in \.onnx, got '.*model\.pt2': rename it"),

@@ -25,14 +25,16 @@ def change_card(model: Path, **facts: Any) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **facts}))
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "model.pt2", "model.xml", "model"])
+@pytest.mark.parametrize("name", ["model.onnx", "model.pt2", "model.xml", "model.pare", "model"])
 def test_a_model_is_itself_elsewhere(copy: Path, name: str, tiny_task: Task) -> None:
-    line = verify(copy / name, tiny_task if name == "model" else None)
-    n_files = 2 if name in ("model.onnx", "model.pt2") else 3
+    line = verify(copy / name, tiny_task if name in ("model", "model.pare") else None)
+    n_files = 2 if name in ("model.onnx", "model.pt2", "model.pare") else 3
     assert line.startswith(f"{copy / name}: verified; {n_files} files as exported; outputs differ by ")
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "model.onnx.probe.npz", "model.pt2", "model.xml", "model.bin"])
+@pytest.mark.parametrize(
+    "name", ["model.onnx", "model.onnx.probe.npz", "model.pt2", "model.xml", "model.bin", "model.pare"]
+)
 def test_a_flipped_bit_is_found(copy: Path, name: str) -> None:
     content = bytearray((copy / name).read_bytes())
     content[len(content) // 2] ^= 1
@@ -73,7 +75,7 @@ def test_what_is_missing_is_named(copy: Path, missing: str, message: str) -> Non
         ({"schema": 2}, r"must be a card of schema 1, got a mistake at schema"),
         ({"parity": {"tolerance": 5}}, r"got a mistake at parity\.tolerance"),
         ({"files": {"../model.onnx": {"sha256": "", "bytes": 1}}}, r"but model\.onnx is not in it: export it again"),
-        ({"format": "keras"}, "one of the formats onnx, torch, openvino, weights, got 'keras'"),
+        ({"format": "keras"}, "one of the formats onnx, torch, openvino, pare, weights, got 'keras'"),
         ({"runtime": "tvm"}, "unknown runtime 'tvm'"),
     ],
 )

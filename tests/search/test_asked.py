@@ -18,11 +18,12 @@ def test_what_was_said_and_what_nobody_said(tiny_task: Task, fast_profile: Hardw
         goals=goals,
         limits=Limits(max_wall_s=5400.0),
         earlier=Path("runs/old"),
-        options=CompressionOptions(has_cp=True),
+        options=CompressionOptions(has_cp=True, has_operators=True),
     )
     facts = asked_facts(tiny_task, [fast_profile], settings, None)
     asked = facts["asked"]
     said = {"task": "tiny", "hardware": ["fast"], "trials": 7, "objective": ["accuracy", "size"], "cp": True}
+    said |= {"operators": True}
     said |= {"constraint": ["accuracy_drop<=1pt"], "max-time": "5400s", "from": "runs/old"}
     assert {name: asked[name] for name in said} == said
     unsaid = {"finals": 8, "seed": 0, "sampler": "tables", "max-cpu": None, "patience": None, "workers": 0}

@@ -203,3 +203,29 @@ def test_folds_that_overlap_are_chosen_together_and_exactly(n: int) -> None:
                 allowed.append(dict(zip([site.name for site in space.sites], picked, strict=True)))
         assert found in allowed
         assert price(found) == pytest.approx(min(map(price, allowed)))
+
+
+def test_operators_have_rungs_of_their_own(small_space: SearchSpace) -> None:
+    operators = Site("operator/b", ("b",), ("full", "separable", "pointwise"))
+    space = SearchSpace((operators, *small_space.sites), (), small_space.widths)
+    ladder = {origin: configuration for configuration, origin in uniform_ladder(space)}
+    both = [each for each in ladder.values() if "operator/b" in each]
+    assert [each["operator/b"] for each in both] == ["separable", "separable"]
+    assert ladder["uniform prune 25%, operators"] in both
+    assert all("rank/b" not in each for each in both)
+    # All others are as without them.
+    assert {each for each in ladder.values() if each not in both} == {each for each, _ in uniform_ladder(small_space)}
+
+
+def test_a_sweep_takes_an_operator_or_a_rank(small_space: SearchSpace, drops: Drops) -> None:
+    operators = Site("operator/b", ("b",), ("full", "pointwise"))
+    space = SearchSpace((operators, small_space.site("rank/b")), (), small_space.widths)
+    costs = CostModel(space, CostTables(space), SIZE)
+    cheap = {**drops, "operator/b": {"full": 0.0, "pointwise": 0.01}}
+    sweep = LagrangeSweep(space, costs, cheap)
+    choices = sweep.solve(100.0, Direction("size", (1.0,)), {})
+    assert (choices["operator/b"], choices["rank/b"]) == ("pointwise", "full")
+    dear = {**drops, "operator/b": {"full": 0.0, "pointwise": 1e6}}
+    choices = LagrangeSweep(space, costs, dear).solve(100.0, Direction("size", (1.0,)), {})
+    assert choices["operator/b"] == "full"
+    assert choices["rank/b"] != "full"

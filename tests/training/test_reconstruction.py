@@ -1,9 +1,11 @@
 import pytest
 import torch
 from torch import Tensor, fx, nn
+from torch.nn import functional
 
 from parefront.hardware_profiles.errors import TrainingError
 from parefront.spaces import Configuration, Network, prepare, trace
+from parefront.spaces.layer_parts import output_parts, share_among_parts
 from parefront.training.reconstruction import reconstruct
 
 
@@ -132,3 +134,28 @@ def test_no_samples_and_unknown_layers_are_refused(network: Network, images: Ten
         reconstruct(module, network.module, ["head"], images[:0])
     with pytest.raises(TrainingError, match="'nothing' is none of this network"):
         reconstruct(module, network.module, ["nothing"], images)
+
+
+@pytest.mark.parametrize("operator", ["pointwise", "separable", "fire:8"])
+def test_the_layers_of_another_operator_come_closer(network: Network, images: Tensor, operator: str) -> None:
+    module = compressed(network, {"operator/second": operator, "rank/head": "svd:8"})
+    with torch.no_grad():
+        for name in output_parts(module, "second"):
+            module.get_submodule(name).weight.mul_(0.5)
+        wanted = network.module.get_submodule("second")(given_to(network.module, "second", images))
+    done = reconstruct(module, network.module, ["second", "head"], images, damping=0.0)
+    assert done.left_alone == {}
+    error, total = torch.zeros(()).double(), wanted.double().square().sum()
+    first = 0
+    for name, n_channels in share_among_parts(module, "second", 16).items():
+        # Each is the least-squares solution for its own channels: what is left is orthogonal to all that it reads.
+        layer = done.module.get_submodule(name)
+        assert isinstance(layer, nn.Conv2d)
+        inputs = given_to(done.module, name, images)
+        rows = functional.unfold(inputs, layer.kernel_size, padding=layer.padding).transpose(1, 2).flatten(0, 1)
+        with torch.no_grad():
+            missed = (wanted[:, first : first + n_channels] - layer(inputs)).movedim(1, -1).flatten(0, 2)
+        assert float((rows.T @ missed).abs().max()) < 1e-3 * float(rows.square().sum().sqrt() * missed.norm())
+        error += missed.double().square().sum()
+        first += n_channels
+    assert done.errors["second"][1] == pytest.approx(float(error / total), rel=1e-3)

@@ -58,10 +58,10 @@ def test_the_mask_is_one_to_train_under() -> None:
 
 
 def test_what_cannot_be_penalised_is_refused() -> None:
-    with pytest.raises(TrainingError, match="a penalty's strength must be at least 0, got -1 for '0': try 0.01"):
+    with pytest.raises(TrainingError, match=r"a penalty's strength must be at least 0, got -1 for '0': try 0\.01"):
         SparseRegularisation({"0": -1.0})
-    with pytest.raises(TrainingError, match="unknown penalty 'l2': known penaltys are"):
+    with pytest.raises(TrainingError, match="a penalty must be one of l1, l0, got 'l2': use one"):
         SparseRegularisation({"0": 1.0}, "l2")  # type: ignore[arg-type]
+    points = Split(torch.ones(4, 1), torch.zeros(4))
     with pytest.raises(TrainingError, match="unknown layer '7'"):
-        points = Split(torch.ones(4, 1), torch.zeros(4))
         finetune(line(1.0), points, ONE_STEP, summed, seed=0, hooks=[SparseRegularisation({"7": 1.0})])
