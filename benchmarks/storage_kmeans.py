@@ -46,13 +46,21 @@ _Result = TypeVar("_Result")
 def run(quick: bool = False, full: bool = False) -> dict[str, Figures]:
     """Figures by name: CPU seconds, and mean squared errors relative to the variance."""
     torch.set_num_threads(1)
-    figures = {"excess over the optimum": small_cases()}
+    figures = {"excess over the optimum": shown("excess over the optimum", small_cases())}
     for side in SIDES:
         weight = torch.randn(side, side, generator=torch.Generator().manual_seed(SEED))
-        figures[f"{side} x {side}"] = ours(weight) | starts(weight)
+        name = f"{side} x {side}"
+        figures[name] = shown(name, ours(weight) | starts(weight))
         if not quick:
             with threadpool_limits(1):
-                figures[f"{side} x {side}, scikit-learn"] = theirs(weight, full)
+                figures[f"{name}, scikit-learn"] = shown(f"{name}, scikit-learn", theirs(weight, full))
+    return figures
+
+
+def shown(name: str, figures: Figures) -> Figures:
+    print(name)
+    for what, value in figures.items():
+        print(f"  {what:32s} {value:.4g}", flush=True)
     return figures
 
 
@@ -156,10 +164,6 @@ def main() -> None:
     parser.add_argument("--full", action="store_true")
     arguments = parser.parse_args()
     figures = run(arguments.quick, arguments.full)
-    for name, values in figures.items():
-        print(name)
-        for what, value in values.items():
-            print(f"  {what:32s} {value:.4g}")
     largest = figures["4096 x 4096"]
     reached = {
         "seconds": largest["cluster_s"] <= MOST_SECONDS,

@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 
 from ..hardware_profiles.errors import PackingError
 from .gaps import GAP_BITS, check_positions, from_gaps, to_gaps
-from .number_streams import LONG, WORTH, NumberStream, decode_numbers, encode_numbers, plain_bits
+from .number_streams import (
+    LONG,
+    WORTH,
+    NumberStream,
+    decode_numbers,
+    encode_numbers,
+    entropy_bits,
+    plain_bits,
+)
 from .value_codes import Patterns, ValueCode, decode_values, encode_values
 
 ROWS, COLUMNS = range(2)
@@ -160,7 +168,6 @@ def _shortest_gaps(positions: NDArray[np.int64], n_entries: int) -> tuple[int, N
 
 def _estimated_bits(numbers: NDArray[np.uint8]) -> float:
     """What an entropy code would take, with about 8 bits of table per different number."""
-    counts = np.bincount(numbers) if len(numbers) else np.zeros(1, np.int64)
-    counts = counts[counts > 0]
-    entropy = float((counts * np.log2(len(numbers) / counts)).sum()) + 8 * len(counts)
-    return min(entropy, len(numbers) * plain_bits(int(numbers.max(initial=0))))
+    counts = np.bincount(numbers, minlength=1)
+    coded = entropy_bits(counts) + 8 * np.count_nonzero(counts)
+    return float(min(coded, len(numbers) * plain_bits(len(counts) - 1)))

@@ -56,6 +56,8 @@ def encode_numbers(numbers: NDArray[np.uint8], whole_bytes: int = 0) -> NumberSt
     for method in sorted({narrowest, 9}, reverse=True):
         coded = huffman(pack_bits(numbers, HUFFMAN[method]))
         best = _shorter(best, NumberStream(method, coded), len(numbers), whole_bytes)
+    if entropy_bits(counts) / 8 >= len(best.data):  # An ANS code is never shorter than that.
+        return best
     return _shorter(best, NumberStream(ANS, ans(numbers, counts)), len(numbers), whole_bytes)
 
 
@@ -90,6 +92,16 @@ def decode_numbers(stream: NumberStream, count: int) -> NDArray[np.uint8]:
 def stream_table_bytes(stream: NumberStream) -> int:
     """Bytes of its own table of frequencies; that of a Huffman code is part of the deflate stream and not counted."""
     return table_bytes(stream.data) if stream.method == ANS else 0
+
+
+def entropy_bits(counts: NDArray[np.int64]) -> float:
+    """The least bits that a code of single numbers takes in all, without its table.
+
+    Args:
+        counts: How often each number occurs, shape (k,).
+    """
+    occurring = counts[counts > 0]
+    return float((occurring * np.log2(occurring.sum() / occurring)).sum())
 
 
 def plain_bits(highest: int) -> int:

@@ -6,11 +6,12 @@ import bisect
 import functools
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from ..spaces import Choice, Configuration, SearchSpace, Site
 from ..spaces.fold_clusters import fold_clusters
+from ..spaces.moot_rules import STORAGE
 from .costs import CostModel
 from .goals import Goals
 
@@ -33,9 +34,17 @@ class Rung:
     stored: float = 0.0
     operator: float | None = None
 
-    def __str__(self) -> str:
-        taken = {"folds": self.is_folded, "ranks": self.rank is not None, "operators": self.operator is not None}
-        return ", ".join([f"prune {self.pruned:.0%}", *(name for name, is_taken in taken.items() if is_taken)])
+    def words(self, techniques: Set[str]) -> str:
+        """What it does to a space of some techniques: `prune 25%, folds`."""
+        taken = {
+            f"prune {self.pruned:.0%}": "prune" in techniques,
+            "folds": self.is_folded and "fold" in techniques,
+            "ranks": self.rank is not None and "rank" in techniques,
+            "operators": self.operator is not None and "operator" in techniques,
+            f"storage {self.stored:.0%}": self.stored > 0 and not techniques.isdisjoint(STORAGE),
+        }
+        return ", ".join([word for word, is_taken in taken.items() if is_taken]) or "few bits"
+
 
 
 LADDER = (
@@ -71,11 +80,12 @@ MULTIPLIERS = (0.1, 10_000.0)
 def uniform_ladder(space: SearchSpace) -> Iterator[tuple[Configuration, str]]:
     """Configurations that treat every layer alike, with what they are, without repeats."""
     seen: set[Configuration] = set()
+    techniques = {site.technique for site in space.sites}
     for rung in LADDER:
         configuration = space.canonical({site.name: _UNIFORM[site.technique](site, rung) for site in space.sites})
         if configuration not in seen:
             seen.add(configuration)
-            yield configuration, f"uniform {rung}"
+            yield configuration, f"uniform {rung.words(techniques)}"
 
 
 def _uniform_width(site: Site, rung: Rung) -> Choice:

@@ -11,6 +11,7 @@ from parefront.packing.number_streams import (
     NumberStream,
     decode_numbers,
     encode_numbers,
+    entropy_bits,
     stream_table_bytes,
 )
 
@@ -34,6 +35,12 @@ def test_the_shortest_code_is_taken(numbers: np.ndarray, method: int) -> None:
     assert stream.method == method
     assert decode_numbers(stream, len(numbers)).tolist() == numbers.tolist()
     assert (stream_table_bytes(stream) > 0) == (method == ANS)
+
+
+def test_entropy_by_hand() -> None:
+    # A half, a quarter and twice an eighth: 1, 2, 3 and 3 bits.
+    assert entropy_bits(np.array([4, 0, 2, 1, 1])) == 4 * 1 + 2 * 2 + 3 + 3
+    assert entropy_bits(np.array([7])) == entropy_bits(np.array([0])) == 0
 
 
 @pytest.mark.parametrize("method", HUFFMAN)

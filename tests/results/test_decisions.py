@@ -17,7 +17,8 @@ FOLD = Site("fold/a", ("a", "b"), ("off", "on"))
         (FOLD, "on", "folded"),
         (Site("fold/a", ("a", "b", "c"), ("off", "on:2")), "on:2", "folded"),
         (Site("rank/a", ("a",), ("full", "spatial:24")), "spatial:24", "spatial:24"),
-        (Site("sparsity/a", ("a",), ("dense", "2:4")), "2:4", "sparsity 2:4"),
+        (Site("operator/a", ("a",), ("full", "separable")), "separable", "separable"),
+        (Site("skip/a", ("a",), ("off", "on")), "on", "skip on"),
     ],
 )
 def test_a_decision_in_a_word(site: Site, choice: Choice, word: str) -> None:
@@ -26,13 +27,15 @@ def test_a_decision_in_a_word(site: Site, choice: Choice, word: str) -> None:
 
 def test_a_configuration_in_lines() -> None:
     choices: dict[str, Choice] = {f"prune/layer{i}": 8 for i in range(6)}
-    choices |= {"bits/a": 8, "bits/b": 8, "fold/a": "on", "rank/c": "spatial:24", "operator/d": "fire:8", "sparsity/a": "2:4"}
+    choices |= {"bits/a": 8, "bits/b": 8, "fold/a": "on", "rank/c": "spatial:24"}
+    choices |= {"operator/d": "fire:8", "skip/a": "on"}
     assert describe(Configuration.of(choices)) == [
         "int8 in 2 layers",
         "folded: a",
+        "other operators: d fire:8",
         "pruned: layer0 to 8, layer1 to 8, layer2 to 8, layer3 to 8, 2 more",
         "low rank: c spatial:24",
-        "sparsity: a 2:4",
+        "skip: a on",
     ]
     assert describe(Configuration.of({"fold/a": "on:2", "fold/b": "on"})) == ["folded: a (2 activations), b"]
     assert describe(Configuration()) == ["unchanged"]
