@@ -16,6 +16,7 @@ from .networks import compress, inspect, nonlinearity
 from .runs import front, report
 from .search import search
 from .sweep import sweep_app
+from .train import train
 from .trials import show, trials
 
 app = typer.Typer(
@@ -65,6 +66,7 @@ _COMMANDS = (
     dashboard,
     inspect,
     compress,
+    train,
     nonlinearity,
 )
 for _function in _COMMANDS:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from pydantic import StrictInt, TypeAdapter
 from torch import Tensor
 
 from ..hardware_profiles.errors import PackingError, ParefrontError
@@ -30,6 +31,7 @@ NETWORK = "network"
 """The fact under which everything stands that `read_network` needs."""
 LEVELS = torch.arange(-128.0, 128.0)
 """What the indices of executed integers stand for."""
+_SIZES = TypeAdapter(dict[str, dict[str, StrictInt | list[StrictInt]]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ def read_network(data: bytes) -> PackedNetwork:
         inputs = {f"{layer}.weight": int(n_inputs) for layer, n_inputs in network["inputs"].items()}
         state = {name: _as_float(value, inputs.get(name)) for name, value in tensors.items()}
         stored = {layer: _coded(tensors[f"{layer}.weight"]) for layer in network["stored"]}
-        sizes = {str(name): dict(held) for name, held in network["sizes"].items()}
+        sizes = _SIZES.validate_python(network["sizes"])
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, ParefrontError) as error:
         if isinstance(error, PackingError):
             raise

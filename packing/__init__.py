@@ -8,6 +8,7 @@ from .lloyd_max import Levels, fitted_levels, lloyd_max
 from .pare_file import Unpacked, pack, unpack
 from .sharing import compression_rate, share_weights, sharing_starts
 from .tied_weight import TiedWeight
+from .tying import tie_filters
 
 __all__ = [
     "Clusters",
@@ -25,5 +26,6 @@ __all__ = [
     "pack",
     "share_weights",
     "sharing_starts",
+    "tie_filters",
     "unpack",
 ]

@@ -39,6 +39,8 @@ def build_dashboard(
         enable_mcp=False,
         index_string=page_template(),
         meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
+        # What shows pictures comes into the page when one is asked for: a browser loads Plotly with the first.
+        suppress_callback_exceptions=True,
     )
     app.layout = page_layout(interval_ms)
     _connect(app, Updates(catalogue))
@@ -53,18 +55,13 @@ def _connect(app: Dash, updates: Updates) -> None:
     app.callback(Output("revision", "data"), Input("tick", "n_intervals"), address, State("revision", "data"))(
         lambda _, search, known: updates.revision(search, known)
     )
-    app.callback(Output("all", "hidden"), Output("runs", "children"), revision, prevent_initial_call=True)(
-        updates.all_runs
+    app.callback(Output("page", "children"), revision, State("kind", "data"), prevent_initial_call=True)(updates.page)
+    app.callback(Output("runs", "children"), revision)(updates.all_runs)
+    app.callback(Output("comparison-place", "children"), revision, State("comparison-place", "children"))(
+        updates.comparison_place
     )
+    app.callback(Output("comparison", "figure"), Output("caution", "children"), revision)(updates.comparison)
     app.callback(
-        Output("comparison-box", "hidden"),
-        Output("comparison", "figure"),
-        Output("caution", "children"),
-        revision,
-        prevent_initial_call=True,
-    )(updates.comparison)
-    app.callback(
-        Output("one", "hidden"),
         Output("head", "children"),
         Output("body", "hidden"),
         Output("front", "figure"),
@@ -74,11 +71,8 @@ def _connect(app: Dash, updates: Updates) -> None:
         Output("trials", "children"),
         revision,
         State("drawn", "data"),
-        prevent_initial_call=True,
     )(updates.one_run)
-    app.callback(Output("trial", "children"), Output("layers", "children"), revision, prevent_initial_call=True)(
-        updates.trial
-    )
+    app.callback(Output("trial", "children"), Output("layers", "children"), revision)(updates.trial)
     app.callback(
         Output("figure-names", "children"),
         Output("further", "figure"),

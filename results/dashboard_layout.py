@@ -10,6 +10,8 @@ from .dashboard_front import HEIGHT
 from .page import read_resource
 
 TITLE = "parefront dashboard"
+ALL, ONE = "all", "one"
+"""Kinds of page."""
 GRAPH: Any = {  # Dash writes the type of a component's settings down for itself only
     "responsive": True,
     "displaylogo": False,
@@ -66,7 +68,6 @@ def page_layout(interval_ms: int) -> html.Div:
             dcc.Location(id="address", refresh="callback-nav"),
             dcc.Interval(id="tick", interval=interval_ms),
             dcc.Store(id="revision"),
-            dcc.Store(id="drawn"),
             html.Header(
                 html.Div(
                     [
@@ -79,22 +80,27 @@ def page_layout(interval_ms: int) -> html.Div:
                     className="bar-top",
                 )
             ),
-            html.Main([_all_runs(), _one_run()]),
+            html.Main(html.Div(all_runs(), id="page")),
         ]
     )
 
 
-def _all_runs() -> html.Div:
-    comparison = html.Section(
+def all_runs() -> list[Any]:
+    """The page of all runs, without a picture: so it can be read before a browser has loaded what draws them."""
+    listing = html.Section([html.H1("Runs"), html.Div("Reading the runs ...", id="runs")])
+    return [dcc.Store(id="kind", data=ALL), html.Div([listing, html.Div(id="comparison-place")], id="all")]
+
+
+def comparison() -> html.Section:
+    """The place of the fronts of several runs."""
+    return html.Section(
         [html.H2("Beside each other"), _graph("comparison", 460), html.P(id="caution", className="note")],
         id="comparison-box",
-        hidden=True,
     )
-    listing = html.Section([html.H1("Runs"), html.Div("Reading the runs ...", id="runs")])
-    return html.Div([listing, comparison], id="all", hidden=True)
 
 
-def _one_run() -> html.Div:
+def one_run() -> list[Any]:
+    """The page of one run."""
     limits = html.Div(
         [
             html.Label("Only within", htmlFor="limits"),
@@ -114,7 +120,7 @@ def _one_run() -> html.Div:
     )
     listed = html.Section([html.H2("Trials"), html.Div(id="trials")], id="list")
     shown = [html.Div(id="head"), html.Div([limits, beside, html.Div(id="layers"), figures, listed], id="body")]
-    return html.Div(shown, id="one", hidden=True)
+    return [dcc.Store(id="kind", data=ONE), dcc.Store(id="drawn"), html.Div(shown, id="one")]
 
 
 def _graph(name: str, height: int) -> dcc.Graph:

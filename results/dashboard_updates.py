@@ -13,6 +13,7 @@ from .comparison_figure import draw_comparison
 from .dashboard_address import Selection, read_address
 from .dashboard_figures import figure_choices, further_figure, plain_figure, what_changed
 from .dashboard_front import live_front
+from .dashboard_layout import ALL, ONE, all_runs, comparison, one_run
 from .dashboard_listing import listing, shown_name
 from .dashboard_markup import to_components
 from .dashboard_run import head, read_limits, trials_table
@@ -47,33 +48,47 @@ class Updates:
         new = f"{selection.address}\n{stamp}"
         return no_update if new == known else new
 
-    def all_runs(self, revision: str) -> Answer:
-        """Whether the list of all runs is hidden, and the list."""
+    def page(self, revision: str, kind: str) -> Any:
+        """The places of the page that is wanted; nothing where the browser has them."""
+        wanted = ONE if _selection(revision).run else ALL
+        if wanted == kind:
+            return no_update
+        return one_run() if wanted == ONE else all_runs()
+
+    def all_runs(self, revision: str | None) -> Any:
+        """The list of all runs; nothing on the page of one."""
         selection = _selection(revision)
-        if selection.run:
-            return True, no_update
+        if revision is None or selection.run:
+            return no_update
         rows = to_components(listing(self._catalogue.folder, self._catalogue.lines(), selection))
-        return False, [*rows, "Add another run to see both fronts." if len(selection.compare) == 1 else ""]
+        return [*rows, "Add another run to see both fronts." if len(selection.compare) == 1 else ""]
+
+    def comparison_place(self, revision: str | None, shown: object) -> Any:
+        """The place of a comparison where there are runs to compare, else none; nothing where that is so already."""
+        is_wanted = _has_comparison(_selection(revision))
+        if is_wanted == bool(shown):
+            return no_update
+        return [comparison()] if is_wanted else []
 
     def comparison(self, revision: str) -> Answer:
-        """Whether the comparison is hidden, its figure, and what is to be said of it."""
+        """The figure of several fronts, and what is to be said of it."""
         selection = _selection(revision)
-        if selection.run or len(selection.compare) < 2:
-            return True, no_update, ""
+        if not _has_comparison(selection):
+            return no_update, no_update
         try:
             runs = [self._catalogue.run(name) for name in selection.compare]
             data = compare_runs(runs)
         except UNREADABLE as error:
-            return False, _said(word_problem(error)), ""
+            return _said(word_problem(error)), ""
         missing = len(runs) - len(data.fronts)
         left_out = [f"Without a front yet, and so not shown: {missing} of {len(runs)}."] if missing else []
         notes = [*([f"{data.caution}."] if data.caution else []), *left_out]
         # Below the picture instead of in it, where a narrow page would cut it off.
         figure = plain_figure(draw_comparison(replace(data, caution="")))
-        return False, figure, " ".join(notes)
+        return figure, " ".join(notes)
 
     def one_run(self, revision: str, drawn: str | None) -> Answer:
-        """One run: hidden or not, its head, whether its body is hidden; the front, what is noted below, and what it is.
+        """One run: its head, whether its body is hidden; the front, what is noted below, and which revision it is.
 
         Last what is said of the limits, and the trials.
 
@@ -83,7 +98,7 @@ class Updates:
         """
         selection = _selection(revision)
         if not selection.run:
-            return True, *[no_update] * 7
+            return (no_update,) * 7
         try:
             run, status = self._catalogue.run(selection.run), self._catalogue.status(selection.run)
             within = read_limits(selection.limits, run)
@@ -92,10 +107,10 @@ class Updates:
             top = to_components(head(run, shown_name(selection.run), status))
             table = to_components(trials_table(run, trials, selection))
         except UNREADABLE as error:
-            return False, _refusal(error), True, *[no_update] * 5
+            return _refusal(error), True, *[no_update] * 5
         figure = self._told("front", revision, drawn, plain_figure(picture.figure))
         said = within.problem or (f"{len(trials):,} of {len(run.trials):,} trials" if within.limits else "")
-        return False, top, False, figure, picture.left_out, revision, said, table
+        return top, False, figure, picture.left_out, revision, said, table
 
     def trial(self, revision: str) -> Answer:
         """The panel of the chosen trial, and its layers with the log."""
@@ -133,8 +148,12 @@ class Updates:
         return what_changed(before, figure)
 
 
-def _selection(revision: str) -> Selection:
-    return read_address(revision.partition("\n")[0].removeprefix("/"))
+def _selection(revision: str | None) -> Selection:
+    return read_address((revision or "").partition("\n")[0].removeprefix("/"))
+
+
+def _has_comparison(selection: Selection) -> bool:
+    return not selection.run and len(selection.compare) > 1
 
 
 def _run(revision: str | None) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, fx
 
 from ..evaluators.packed_network import PackedNetwork, pack_network, read_network
-from ..hardware_profiles.errors import PackingError
+from ..hardware_profiles.errors import PackingError, ParefrontError
 from ..spaces import Configuration, Finished, simulate
 from ..spaces.rebuild import rebuild_finished
 from ..tasks import Task
@@ -20,6 +21,9 @@ from .load import ResultsError
 from .probe import Function
 from .task_by_name import task_by_name
 from .weights_folder import as_function
+
+MOST_INPUTS = 1 << 28
+"""Numbers in a batch of two."""
 
 
 class PackedFacts(BaseModel):
@@ -96,14 +100,21 @@ def open_packed(path: Path, runtime: str, task: Task | None) -> Function:
 
 
 def _finished(path: Path, task: Task) -> Finished:
+    """The network of a file, which was run once: what does not fit together is found here."""
     network, facts = _read(path)
+    if math.prod(facts.input_shape) > MOST_INPUTS:
+        raise _broken(path, ValueError(f"inputs of shape {facts.input_shape}"))
     try:
         example = torch.from_numpy(np.zeros(facts.input_shape, facts.input_type))
         configuration = Configuration.of(facts.configuration)
-    except (TypeError, ValueError) as error:
+        module = rebuild_finished(task.build_network(), example, configuration, network.state, network.sizes)
+        finished = Finished(module, network.plan, network.stored)
+        _outputs(finished, example)
+    except ParefrontError:
+        raise
+    except Exception as error:  # of any class: facts of one file with tensors of another
         raise _broken(path, error) from error
-    module = rebuild_finished(task.build_network(), example, configuration, network.state, network.sizes)
-    return Finished(module, network.plan, network.stored)
+    return finished
 
 
 def _read(path: Path) -> tuple[PackedNetwork, PackedFacts]:

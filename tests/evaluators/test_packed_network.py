@@ -92,7 +92,13 @@ def test_a_file_of_something_else_is_refused(tiny_network: Network) -> None:
     finished = finish(prepare(tiny_network, Configuration.of({})), Configuration.of({}), INPUTS)
     whole = unpack(pack_network(finished))
     network = whole.facts["network"]
-    for other in ({}, {"schema": 2}, {**network, "plan": []}, {**network, "stored": ["stem"]}, {**network, "sizes": 1}):
+    for other in (
+        {},
+        {"schema": 2},
+        {**network, "plan": []},
+        {**network, "stored": ["stem"]},
+        {**network, "sizes": {"stem": {"groups": "x"}}},
+    ):
         with pytest.raises(PackingError) as refused:
             read_network(pack(whole.tensors, {"network": json.loads(json.dumps(other))}))
         assert "\n" not in str(refused.value)

@@ -54,12 +54,25 @@ def test_a_damaged_file_is_one_line(packed: Path, tiny_task: Task) -> None:
 
 @pytest.mark.parametrize(
     "facts",
-    [{"schema": 2}, {"configuration": {"prune/stem": [1]}}, {"input_type": "object of mine"}, {"input_shape": [-1]}],
+    [
+        {"schema": 2},
+        {"configuration": {"prune/stem": [1]}},
+        {"input_type": "object of mine"},
+        {"input_shape": [-1]},
+        {"input_shape": [1 << 40, 1 << 40]},
+    ],
 )
 def test_facts_of_another_kind_are_refused(packed: Path, tiny_task: Task, facts: dict[str, Any]) -> None:
     content = unpack(packed.read_bytes())
     packed.write_bytes(pack(content.tensors, {**content.facts, **facts}))
     with pytest.raises(ResultsError, match=r"model\.pare must be as it was exported, but: "):
+        rebuild_packed(packed, tiny_task)
+
+
+def test_tensors_that_do_not_fit_together_are_refused(packed: Path, tiny_task: Task) -> None:
+    content = unpack(packed.read_bytes())
+    packed.write_bytes(pack({**content.tensors, "stem.bias": torch.zeros(3)}, content.facts))
+    with pytest.raises(ResultsError, match=r"model\.pare must be as it was exported, but: RuntimeError: "):
         rebuild_packed(packed, tiny_task)
 
 
