@@ -65,8 +65,10 @@ class FrontRow:
 def find_baseline(trials: Sequence[Trial]) -> Trial | None:
     """The uncompressed network, with the training of the reported front where it had it; None while there is none."""
     neutral = [t for t in trials if t.state is State.COMPLETE and not t.configuration]
-    same_training = [t for t in neutral if t.fidelity is reported_fidelity(trials)]
-    return next(iter(same_training or neutral), None)
+    if len(neutral) < 2:
+        return next(iter(neutral), None)
+    fidelity = reported_fidelity(trials)
+    return next((t for t in neutral if t.fidelity is fidelity), neutral[0])
 
 
 def reported_front(trials: Sequence[Trial], goals: Goals = DEFAULT_GOALS) -> list[Trial]:

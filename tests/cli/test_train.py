@@ -1,8 +1,6 @@
 """`parefront train` as a user meets it, and the files that it leaves."""
 
 import json
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +8,7 @@ import torch
 
 from parefront.cli.scheduled import Outcome, read_schedule, train_by_schedule
 from parefront.cli.scheduled_tables import headline, rows
+from parefront.cli.train import train
 from parefront.evaluators.packed_network import read_network
 from parefront.hardware_profiles import load_profile
 from parefront.hardware_profiles.errors import SearchError, TrainingError
@@ -17,7 +16,6 @@ from parefront.spaces import Configuration
 from parefront.tasks import load_task
 from parefront.training.schedule_state import StageReport
 
-Parefront = Callable[..., subprocess.CompletedProcess[str]]
 TINY_TASK = Path(__file__).parent.parent / "tiny_task.py"
 EXAMPLES = Path(__file__).parents[2] / "examples" / "schedules"
 SCHEDULE = """
@@ -72,13 +70,13 @@ def test_what_is_no_schedule_is_refused(tmp_path: Path, text: str, kind: type[Ex
         read_schedule(path)
 
 
-def test_a_stage_that_cannot_be_is_one_line_before_anything_is_trained(parefront: Parefront, tmp_path: Path) -> None:
+def test_a_stage_that_cannot_be_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     path.write_text("stages: [{name: a, share: {bits: {dense: 4}}}]")
-    done = parefront("train", TINY_TASK, "--schedule", path, cwd=tmp_path)
-    assert done.returncode == 1
-    (line,) = done.stderr.splitlines()
-    assert line.startswith("error: stage 'a': 'dense' must match a layer, but matches none: layers are stem, ")
+    with pytest.raises(
+        TrainingError, match="stage 'a': 'dense' must match a layer, but matches none: layers are stem, "
+    ):
+        train(str(TINY_TASK), path, tmp_path / "out")
     assert list(tmp_path.iterdir()) == [path]
 
 
