@@ -28,10 +28,11 @@ def print_outcome(outcome: Outcome, out: Path) -> None:
 def headline(outcome: Outcome) -> str:
     """How much smaller the file is, and at what loss, in one sentence."""
     ratio = outcome.stages[0].size_bytes / outcome.file_bytes
-    change = outcome.test_accuracy - outcome.test_accuracy_before
+    change = outcome.test_accuracy - outcome.reference_test_accuracy
     return (
         f"{word_ratio(ratio)} smaller: {word_bytes(outcome.file_bytes)} instead of "
-        f"{word_bytes(outcome.stages[0].size_bytes)}; test accuracy {outcome.test_accuracy:.2f} %, {change:+.2f} pt"
+        f"{word_bytes(outcome.stages[0].size_bytes)}; test accuracy {outcome.test_accuracy:.2f} %, {change:+.2f} pt "
+        "against the better of the uncompressed ones"
     )
 
 

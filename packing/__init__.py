@@ -2,6 +2,7 @@
 
 from .account import TensorBytes, account
 from .assignment import assign
+from .circulant_weight import CirculantWeight, nearest_circulant
 from .coded_weight import CodedWeight
 from .kmeans import Clusters, cluster
 from .lloyd_max import Levels, fitted_levels, lloyd_max
@@ -11,6 +12,7 @@ from .tied_weight import TiedWeight
 from .tying import tie_filters
 
 __all__ = [
+    "CirculantWeight",
     "Clusters",
     "CodedWeight",
     "Levels",
@@ -23,6 +25,7 @@ __all__ = [
     "compression_rate",
     "fitted_levels",
     "lloyd_max",
+    "nearest_circulant",
     "pack",
     "share_weights",
     "sharing_starts",

@@ -1,7 +1,7 @@
 """Linear layers of circulant blocks: every row of a block is the one above it, shifted; one row is what is stored.
 
-Sources: Cheng et al. 2015, "An Exploration of Parameter Redundancy in Deep Networks with Circulant Projections"; Ding et
-al. 2017, "CirCNN" (blocks). Runtimes execute the dense weight: what it saves is storage.
+Sources: Cheng et al. 2015, "An Exploration of Parameter Redundancy in Deep Networks with Circulant Projections"; Ding
+et al. 2017, "CirCNN" (blocks). Runtimes execute the dense weight: what it saves is storage.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ def nearest_circulant(weight: Tensor, block: int, moment: Tensor | None = None) 
     """The circulant blocks with the least squared error, of the weight or of the layer's outputs.
 
     Without a moment that is the mean over each shifted diagonal. With M = E[x xᵀ], `tr((W - C) M (W - C)ᵀ)` is least
-    where `c Σ P_r M P_rᵀ = Σ w_r M P_rᵀ`, with w_r the rows of a row of blocks and P_r the shift by r inside blocks: one
-    system for all of them.
+    where `c Σ P_r M P_rᵀ = Σ w_r M P_rᵀ`, with w_r the rows of a row of blocks and P_r the shift by r inside blocks:
+    one system for all of them.
 
     Args:
         weight: Float, shape (out, in).

@@ -55,7 +55,7 @@ def cluster(values: Numbers, k: int, *, weights: Numbers | None = None, n_bins: 
             "ask for fewer clusters or give more bins"
         )
     line = SortedValues.of(values, weights)
-    return clusters_at(line, line.values) if line.n_distinct <= k else optimal_clusters(line, k, n_bins)
+    return clusters_at(line, line.distinct().values) if line.n_distinct <= k else optimal_clusters(line, k, n_bins)
 
 
 def optimal_clusters(line: SortedValues, k: int, n_bins: int = N_BINS) -> Clusters:

@@ -50,10 +50,15 @@ def replace_by_parts(module: fx.GraphModule, name: str, parts: Sequence[nn.Modul
 def output_parts(module: nn.Module, name: str) -> tuple[str, ...]:
     """The layers that give the outputs of the original layer `name`: itself, its last part, or those side by side."""
     layer = module.get_submodule(name)
-    if isinstance(layer, SideBySide):
-        n_parts = sum(key.isdecimal() for key in layer._modules)
-        return tuple(f"{name}.{position}" for position in range(n_parts - layer.n_beside, n_parts))
-    return (f"{name}.{len(layer) - 1}",) if isinstance(layer, nn.Sequential) else (name,)
+    if not isinstance(layer, SideBySide | nn.Sequential):
+        return (name,)
+    n_beside = layer.n_beside if isinstance(layer, SideBySide) else 1
+    return tuple(f"{name}.{position}" for position in range(n_parts(layer) - n_beside, n_parts(layer)))
+
+
+def n_parts(container: nn.Module) -> int:
+    """How many parts a layer became, without the BatchNorms between or behind them."""
+    return sum(key.isdecimal() for key, _ in container.named_children())
 
 
 def share_among_parts(module: nn.Module, name: str, n: int) -> dict[str, int]:

@@ -53,9 +53,14 @@ def smallest(weight: Tensor, percent: int) -> Tensor:
     Returns:
         Boolean, shape of the weight.
     """
-    n_removed = min(weight.numel() - 1, round(weight.numel() * percent / 100))
-    # Sorted stably, so that equal magnitudes give the same zeros everywhere.
-    order = weight.detach().abs().flatten().argsort(descending=True, stable=True)
-    removed = torch.zeros(weight.numel(), dtype=torch.bool, device=weight.device)
-    removed[order[weight.numel() - n_removed :]] = True
-    return removed.reshape(weight.shape)
+    n_kept = max(1, weight.numel() - round(weight.numel() * percent / 100))
+    return ~largest(weight.detach().abs(), n_kept)
+
+
+def largest(magnitudes: Tensor, n: int) -> Tensor:
+    """Which numbers are the n largest, of equal ones the first; boolean, in their shape."""
+    # Sorted stably, so that equal magnitudes give the same mask everywhere.
+    order = magnitudes.flatten().argsort(descending=True, stable=True)
+    found = torch.zeros(magnitudes.numel(), dtype=torch.bool, device=magnitudes.device)
+    found[order[:n]] = True
+    return found.reshape(magnitudes.shape)

@@ -4,6 +4,7 @@ from .checkpoint import Checkpoint
 from .device import training_device
 from .distillation import Distance, ensemble_logits, predict, soft_target_loss
 from .finetune import Augment, Loss, OnStep, Teacher, Trained, finetune
+from .gradual_pruning import GradualPruning
 from .hints import FeatureHints
 from .hooks import Hook, Run
 from .masks import (
@@ -22,7 +23,10 @@ from .rounding import round_layers, set_weights
 from .second_order import layer_hessians, prune_layers
 from .segments import OnlySegment, changed_layers
 from .snapshots import Snapshots, ensemble_outputs, snapshot_networks
+from .sparse_regularisation import SparseRegularisation
 from .split import Batch, Split
+from .stored_rounding import StoredRounding
+from .weight_sharing import WeightSharing
 
 __all__ = [
     "Augment",
@@ -30,6 +34,7 @@ __all__ = [
     "Checkpoint",
     "Distance",
     "FeatureHints",
+    "GradualPruning",
     "Hook",
     "KeepMasked",
     "Loss",
@@ -40,10 +45,13 @@ __all__ = [
     "Reconstructed",
     "Run",
     "Snapshots",
+    "SparseRegularisation",
     "Split",
+    "StoredRounding",
     "Teacher",
     "Trained",
     "TrainingRecipe",
+    "WeightSharing",
     "apply_masks",
     "changed_layers",
     "ensemble_logits",

@@ -15,6 +15,7 @@ from torch.nn.utils import parametrize
 from torch.utils.hooks import RemovableHandle
 
 from ..hardware_profiles.errors import TrainingError
+from ..spaces.sparsify import largest
 from .hooks import Hook, Run
 from .layer_rows import matrix_layers
 
@@ -128,13 +129,8 @@ def masks_by_density(module: nn.Module, density: float | Mapping[str, float], wi
     masks = {}
     for name, value in _by_layer(module, density).items():
         weight, before = _weight_and_mask(module, name, within)
-        magnitude = weight.abs().masked_fill(~before, -1.0).flatten()
-        n_kept = min(n_kept_of(magnitude.numel(), value, name), int(before.sum()))
-        # Sorted stably, so that equal magnitudes give the same mask everywhere.
-        order = magnitude.argsort(descending=True, stable=True)
-        mask = torch.zeros_like(magnitude, dtype=torch.bool)
-        mask[order[:n_kept]] = True
-        masks[name] = mask.reshape(weight.shape)
+        n_kept = min(n_kept_of(weight.numel(), value, name), int(before.sum()))
+        masks[name] = largest(weight.abs().masked_fill(~before, -1.0), n_kept)
     return masks
 
 

@@ -14,6 +14,9 @@ from parefront.hardware_profiles import load_profile
 from parefront.hardware_profiles.errors import SearchError, TrainingError
 from parefront.spaces import Configuration
 from parefront.tasks import load_task
+from parefront.training.layer_rows import matrix_layers
+from parefront.training.schedule import stage_recipes
+from parefront.training.schedule_hooks import check_stages
 from parefront.training.schedule_state import StageReport
 
 TINY_TASK = Path(__file__).parent.parent / "tiny_task.py"
@@ -43,7 +46,7 @@ def test_a_schedule_leaves_a_small_file_and_the_weights(schedule: Path, tmp_path
         load_task(str(TINY_TASK)), profile, read_schedule(schedule), out, lambda what, step, total: steps.append(what)
     )
     assert sorted(path.name for path in out.iterdir()) == ["network.pare", "network.pt", "summary.json"]
-    assert [stage.name for stage in outcome.stages] == ["as it was", "prune", "share"]
+    assert [stage.name for stage in outcome.stages] == ["as it was", "trained on", "prune", "share"]
     assert steps.count("training by the schedule") == 4  # two stages of 128 samples in batches of 64
     assert json.loads((out / "summary.json").read_text()) == outcome.to_json()
     packed = read_network((out / "network.pare").read_bytes())
@@ -86,7 +89,10 @@ def test_the_table_says_what_each_stage_brought() -> None:
         StageReport("prune", "prune", 97.5, 0.1, 32.0, 5_000),
     )
     outcome = Outcome(stages, Configuration(), 1_000, 97.25, 97.0, 97.5)
-    assert headline(outcome) == "40.0x smaller: 1.0 kB instead of 40.0 kB; test accuracy 97.00 %, -0.50 pt"
+    assert headline(outcome) == (
+        "40.0x smaller: 1.0 kB instead of 40.0 kB; test accuracy 97.00 %, -0.50 pt against the better of the "
+        "uncompressed ones"
+    )
     assert rows(outcome) == [
         ("as it was", "", "98.00", "100.0%", "32.0", "40.0 kB"),
         ("prune", "prune", "97.50", "10.0%", "32.0", "5.0 kB"),
@@ -95,5 +101,7 @@ def test_the_table_says_what_each_stage_brought() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.iterdir()))
-def test_the_examples_are_schedules(name: str) -> None:
-    assert read_schedule(EXAMPLES / name).stages
+def test_the_examples_fit_the_built_in_task(name: str) -> None:
+    task, schedule = load_task("cluttered-digits"), read_schedule(EXAMPLES / name)
+    check_stages(schedule, list(matrix_layers(task.build_network())))
+    assert len(stage_recipes(schedule, task.full_recipe)) == len(schedule.stages)
