@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..evaluators.scheduled import PACKED, STATE, SUMMARY, Outcome
 from ..results.wording import word_bytes, word_ratio
 from .console import open_console, open_table
-from .scheduled import PACKED, STATE, SUMMARY, Outcome
 
 HEADINGS = ("stage", "does", "accuracy %", "weights kept", "bits", "tensors")
 

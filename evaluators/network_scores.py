@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
 
 from ..hardware_profiles.runtimes import Session
-from ..spaces import Finished
+from ..spaces import Configuration, Finished
 from ..tasks import TaskData
 from .candidate_networks import one_thread
 from .devices import Devices
@@ -18,6 +18,7 @@ from .evaluator import Score
 from .kept_network import KeptNetwork, kept_path
 from .latency import latency_score
 from .macs import macs_score
+from .packed_facts import PackedFacts
 from .paired_accuracy import PairedAccuracy
 from .size import size_score, stored_score
 from .stopwatch import Stopwatch
@@ -36,7 +37,7 @@ class NetworkScores:
         data: TaskData,
         example_inputs: tuple[Tensor, ...],
         *,
-        has_stored: bool = False,
+        describe: Callable[[Configuration], PackedFacts] | None = None,
     ) -> None:
         """Nothing is exported or measured yet.
 
@@ -45,10 +46,11 @@ class NetworkScores:
             accuracy: Judges them.
             data: On what.
             example_inputs: Of the network, as it is exported with them.
-            has_stored: Whether networks are packed too, for the bytes that it takes to store them.
+            describe: What a packed file says of a configuration beside the network; None where networks are not packed
+                for the bytes that it takes to store them.
         """
         self._devices, self._accuracy, self._data = devices, accuracy, data
-        self._example_inputs, self._has_stored = example_inputs, has_stored
+        self._example_inputs, self._describe = example_inputs, describe
 
     def structure(self, finished: Finished, name: str, watch: Stopwatch, *, is_final: bool) -> Evaluation:
         """Latency, size and MACs: they do not depend on training; and what it takes to store the network as it is.
@@ -129,10 +131,10 @@ class NetworkScores:
         }
 
     def _stored(self, finished: Finished, watch: Stopwatch) -> dict[str, Score]:
-        if not self._has_stored:
+        if self._describe is None:
             return {}
         with watch("pack"), one_thread():
-            score = stored_score(finished)
+            score = stored_score(finished, self._describe(finished.configuration))
         return {score.name: score}
 
     def _exported_session(self, finished: Finished, path: Path, watch: Stopwatch) -> Session:

@@ -7,6 +7,7 @@ from pathlib import Path
 from ..hardware_profiles.runtimes.runtime import external_data
 from ..spaces import Finished
 from .evaluator import Score
+from .packed_facts import PackedFacts
 from .packed_network import pack_network
 
 
@@ -17,6 +18,6 @@ def size_score(artefact: Path) -> Score:
     return Score("size_bytes", float(size), "bytes", is_higher_better=False)
 
 
-def stored_score(finished: Finished) -> Score:
+def stored_score(finished: Finished, facts: PackedFacts) -> Score:
     """Size of a network as a `.pare` file, everything in it counted."""
-    return Score("stored_bytes", float(len(pack_network(finished))), "bytes", is_higher_better=False)
+    return Score("stored_bytes", float(len(pack_network(finished, facts.to_json()))), "bytes", is_higher_better=False)

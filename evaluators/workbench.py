@@ -36,6 +36,7 @@ from .evaluator import Score
 from .inheritance import Inheritance
 from .latency import LatencyEvaluator
 from .network_scores import NetworkScores
+from .packed_facts import PackedFacts
 from .paired_accuracy import PairedAccuracy
 from .results_key import results_key
 from .stopwatch import Stopwatch
@@ -120,7 +121,11 @@ class Workbench:
         )
         self._networks = CandidateNetworks(self.network, training, self.data.train, drawn.inputs, options)
         self._scores = NetworkScores(
-            self._devices, self._accuracy, self.data, self.network.example_inputs, has_stored=options.has_stored
+            self._devices,
+            self._accuracy,
+            self.data,
+            self.network.example_inputs,
+            describe=self._describe if options.has_stored else None,
         )
         self._structures: dict[Configuration, Evaluation] = {}
         self._unscored: tuple[tuple[Configuration, TrainingRecipe], Finished, Stopwatch] | None = None
@@ -279,6 +284,9 @@ class Workbench:
     def score_artefact(self, path: Path, precision: str, *, is_final: bool) -> dict[str, Score]:
         """Scores of a file of any origin on the main profile: latency, size, accuracy and drops on both splits."""
         return self._scores.of_file(path, precision, is_final=is_final)
+
+    def _describe(self, configuration: Configuration) -> PackedFacts:
+        return PackedFacts.of(self.task.name, configuration, self.data.validation.inputs, self.seed)
 
     def _on_step(self, what: str) -> Callable[[int, int], None] | None:
         progress = self._progress

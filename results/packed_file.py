@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 from torch import Tensor, fx
 
+from ..evaluators.packed_facts import PackedFacts
 from ..evaluators.packed_network import PackedNetwork, pack_network, read_network
 from ..hardware_profiles.errors import PackingError, ParefrontError
 from ..spaces import Configuration, Finished, simulate
@@ -24,30 +24,6 @@ from .weights_folder import as_function
 
 MOST_INPUTS = 1 << 28
 """Numbers in a batch of two."""
-
-
-class PackedFacts(BaseModel):
-    """What stands in the file beside the network.
-
-    Attributes:
-        schema_version: Of these facts.
-        task: Name of the task.
-        configuration: Choices by site.
-        input_shape: Of a batch of two.
-        input_type: As NumPy names it.
-        seed: Of all training.
-        version: Of parefront.
-    """
-
-    model_config = ConfigDict(populate_by_name=True)
-
-    schema_version: Literal[1] = Field(default=1, alias="schema")
-    task: str
-    configuration: dict[str, int | str]
-    input_shape: list[int]
-    input_type: str
-    seed: int | None = None
-    version: str | None = None
 
 
 def write_packed(source: Source, path: Path) -> None:
@@ -65,7 +41,7 @@ def write_packed(source: Source, path: Path) -> None:
         seed=manifest.get("seed"),
         version=manifest.get("version"),
     )
-    path.write_bytes(pack_network(source.finished, facts.model_dump(by_alias=True)))
+    path.write_bytes(pack_network(source.finished, facts.to_json()))
     written, read = (_outputs(each, source.kept.inputs) for each in (source.finished, _finished(path, source.task)))
     if not torch.equal(written, read):
         raise ResultsError(

@@ -39,11 +39,13 @@ class Finished:
         module: In float, without BatchNorm.
         plan: Where it computes in low precision.
         stored: What is stored of weights in few bits, by layer: the module's are what they decode to.
+        configuration: What it was made by.
     """
 
     module: fx.GraphModule
     plan: PrecisionPlan
     stored: Stored = field(default_factory=dict)
+    configuration: Configuration = field(default_factory=Configuration)
 
 
 def prepare(network: Network, configuration: Configuration) -> fx.GraphModule:
@@ -98,7 +100,7 @@ def finish(
         ranges=ranges,
         kept=coded,
     )
-    return Finished(module, plan, coded)
+    return Finished(module, plan, coded, configuration)
 
 
 def merge(module: fx.GraphModule, configuration: Configuration) -> fx.GraphModule:
@@ -178,7 +180,8 @@ def _fold_batch_norms(module: fx.GraphModule) -> dict[str, Tensor]:
         factors[str(node.target)] = norm_factor(module_of(module, norm))
         folded = copy.deepcopy(layer)
         assert is_layer(folded)
-        folded.weight = nn.Parameter(weight.reshape(folded.weight.shape).to(folded.weight.dtype))
+        # Removed weights stay zeros, and become no negative ones, behind a norm that turns a channel round.
+        folded.weight = nn.Parameter(weight.reshape(folded.weight.shape).to(folded.weight.dtype) + 0.0)
         folded.bias = nn.Parameter(bias.to(folded.weight.dtype))
         replace_module(module, str(node.target), folded)
         norm.replace_all_uses_with(node)

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from parefront.cli.scheduled import Outcome, read_schedule, train_by_schedule
+from parefront.cli.scheduled import read_schedule, train_by_schedule
 from parefront.cli.scheduled_tables import headline, rows
 from parefront.cli.train import train
 from parefront.evaluators.packed_network import read_network
+from parefront.evaluators.scheduled import Outcome
 from parefront.hardware_profiles import load_profile
 from parefront.hardware_profiles.errors import SearchError, TrainingError
 from parefront.spaces import Configuration
