@@ -37,7 +37,6 @@ from benchmarks import (
     recovery_distillation,
     recovery_linearisation,
     recovery_low_bits,
-    recovery_masks,
     recovery_rungs,
 )
 from benchmarks.recovery_bench import FULL, PROFILE, QUICK, Bench, Effort, Figures, Journal
@@ -76,7 +75,6 @@ SECTIONS: Mapping[str, Section] = {
     "segment": Section(recovery_cheaper.measure_segment, 4, "the same by training the changed segment only"),
     "snapshots": Section(recovery_cheaper.measure_snapshots, 10, "ensemble against best member, and as teacher"),
     "inheritance": Section(recovery_cheaper.measure_inheritance, 10, "steps saved by starting from a parent's weights"),
-    "lenet": Section(recovery_masks.measure, 2, "weights of LeNet-300-100 that go at no loss"),
     "rungs": Section(
         recovery_rungs.measure, 150, "one-shot against short and full accuracy of 20 random configurations"
     ),

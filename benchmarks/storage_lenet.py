@@ -40,10 +40,12 @@ from parefront.training.layer_rows import matrix_layers
 from parefront.training.masks import Masks, masks_by_threshold, overall_density, prune_iteratively
 from parefront.training.weight_sharing import WeightSharing
 
+RESULTS = Path(__file__).parent / "results" / "storage_lenet.json"
 QUALITY, N_ROUNDS = 0.8, 8
 """Standard deviations of what is left of a layer, below which a weight goes in a round, and rounds."""
-LAST_SHARE = 0.5
-"""The classifier is the most sensitive layer and has few of the weights: its quality is so much of the others'."""
+SMALL, SMALL_SHARE = 0.1, 0.5
+"""Layers with less than this share of the weights are the first convolutions and the classifier, where pruning gains
+least and costs most: their quality is so much of the others'."""
 BITS = 3
 DISTILLATION = 0.7
 """Share of the loss that follows the dense network as it was first trained."""
@@ -186,8 +188,10 @@ def chosen(result: Mapping[str, Any], aim: float) -> dict[str, Mapping[str, Any]
 
 
 def _select(module: nn.Module, within: Masks | None) -> Masks:
-    layers = list(matrix_layers(module))
-    return masks_by_threshold(module, dict.fromkeys(layers, QUALITY) | {layers[-1]: LAST_SHARE * QUALITY}, within)
+    sizes = {name: layer.weight.numel() for name, layer in matrix_layers(module).items()}
+    small = SMALL * sum(sizes.values())
+    qualities = {name: QUALITY * (SMALL_SHARE if n < small else 1.0) for name, n in sizes.items()}
+    return masks_by_threshold(module, qualities, within)
 
 
 def _accuracy(module: nn.Module, split: Split) -> float:
@@ -242,6 +246,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3, help="how many")
     parser.add_argument("--network", choices=tuple(NETWORKS), nargs="+", default=tuple(NETWORKS), help="these only")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="where the JSON object is kept")
     parser.add_argument("--mnist", type=Path, metavar="FOLDER", help="the folder that holds MNIST/raw")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -256,7 +261,9 @@ def main() -> None:
         print_network(name, results)
         found[name] = results
     print(f"\n{time.process_time() - started:.0f} s of CPU time")
-    print(json.dumps({"data": "mnist" if arguments.mnist else "digits", "networks": found}))
+    figures = {"data": "mnist" if arguments.mnist else "digits", "torch": torch.__version__, "networks": found}
+    arguments.out.write_text(json.dumps(figures) + "\n", encoding="utf-8")
+    print(json.dumps(figures))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from .checkpoint import Checkpoint
 from .device import training_device
 from .distillation import Distance, ensemble_logits, predict, soft_target_loss
+from .factor_norms import add_factor_norms
 from .finetune import Augment, Loss, OnStep, Teacher, Trained, finetune
 from .gradual_pruning import GradualPruning
 from .hints import FeatureHints
@@ -52,6 +53,7 @@ __all__ = [
     "Trained",
     "TrainingRecipe",
     "WeightSharing",
+    "add_factor_norms",
     "apply_masks",
     "changed_layers",
     "ensemble_logits",

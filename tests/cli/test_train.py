@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from parefront.cli.scheduled import read_schedule, train_by_schedule
+from parefront.cli.scheduled import read_schedule
 from parefront.cli.scheduled_tables import headline, rows
 from parefront.cli.train import train
 from parefront.evaluators.packed_network import read_network
 from parefront.evaluators.scheduled import Outcome
-from parefront.hardware_profiles import load_profile
 from parefront.hardware_profiles.errors import SearchError, TrainingError
+from parefront.results.wording import word_bytes
 from parefront.spaces import Configuration
 from parefront.tasks import load_task
 from parefront.training.layer_rows import matrix_layers
@@ -40,18 +40,21 @@ def schedule(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_schedule_leaves_a_small_file_and_the_weights(schedule: Path, tmp_path: Path) -> None:
-    steps: list[str] = []
-    profile, out = load_profile("cpu-ort-1t"), tmp_path / "out"
-    outcome = train_by_schedule(
-        load_task(str(TINY_TASK)), profile, read_schedule(schedule), out, lambda what, step, total: steps.append(what)
-    )
+def test_a_schedule_leaves_a_small_file_and_the_weights(
+    schedule: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    train(str(TINY_TASK), schedule, out)
     assert sorted(path.name for path in out.iterdir()) == ["network.pare", "network.pt", "summary.json"]
-    assert [stage.name for stage in outcome.stages] == ["as it was", "trained on", "prune", "share"]
-    assert steps.count("training by the schedule") == 4  # two stages of 128 samples in batches of 64
-    assert json.loads((out / "summary.json").read_text()) == outcome.to_json()
-    packed = read_network((out / "network.pare").read_bytes())
-    assert len((out / "network.pare").read_bytes()) == outcome.file_bytes
+    summary = json.loads((out / "summary.json").read_text())
+    assert [stage["name"] for stage in summary["stages"]] == ["as it was", "trained on", "prune", "share"]
+    assert summary["configuration"]["choices"] == {"prune/block.conv1": 8}
+    printed = capsys.readouterr().out
+    assert f"x smaller: {word_bytes(summary['file_bytes'])} instead of " in printed
+    assert f"Written: {out / 'network.pare'}, " in printed
+    data = (out / "network.pare").read_bytes()
+    assert len(data) == summary["file_bytes"]
+    packed = read_network(data)
     assert set(packed.stored) == {"stem", "block.conv1", "block.conv2", "hidden"}
     state = torch.load(out / "network.pt", weights_only=True)
     assert state["block.conv1.weight"].shape == (8, 16, 3, 3)

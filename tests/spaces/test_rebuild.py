@@ -27,11 +27,12 @@ def other_weights(task: Task) -> nn.Module:
         {"prune/stem": 8, "bits/stem": 8, "bits/hidden": 8, "prune/hidden": 16},
         {"fold/block.conv1": "on", "rank/hidden": "asvd:4", "bits/hidden": 8},
         {"rank/hidden": "svd:8", "prune/stem": 8, "bits/classifier": "w8"},
+        {"operator/block.conv1": "fire:8", "operator/block.conv2": "separable", "prune/stem": 8, "bits/block.conv1": 8},
     ],
 )
 def test_it_computes_the_same_to_the_last_bit(tiny_task: Task, tiny_network: Network, choices: dict[str, str]) -> None:
     configuration = Configuration.of(choices)
-    options = CompressionOptions(has_bias_correction=True)
+    options = CompressionOptions(has_bias_correction=True, has_operators=True)
     observed = observe(tiny_network, INPUTS, options)
     finished = finish(prepare(observed, configuration), configuration, INPUTS, options)
     state, sizes = finished.module.state_dict(), sizes_of(finished.module)
