@@ -40,7 +40,6 @@ from parefront.training.layer_rows import matrix_layers
 from parefront.training.masks import Masks, masks_by_threshold, overall_density, prune_iteratively
 from parefront.training.weight_sharing import WeightSharing
 
-RESULTS = Path(__file__).parent / "results" / "storage_lenet.json"
 QUALITY, N_ROUNDS = 0.8, 8
 """Standard deviations of what is left of a layer, below which a weight goes in a round, and rounds."""
 SMALL, SMALL_SHARE = 0.1, 0.5
@@ -241,29 +240,38 @@ def print_layers(rows: Sequence[Mapping[str, Any]]) -> None:
         )
 
 
+def run(n_seeds: int = 3, names: Sequence[str] = tuple(NETWORKS), mnist: Path | None = None) -> dict[str, Any]:
+    """Measures and prints; gives all of it as plain data.
+
+    Args:
+        n_seeds: How many.
+        names: Networks.
+        mnist: The folder that holds `MNIST/raw`; None for scikit-learn's digits.
+    """
+    started, found = time.process_time(), {}
+    for name in names:
+        results = []
+        for seed in range(n_seeds):
+            data = mnist_data(mnist, seed) if mnist else digits_data(seed)
+            results.append(Bench(name, data, MNIST if mnist else DIGITS, seed).run())
+            dense = results[-1]["dense"]
+            print(f"{name}, seed {seed}: dense {dense[0]:.2f} %, test {dense[1]:.2f} %", flush=True)
+        print_network(name, results)
+        found[name] = results
+    seconds = time.process_time() - started
+    print(f"\n{seconds:.0f} s of CPU time")
+    return {"data": "mnist" if mnist else "digits", "cpu_s": seconds, "networks": found}
+
+
 def main() -> None:
     """Prints what was reached, and as the last line the JSON object."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3, help="how many")
     parser.add_argument("--network", choices=tuple(NETWORKS), nargs="+", default=tuple(NETWORKS), help="these only")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="where the JSON object is kept")
     parser.add_argument("--mnist", type=Path, metavar="FOLDER", help="the folder that holds MNIST/raw")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    started, found = time.process_time(), {}
-    for name in arguments.network:
-        results = []
-        for seed in range(arguments.seeds):
-            data = mnist_data(arguments.mnist, seed) if arguments.mnist else digits_data(seed)
-            results.append(Bench(name, data, MNIST if arguments.mnist else DIGITS, seed).run())
-            dense = results[-1]["dense"]
-            print(f"{name}, seed {seed}: dense {dense[0]:.2f} %, test {dense[1]:.2f} %", flush=True)
-        print_network(name, results)
-        found[name] = results
-    print(f"\n{time.process_time() - started:.0f} s of CPU time")
-    figures = {"data": "mnist" if arguments.mnist else "digits", "torch": torch.__version__, "networks": found}
-    arguments.out.write_text(json.dumps(figures) + "\n", encoding="utf-8")
-    print(json.dumps(figures))
+    print(json.dumps(run(arguments.seeds, arguments.network, arguments.mnist)))
 
 
 if __name__ == "__main__":
