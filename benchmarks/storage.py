@@ -37,7 +37,7 @@ def _lenet(is_quick: bool) -> dict[str, Any]:
 
 
 def _front(is_quick: bool) -> dict[str, Any]:
-    return storage_front.run(storage_front.QUICK_TASK, 12) if is_quick else storage_front.run()
+    return storage_front.run(storage_front.QUICK_TASK, storage_front.N_QUICK) if is_quick else storage_front.run()
 
 
 def _pare(is_quick: bool) -> dict[str, Any]:
