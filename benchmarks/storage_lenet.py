@@ -4,9 +4,9 @@
 
 On scikit-learn's digits at 28 x 28, on MNIST where a folder is given. A network is trained, then pruned round by round:
 what is below `QUALITY` standard deviations of what is left of a layer goes, and the rest is trained again. After each
-round the weights that stay share 2^`BITS` - 1 values per layer, the values are trained, and everything is packed into a
-`.pare` file. The dense network learns from the same teacher (its first self) just as long, so that nothing is won by
-training longer alone; the reference is the better of the two dense ones on validation.
+round the weights that stay share 2^`BITS` - 1 values per layer, zero being one more, the values are trained, and
+everything is packed into a `.pare` file. The dense network learns from the same teacher (its first self) just as long,
+so that nothing is won by training longer alone; the reference is the better of the two dense ones on validation.
 
 What counts is the smallest file whose validation accuracy is not below the reference, and, because one digit of 360 is
 .28 points, the smallest that is at most half a point below. The first file that meets the aim is shown too: no accuracy
@@ -43,9 +43,10 @@ from parefront.training.weight_sharing import WeightSharing
 QUALITY, N_ROUNDS = 0.8, 8
 """Standard deviations of what is left of a layer, below which a weight goes in a round, and rounds."""
 SMALL, SMALL_SHARE = 0.1, 0.5
-"""Layers with less than this share of the weights are the first convolutions and the classifier, where pruning gains
-least and costs most: their quality is so much of the others'."""
-BITS = 3
+"""Layers with less than this share of the weights are the convolutions and the classifier, where pruning gains least
+and costs most: their quality is so much of the others'."""
+BITS, SMALL_BITS = 3, 5
+"""Of an index, and that in small layers; the paper too gives convolutions more."""
 DISTILLATION = 0.7
 """Share of the loss that follows the dense network as it was first trained."""
 
@@ -108,7 +109,7 @@ class Bench:
         retrain = partial(self._retrain, n_passes=self._passes.retraining)
         for masks in prune_iteratively(module, [_select] * N_ROUNDS, retrain):
             shared = copy.deepcopy(module)
-            sharing = WeightSharing(dict.fromkeys(masks, BITS), duration=1.0)
+            sharing = WeightSharing(_bits(shared), duration=1.0)
             self._train(shared, self._passes.sharing, 0.05, KeepMasked(masks), sharing)
             yield self._packed(shared, sharing.weights, masks)
 
@@ -169,10 +170,19 @@ def layer_rows(data: bytes) -> list[dict[str, Any]]:
 
 
 def _select(module: nn.Module, within: Masks | None) -> Masks:
-    sizes = {name: layer.weight.numel() for name, layer in matrix_layers(module).items()}
-    small = SMALL * sum(sizes.values())
-    qualities = {name: QUALITY * (SMALL_SHARE if n < small else 1.0) for name, n in sizes.items()}
+    small = _small_layers(module)
+    qualities = {name: QUALITY * (SMALL_SHARE if name in small else 1.0) for name in matrix_layers(module)}
     return masks_by_threshold(module, qualities, within)
+
+
+def _bits(module: nn.Module) -> dict[str, int]:
+    small = _small_layers(module)
+    return {name: SMALL_BITS if name in small else BITS for name in matrix_layers(module)}
+
+
+def _small_layers(module: nn.Module) -> set[str]:
+    sizes = {name: layer.weight.numel() for name, layer in matrix_layers(module).items()}
+    return {name for name, size in sizes.items() if size < SMALL * sum(sizes.values())}
 
 
 def _accuracy(module: nn.Module, split: Split) -> float:

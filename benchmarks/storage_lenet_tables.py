@@ -1,4 +1,4 @@
-"""What `benchmarks.storage_lenet` reached, for people: which file counts, each round, and the paper's table per layer."""
+"""What `benchmarks.storage_lenet` reached, for people: which file counts, each round, the paper's table per layer."""
 
 from __future__ import annotations
 
