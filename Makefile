@@ -6,7 +6,7 @@ BENCH_FLAGS ?=
 PYTHON ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench zoo recovery search-quality search-live cluster clean
+.PHONY: help demo test check bench zoo recovery search-quality search-live cluster storage clean
 
 help:
 	@echo 'make demo    search the embedded task, print the front, write an HTML report (runs/demo)'
@@ -45,6 +45,9 @@ search-live: $(VENV)/.installed-dev
 
 cluster: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.cluster $(BENCH_FLAGS)
+
+storage: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks.storage $(BENCH_FLAGS)
 
 zoo: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.zoo --jobs 2
