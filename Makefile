@@ -17,6 +17,7 @@ help:
 	@echo 'make search-quality  our search beside all others on recorded real surfaces (hours; goes on where it was stopped)'
 	@echo 'make search-live  what the structure-first cut and the lower rung save of real searches (hours; goes on where it was stopped)'
 	@echo 'make cluster  overhead, utilisation, speed-up and faults of searches on many workers (an hour on two idle cores)'
+	@echo 'make storage  k-means, Deep Compression of the LeNets, the demo by stored size, the .pare file (half an hour)'
 	@echo 'make zoo     every torchvision model through every technique (an hour); writes docs/coverage.md'
 	@echo 'make clean   remove caches and build outputs; the environment and runs/ stay'
 	@echo
