@@ -25,7 +25,7 @@ _MEMBERS = re.compile(
 )
 _SAMPLE_INPUTS = "data/sample_inputs/model.pt"
 _TARGETS = re.compile(
-    r"torch\.ops\.(aten|torchvision)\.\w+(\.\w+)?|torch\.sym_\w+"
+    r"torch\.ops\.(aten|torchvision)\.\w+(\.\w+)?|torch\.ops\.parefront\.csr_linear\.default|torch\.sym_\w+"
     r"|_operator\.(getitem|add|sub|mul|mod|pow|neg|floordiv|truediv|eq|ne|lt|le|gt|ge|and_|or_|not_)"
 )
 # Numbers, symbols of sizes, and SymPy's functions, which are in capitals: nothing that does more than arithmetic.
