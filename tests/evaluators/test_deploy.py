@@ -100,6 +100,12 @@ def test_weight_only_layers_are_checked_like_those_in_int8() -> None:
     assert misexecuted_layers(finished, executed) == ("a",)
 
 
+def test_sparse_layers_are_checked_both_ways() -> None:
+    finished = identity(PrecisionPlan(sparse=("a", "b")))
+    executed = ExecutedPrecision((), ("a", "b", "c"), sparse_layers=("a", "c"))
+    assert misexecuted_layers(finished, executed) == ("b", "c")
+
+
 def test_layers_in_half_precision_are_checked_both_ways() -> None:
     finished = identity(PrecisionPlan(halves={"a": "bf16", "b": "bf16", "c": "fp16", "d": "fp16"}))
     right = ExecutedPrecision((), (), bf16_layers=("a", "b"), fp16_layers=("c", "d"))
