@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from parefront.hardware_profiles import MeasurementError, PrecisionPlan, get_runtime
 from parefront.hardware_profiles.export.sparse_linear import SparseLinear, with_sparse_layers
 from parefront.hardware_profiles.runtimes import executed_precision
+from parefront.hardware_profiles.runtimes.pt2_archive import holds_sparse_layers
 from parefront.hardware_profiles.runtimes.torch_artefact import export_pt2, load_pt2
 
 N = 64
@@ -51,6 +52,7 @@ def test_an_archive_holds_and_executes_the_other_weights_alone(tmp_path: Path) -
     assert layers == [("wide", "parefront.csr_linear", "fp32"), ("last", "aten.linear", "fp32")]
     assert executed_precision(times).sparse_layers == ("wide",)
     assert load_pt2(path)[1] == ("wide", "last")
+    assert holds_sparse_layers(path)
 
 
 def test_more_axes_than_one_in_front_are_kept(tmp_path: Path) -> None:
@@ -64,6 +66,7 @@ def test_runtimes_that_skip_no_zeros_get_dense_layers(tmp_path: Path) -> None:
     get_runtime("torch-compile").export(Network(), (vectors(2),), PLAN, tmp_path / "a.pt2")
     times = get_runtime("torch").profile_operators(tmp_path / "a.pt2", vectors(1).numpy(), 1, 1)
     assert executed_precision(times).sparse_layers == ()
+    assert not holds_sparse_layers(tmp_path / "a.pt2")
 
 
 def test_places_that_lead_outside_the_weight_are_refused_when_a_file_is_opened(tmp_path: Path) -> None:
