@@ -1,10 +1,11 @@
 """Stored size against accuracy on the demo's network: storage techniques against bit-widths alone.
 
-    python -m benchmarks.storage_front [--quick] [--trials N] [--folder DIR] [--report]
+    python -m benchmarks.storage_front [--quick] [--folder DIR]
 
-Two searches with the objectives accuracy and stored size, of as many candidates each, of the same seed, through the
-whole program, final members with their full fine-tune: one may choose the bits that layers are executed in, the other
-also how many weights are zero and the codes that the rest is stored in. A finished search is read, not run again.
+Two searches with the objectives accuracy and stored size, of the same seed, through the whole program, final members
+with their full fine-tune: one may choose the bits that layers are executed in, the other also how many weights are zero
+and the codes that the rest is stored in. The first gets 60 candidates, of which most are closed untrained, the other 24
+and 5 final members. A finished search is read, not run again.
 
 `beats_at_every_size`: whether, at the stored size of each final member of the bit-widths' front, the other front has a
 member that is no larger and no less accurate. Accuracies are those on validation, by which fronts are made; the test
@@ -34,35 +35,43 @@ from parefront.spaces import CompressionOptions
 from parefront.tasks import load_task
 
 ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "runs" / "storage-front"
 TASK, QUICK_TASK, HARDWARE = "cluttered-digits", "digits", "cpu-ort-1t"
 GOALS = parse_goals(("accuracy", "stored"), (), [HARDWARE])
 BITS, STORAGE = "bit-widths alone", "with zeros and codes"
 TECHNIQUES = {BITS: ("bits",), STORAGE: ("bits", "sparsity", "code")}
+N_TRIALS, N_QUICK = {BITS: 60, STORAGE: 24}, {BITS: 12, STORAGE: 12}
+N_FINAL = {BITS: 8, STORAGE: 5}
 
 
 def run(
-    task: str = TASK, n_trials: int = 60, folder: Path = ROOT / "runs" / "storage-front", seed: int = 0
+    task: str = TASK, n_trials: Mapping[str, int] = N_TRIALS, folder: Path = FOLDER, seed: int = 0
 ) -> dict[str, Any]:
     """Both searches, and how their fronts compare."""
-    fronts = {name: searched(task, only, n_trials, seed, folder / task) for name, only in TECHNIQUES.items()}
-    members = {name: [_figures(trial) for trial in trials] for name, trials in fronts.items()}
+    members = {
+        name: [_figures(trial) for trial in searched(task, name, n_trials[name], seed, folder / task)]
+        for name in TECHNIQUES
+    }
     return {
         "task": task,
-        "n_trials": n_trials,
+        "n_trials": dict(n_trials),
         "seed": seed,
         "fronts": members,
         **compared(members[BITS], members[STORAGE]),
     }
 
 
-def searched(task: str, only: Sequence[str], n_trials: int, seed: int, folder: Path) -> list[Trial]:
+def searched(task: str, name: str, n_trials: int, seed: int, folder: Path) -> list[Trial]:
     """The final front of one search, the uncompressed network among its members, from large to small."""
+    only = TECHNIQUES[name]
     directory = RunDirectory(folder / f"{'-'.join(only)}-{n_trials}-{seed}")
     if (directory.read_manifest() or {}).get("status") == "finished":
         trials = read_trials(directory.journal)
     else:
-        options = CompressionOptions(has_stored=True, only=tuple(only))
-        settings = SearchSettings(n_trials, 8, seed, options=options, goals=GOALS, n_repeats=0, has_stored_tables=False)
+        options = CompressionOptions(has_stored=True, only=only)
+        settings = SearchSettings(
+            n_trials, N_FINAL[name], seed, options=options, goals=GOALS, n_repeats=0, has_stored_tables=False
+        )
         trials = run_search(load_task(task), load_profile(HARDWARE), settings, directory, on_status=_tell)
     baseline = find_baseline(trials)
     assert baseline is not None, "a search begins with it"
@@ -106,13 +115,11 @@ def main() -> None:
     """Prints both fronts, and as the last line the JSON object."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_TASK}, 12 candidates")
-    parser.add_argument("--trials", type=int, default=60, help="candidates of each search")
-    parser.add_argument("--folder", type=Path, default=ROOT / "runs" / "storage-front", help="of the runs")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="of the runs")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
     warnings.simplefilter("ignore")
-    task, n_trials = (QUICK_TASK, 12) if arguments.quick else (TASK, arguments.trials)
-    figures = run(task, n_trials, arguments.folder)
+    figures = run(*((QUICK_TASK, N_QUICK) if arguments.quick else (TASK, N_TRIALS)), arguments.folder)
     for name, members in figures["fronts"].items():
         print(f"\n{name}\n{'trial':>6}{'stored kB':>11}{'accuracy':>10}{'drop pt':>9}{'test drop':>11}")
         for each in members:

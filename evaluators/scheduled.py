@@ -45,8 +45,8 @@ class Outcome:
     """What came of a schedule.
 
     Attributes:
-        stages: The network as it was, in 4 bytes per parameter, then trained on by the task's full recipe, then behind
-            each stage; accuracies in percent of the validation split.
+        stages: The network as it was, in 4 bytes per parameter, then trained on for as long as all stages take, then
+            behind each stage; accuracies in percent of the validation split.
         configuration: The structure that was set.
         file_bytes: Of the packed network, with all that is needed to read it.
         accuracy: Of the network as it comes back from that file, in percent of the validation split.
@@ -102,7 +102,8 @@ def train_by_schedule(
     trainer, key = _trainer(task, data, baseline, recipes), _key(schedule, recipes, configuration, module)
     told = replace(trainer, on_step=partial(on_progress, "training by the schedule"))
     training = ScheduledTraining(module, schedule, recipes, told, folder=out, key=key)
-    dense, reference = _reference(task, baseline, trainer, on_progress, out / REFERENCE, key)
+    recipe = _as_long(task.full_recipe, schedule, recipes, len(data.train))
+    dense, reference = _reference(baseline, recipe, trainer, on_progress, out / REFERENCE, key)
     stages = list(dense)
     for report in training.run():
         stages.append(report)
@@ -133,14 +134,23 @@ def _trainer(task: Task, data: TaskData, baseline: nn.Module, recipes: Sequence[
     )
 
 
+def _as_long(
+    full: TrainingRecipe, schedule: Schedule, recipes: Sequence[TrainingRecipe], n_train: int
+) -> TrainingRecipe:
+    """The full fine-tune, for as many samples as all stages together where these are more."""
+    stages = [recipe for stage, recipe in zip(schedule.stages, recipes, strict=True) for _ in range(stage.n_rounds)]
+    n_full, *n_samples = (recipe.n_steps(n_train) * min(recipe.batch_size, n_train) for recipe in (full, *stages))
+    return replace(full, n_samples=max(n_full, sum(n_samples)), n_epochs=0.0)
+
+
 def _reference(
-    task: Task, baseline: nn.Module, trainer: Trainer, progress: Progress, folder: Path, key: str
+    baseline: nn.Module, recipe: TrainingRecipe, trainer: Trainer, progress: Progress, folder: Path, key: str
 ) -> tuple[tuple[StageReport, StageReport], nn.Module]:
     """The uncompressed network as it is and trained on, and the better of the two on validation."""
     folder.mkdir(parents=True, exist_ok=True)
     tuned = copy.deepcopy(baseline)
     trainer = replace(trainer, on_step=partial(progress, "training the uncompressed network as well"))
-    (after,) = ScheduledTraining(tuned, TUNING, (task.full_recipe,), trainer, folder=folder, key=key).run()
+    (after,) = ScheduledTraining(tuned, TUNING, (recipe,), trainer, folder=folder, key=key).run()
     n_bytes = 4 * sum(parameter.numel() for parameter in baseline.parameters())
     before = StageReport("as it was", "", trainer.accuracy(baseline), 1.0, FULL_BITS, n_bytes)
     return (before, replace(after, size_bytes=n_bytes)), baseline if before.accuracy >= after.accuracy else tuned

@@ -110,5 +110,5 @@ def nearest_circulant(weight: Tensor, block: int, moment: Tensor | None = None) 
         matrix += metric[places][:, places]
         wanted += seen[:, shift, places]
     matrix.diagonal().add_(DAMPING * matrix.diagonal().mean())
-    found = torch.cholesky_solve(wanted.T, torch.linalg.cholesky(matrix)).T
+    found = torch.linalg.solve(matrix, wanted.T).T
     return CirculantWeight(found.reshape(len(rows), -1, block).float())

@@ -15,11 +15,12 @@ Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
 """Configurations as positions among the choices of each site, shape (configurations, sites)."""
 
-POWERS: Mapping[str, tuple[float, ...]] = {"prune": (2.0, 6.0)}
-"""How drop grows with damage: pruning is harmless at first and ruinous at the end. In proportion with all else."""
+POWERS: Mapping[str, tuple[float, ...]] = {"prune": (2.0, 6.0), "operator": (1.0, 3.0)}
+"""How drop grows with damage: pruning and operators are harmless at first and ruinous at the end. In proportion with
+all else."""
 PRIOR_DROPS: Mapping[str, tuple[float, ...]] = {
     "prune": (2.0, 12.0),
-    "operator": (8.0,),
+    "operator": (2.0, 12.0),
     "rank": (4.0,),
     "fold": (3.0,),
     "bits": (0.3,),

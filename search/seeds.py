@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ..spaces import Choice, Configuration, SearchSpace, Site
 from ..spaces.fold_clusters import fold_clusters
 from ..spaces.moot_rules import STORAGE
+from ..spaces.operator_shapes import SEPARABLE
 from .costs import CostModel
 from .goals import Goals
 
@@ -24,7 +25,7 @@ class Rung:
         pruned: Share of every width.
         is_folded: Whether every fold takes its strongest choice.
         rank: Place of the rank among the choices, 0 to 1; None for none.
-        operator: Place of the operator likewise, where others are offered.
+        operator: The operator of every layer to which that one is offered; None for none.
         stored: Place of codes and zeros among theirs, 0 to 1, where they are offered.
     """
 
@@ -32,7 +33,7 @@ class Rung:
     is_folded: bool = False
     rank: float | None = None
     stored: float = 0.0
-    operator: float | None = None
+    operator: str | None = None
 
     def words(self, techniques: Set[str]) -> str:
         """What it does to a space of some techniques: `prune 25%, folds`."""
@@ -46,7 +47,6 @@ class Rung:
         return ", ".join([word for word, is_taken in taken.items() if is_taken]) or "few bits"
 
 
-
 LADDER = (
     Rung(0.25),
     Rung(0.5, stored=0.5),
@@ -54,12 +54,12 @@ LADDER = (
     Rung(0.0, stored=0.65),
     Rung(0.5, is_folded=True, stored=0.4),
     Rung(0.25, rank=0.5, stored=0.3),
-    Rung(0.25, operator=0.6),
+    Rung(0.0, stored=0.65, operator=SEPARABLE),
     Rung(0.75, stored=0.4),
     Rung(0.75, is_folded=True),
     Rung(0.0, is_folded=True, stored=0.5),
     Rung(0.5, rank=1.0, stored=0.5),
-    Rung(0.5, operator=0.3),
+    Rung(0.5, stored=0.5, operator=SEPARABLE),
     Rung(0.625),
     Rung(0.625, is_folded=True, stored=0.65),
     Rung(0.375, is_folded=True),
@@ -94,16 +94,11 @@ def _uniform_width(site: Site, rung: Rung) -> Choice:
 
 
 def _uniform_rank(site: Site, rung: Rung) -> Choice:
-    return _at(site, rung.rank)
+    return site.neutral if rung.rank is None else site.choices[max(1, round(rung.rank * (len(site.choices) - 1)))]
 
 
 def _uniform_operator(site: Site, rung: Rung) -> Choice:
-    return _at(site, rung.operator)
-
-
-def _at(site: Site, place: float | None) -> Choice:
-    """The choice at a place, and never the neutral one; that where there is no place."""
-    return site.neutral if place is None else site.choices[max(1, round(place * (len(site.choices) - 1)))]
+    return rung.operator if rung.operator in site.choices else site.neutral
 
 
 def _uniform_fold(site: Site, rung: Rung) -> Choice:

@@ -7,6 +7,7 @@ other, so this is far less than the weights differ: M matters. Where the patches
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -15,8 +16,9 @@ from torch import Tensor
 from .operator_shapes import POINTWISE, SEPARABLE, halves, parse_operator
 from .truncation import truncate, truncate_for_inputs
 
-DAMPING = 1e-6
-"""Share of the mean diagonal that is added to a matrix before it is solved with: few patches make it singular."""
+DAMPINGS = (1e-6, 1e-4, 1e-2, 1.0)
+"""Shares of the mean diagonal that are added to a matrix before it is solved with, the first that suffices: few patches
+make it singular, and patches that are nearly alike make rounding show."""
 ROUNDS = 8
 """Alternations between the two layers of a separable convolution; each is exact, so the error only falls."""
 
@@ -26,12 +28,31 @@ class OperatorFit:
     """What was found.
 
     Attributes:
-        weights: Of the operator's layers in the order in which they run, each of any shape of the right size and order.
-        product: The weight of the one convolution that computes the same, float64, shape (out, in, k, k).
+        choice: The operator.
+        kernel_size: Of the convolution.
+        weights: Of the operator's layers in the order in which they run, in float64: 1 x 1 layers of shape (out, in),
+            depthwise kernels (in, k * k), others (out, in, k * k).
     """
 
+    choice: str
+    kernel_size: tuple[int, ...]
     weights: tuple[Tensor, ...]
-    product: Tensor
+
+    @property
+    def product(self) -> Tensor:
+        """The weight of the one convolution that computes the same, float64, shape (out, in, k, k)."""
+        kind, n_taps = parse_operator(self.choice)[0], math.prod(self.kernel_size)
+        if kind == POINTWISE:
+            (mixing,) = self.weights
+            product = _centred(mixing, n_taps)
+        elif kind == SEPARABLE:
+            kernels, mixing = self.weights
+            product = mixing[:, :, None] * kernels
+        else:
+            squeeze, first, second = self.weights
+            wide = torch.einsum("nst,sc->nct", second, squeeze)
+            product = torch.cat([_centred(first @ squeeze, n_taps), wide])
+        return product.reshape(*product.shape[:2], *self.kernel_size)
 
 
 def fit_operator(weight: Tensor, choice: str, metric: Tensor | None = None) -> OperatorFit:
@@ -48,16 +69,12 @@ def fit_operator(weight: Tensor, choice: str, metric: Tensor | None = None) -> O
     kind, squeezed = parse_operator(choice)
     rows = weight.detach().double().flatten(2)  # (out, in, k * k)
     if kind == POINTWISE:
-        fitted: tuple[Tensor, ...] = (_regressed(rows, _middles(rows), metric),)
-        product = _centred(fitted[0], rows.shape[2])
+        weights: tuple[Tensor, ...] = (_regressed(rows, _middles(rows), metric),)
     elif kind == SEPARABLE:
-        kernels, mixing = fitted = _separable(rows, metric)
-        product = mixing[:, :, None] * kernels
+        weights = _separable(rows, metric)
     else:
-        squeeze, first, second = fitted = _fire(rows, squeezed, metric)
-        wide = torch.einsum("nst,sc->nct", second, squeeze)
-        product = torch.cat([_centred(first @ squeeze, rows.shape[2]), wide])
-    return OperatorFit(fitted, product.reshape(weight.shape))
+        weights = _fire(rows, squeezed, metric)
+    return OperatorFit(choice, tuple(weight.shape[2:]), weights)
 
 
 def lost_share(weight: Tensor, fit: OperatorFit, metric: Tensor | None = None) -> float:
@@ -138,9 +155,13 @@ def _centred(matrix: Tensor, n_taps: int) -> Tensor:
 
 
 def _solved(matrix: Tensor, right: Tensor) -> Tensor:
-    """The solution of a symmetric system without negative directions."""
-    held = matrix + DAMPING * matrix.diagonal().mean().clamp_min(1e-30) * torch.eye(len(matrix), dtype=matrix.dtype)
-    solution: Tensor = torch.cholesky_solve(right, torch.linalg.cholesky(held))
+    """The solution of a symmetric system; directions that are negative by rounding are held, more where it must be."""
+    mean, identity = matrix.diagonal().mean().clamp_min(1e-30), torch.eye(len(matrix), dtype=matrix.dtype)
+    for damping in DAMPINGS:
+        factor, failed = torch.linalg.cholesky_ex(matrix + damping * mean * identity)
+        if not int(failed):
+            break
+    solution: Tensor = torch.cholesky_solve(right, factor)
     return solution
 
 

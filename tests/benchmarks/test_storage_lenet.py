@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from benchmarks.lenet_data import NETWORKS, digits_data, mnist_data
-from benchmarks.storage_lenet import chosen, layer_rows
+from benchmarks.storage_lenet import layer_rows
+from benchmarks.storage_lenet_tables import chosen
 from parefront.hardware_profiles.errors import TaskError
 from parefront.packing import CodedWeight, pack
 

@@ -88,3 +88,15 @@ def test_the_layers_of_a_separable_convolution_are_as_large() -> None:
     fit = fit_operator(random(7, 5, 3, 3) * 1e3, "separable", metric_of(45))
     kernels, mixing = fit.weights
     torch.testing.assert_close(kernels.flatten(1).norm(dim=1), mixing.flatten(1).norm(dim=0), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("choice", ["pointwise", "separable", "fire:2"])
+def test_a_metric_that_rounding_made_negative_is_solved_with(choice: str) -> None:
+    direction = random(45)  # all patches alike
+    metric = torch.outer(direction, direction) - 1e-3 * torch.eye(45, dtype=torch.float64)
+    weight = random(7, 5, 3, 3)
+    fit = fit_operator(weight, choice, metric)
+    assert all(bool(each.isfinite().all()) for each in fit.weights)
+    # Along that direction next to nothing is missed.
+    missed = (weight - fit.product).flatten(1) @ direction
+    assert float(missed.norm()) < 0.1 * float((weight.flatten(1) @ direction).norm())
