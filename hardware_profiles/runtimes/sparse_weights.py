@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -22,24 +23,27 @@ def build_sparse_weights(module: fx.GraphModule) -> None:
         MeasurementError: A weight is not complete or not sound.
     """
     calls = [node for node in module.graph.nodes if node.target is torch.ops.parefront.csr_linear.default]
+    vectors: set[str] = set()
     for position, node in enumerate(calls):
         x, rows, columns, values, bias, in_features = _arguments(node)
+        name = f"sparse_weight_{position}"
         try:
-            constants = [_constant(module, each) for each in (rows, columns, values)]
-            weight = csr_matrix(constants[0], constants[1], constants[2], in_features)
-        except (RuntimeError, AttributeError, TypeError) as error:
+            # Copies, so that nothing in the graph can change them after they were checked.
+            copies = [_constant(module, each).clone() for each in (rows, columns, values)]
+            module.register_buffer(name, csr_matrix(copies[0], copies[1], copies[2], in_features), persistent=False)
+        except (RuntimeError, AttributeError, TypeError, KeyError) as error:
             reason = " ".join(str(error).split())[:200]
             raise MeasurementError(
                 f"a sparse weight must have rows, columns and values that agree, got {reason} for {node.name!r}: "
                 "export it again"
             ) from error
-        name = f"sparse_weight_{position}"
-        module.register_buffer(name, weight, persistent=False)
+        vectors |= {str(each.target) for each in (rows, columns, values)}
         with module.graph.inserting_before(node):
             held = module.graph.get_attr(name)
         node.target, node.args, node.kwargs = sparse_product, (x, held, bias), {}
     if calls:
         module.graph.eliminate_dead_code()
+        _remove(module, vectors)
         module.recompile()
 
 
@@ -53,5 +57,14 @@ def _constant(module: fx.GraphModule, node: Any) -> Tensor:  # Any: what stands 
     if not isinstance(node, fx.Node) or node.op != "get_attr":
         raise TypeError("a vector that is computed")
     value = operator.attrgetter(str(node.target))(module)
-    assert isinstance(value, Tensor)
+    if not isinstance(value, Tensor):
+        raise TypeError(f"a {type(value).__name__}")
     return value
+
+
+def _remove(module: fx.GraphModule, names: Collection[str]) -> None:
+    """Frees tensors that the graph reads no longer."""
+    read = {str(node.target) for node in module.graph.nodes if node.op == "get_attr"}
+    for name in set(names) - read:
+        owner, _, last = name.rpartition(".")
+        delattr(module.get_submodule(owner), last)
