@@ -6,7 +6,7 @@ BENCH_FLAGS ?=
 PYTHON ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench zoo recovery search-quality search-live cluster clean
+.PHONY: help demo test check bench zoo recovery search-quality search-live cluster storage clean
 
 help:
 	@echo 'make demo    search the embedded task, print the front, write an HTML report (runs/demo)'
@@ -17,6 +17,7 @@ help:
 	@echo 'make search-quality  our search beside all others on recorded real surfaces (hours; goes on where it was stopped)'
 	@echo 'make search-live  what the structure-first cut and the lower rung save of real searches (hours; goes on where it was stopped)'
 	@echo 'make cluster  overhead, utilisation, speed-up and faults of searches on many workers (an hour on two idle cores)'
+	@echo 'make storage  k-means, Deep Compression of the LeNets, the demo by stored size, the .pare file (half an hour)'
 	@echo 'make zoo     every torchvision model through every technique (an hour); writes docs/coverage.md'
 	@echo 'make clean   remove caches and build outputs; the environment and runs/ stay'
 	@echo
@@ -45,6 +46,9 @@ search-live: $(VENV)/.installed-dev
 
 cluster: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.cluster $(BENCH_FLAGS)
+
+storage: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks.storage $(BENCH_FLAGS)
 
 zoo: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.zoo --jobs 2

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from parefront.hardware_profiles.errors import PackingError
-from parefront.packing import CodedWeight, TiedWeight, Unpacked, pack, unpack
+from parefront.packing import CirculantWeight, CodedWeight, StoredWeight, TiedWeight, Unpacked, pack, unpack
 from parefront.packing.directory import TensorRecord
 from parefront.packing.number_streams import NumberStream
 from parefront.packing.pare_file import N_HASH, read_container, read_header, seal, write_container
@@ -31,7 +31,7 @@ def sample_file(n_weights: int = 600) -> bytes:
     codebook = torch.tensor([0.0, *torch.linspace(-3, 3, 16).tolist()])
     indices = torch.where(is_kept, torch.bucketize(weight, codebook[2:]) + 1, 0).byte()
     filters = torch.randn(3, 2, 3, 3, generator=generator)
-    tensors: dict[str, Tensor | CodedWeight | TiedWeight] = {
+    tensors: dict[str, Tensor | StoredWeight] = {
         "sparse": CodedWeight(indices, codebook),
         "dense": CodedWeight((weight.clamp(-2, 2) * 3).round().add(6).byte(), torch.arange(-6.0, 7.0), weight[:, 0]),
         "tied": TiedWeight(
@@ -40,6 +40,7 @@ def sample_file(n_weights: int = 600) -> bytes:
             torch.tensor([0, 3, 5, 7]).byte(),
             filters[0, 0, 0, :1].repeat(4),
         ),
+        "circulant": CirculantWeight(weight.reshape(-1)[:24].reshape(2, 3, 4), weight.reshape(-1)[:8].clone()),
         "float": weight * is_kept,
         "half": weight.half(),
         "mask": is_kept,
@@ -141,12 +142,12 @@ def is_same(a: Unpacked, b: Unpacked) -> bool:
 
 
 def have_same_bits(a: object, b: object) -> bool:
-    """Whether two tensors, coded weights, tied weights or nothing are the same, bit for bit."""
+    """Whether two tensors, stored weights or nothing are the same, bit for bit."""
     if type(a) is not type(b):
         return False
     if isinstance(a, Tensor) and isinstance(b, Tensor):
         return a.dtype == b.dtype and a.shape == b.shape and torch.equal(_bytes_of(a), _bytes_of(b))
-    if not isinstance(a, CodedWeight | TiedWeight):
+    if not isinstance(a, StoredWeight):
         return a is b
     return all(have_same_bits(getattr(a, each.name), getattr(b, each.name)) for each in dataclasses.fields(a))
 

@@ -60,11 +60,12 @@ def print_network(name: str, results: Sequence[Mapping[str, Any]]) -> None:
 
 
 def print_layers(rows: Sequence[Mapping[str, Any]]) -> None:
-    """The table of one file."""
+    """The table of one file; coded bits are per weight that stays."""
     print("  layer  weights     kept  index bits (coded)  gap bits (coded)  entropy gain    bytes    ratio")
     for row in rows:
         index = f"{row['value_bits']} ({row['coded_value_bits']:.2f})"
-        gap = f"{row['gap_bits']} ({row['coded_gap_bits']:.2f})"
+        # Where all entries are stored, the zeros too, their bits are in those of the index.
+        gap = "-" if row["gap_bits"] is None else f"{row['gap_bits']} ({row['coded_gap_bits']:.2f})"
         print(
             f"  {row['layer']:>5}{row['n_weights']:>9,}{row['kept_share']:>9.2%}{index:>20}{gap:>18}"
             f"{row['entropy_gain']:>14.1%}{row['n_bytes']:>9,}{row['ratio']:>8.1f}x"

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.pare_damage import DAMAGES, FORGERIES, have_same_bits, outcome, sample_file
-from parefront.packing import CodedWeight, TiedWeight, pack, unpack
+from parefront.packing import CodedWeight, StoredWeight, pack, unpack
 from parefront.packing.bit_packing import pack_bits
 from parefront.packing.entropy import ans, huffman
 from parefront.packing.gaps import from_gaps, to_gaps
@@ -41,7 +41,7 @@ RESNET18 = (
     (1000, 512, 1),
 )
 """Output channels, input channels and kernel of its layers (He et al. 2015, table 1)."""
-Packable = Tensor | CodedWeight | TiedWeight
+Packable = Tensor | StoredWeight
 T = TypeVar("T")
 
 

@@ -16,6 +16,7 @@ from ..hardware_profiles.errors import ExportError, SearchError, SpaceError
 from ..hardware_profiles.runtimes import runtime_facts
 from ..hardware_profiles.runtimes.runtime import copy_external_data
 from ..spaces import DEFAULT_OPTIONS, Choice, CompressionOptions, Configuration, find_space, observe, trace
+from ..spaces.encode import Encode
 from ..spaces.moot_rules import STORAGE
 from ..spaces.substitute import Substitute
 from ..tasks import Task, TaskData, available_network
@@ -82,7 +83,8 @@ def compress_task(
     asked = replace(
         request.options,
         has_stored=not techniques.isdisjoint(STORAGE),
-        has_operators=Substitute().name in techniques,
+        # Codes with ties are offered beside other operators.
+        has_operators=not techniques.isdisjoint((Substitute().name, Encode().name)),
     )
     request = replace(request, options=asked)
     if not (request.assignments or start):

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from ..hardware_profiles.precision import TensorQuantization
+from ..packing import StoredWeight
 from ..spaces import Configuration, Network, SearchSpace, prepare
 from ..spaces.compress import decisions_of
 from ..spaces.encode import Stored
@@ -28,16 +29,17 @@ from ..training import (
     OnStep,
     QuantizationAware,
     Split,
+    StoredRounding,
     Teacher,
+    TiedTraining,
     TrainingRecipe,
+    WeightSharing,
     changed_layers,
     finetune,
     predict,
     reconstruct,
     training_device,
 )
-from ..training.stored_rounding import StoredRounding
-from ..training.weight_sharing import WeightSharing
 from .inheritance import Inheritance, Relatives, inherit, nearest
 
 N_RECONSTRUCTION = 128
@@ -151,12 +153,10 @@ class CandidateTraining:
         configuration = start.configuration
         rounding = QuantizationAware.of(configuration) if recipe.quantization_share > 0 else None
         masks = removed_weights(start.module, configuration)
-        sharing, levels = WeightSharing.of(configuration), StoredRounding.of(configuration)
+        coding = [each.of(configuration) for each in (WeightSharing, StoredRounding, TiedTraining)]
         segment = OnlySegment(start.layers) if start.layers is not None else None
         hooks: list[Hook] = [
-            hook
-            for hook in (KeepMasked(masks) if masks else None, rounding, sharing, levels, segment)
-            if hook is not None
+            hook for hook in (KeepMasked(masks) if masks else None, rounding, *coding, segment) if hook is not None
         ]
         finetune(
             start.module,
@@ -170,9 +170,10 @@ class CandidateTraining:
             checkpoint=self._checkpoint(start, recipe),
             device=training_device(),
         )
-        stored = [hook.weights for hook in (sharing, levels) if hook is not None]
-        values = rounding.values if rounding is not None else {}
-        return TrainedRounding(values, {name: coded for weights in stored for name, coded in weights.items()})
+        stored: dict[str, StoredWeight] = {}
+        for hook in coding:
+            stored |= hook.weights if hook is not None else {}
+        return TrainedRounding(rounding.values if rounding is not None else {}, stored)
 
     def keep(self, start: Start, ended: Sequence[Configuration]) -> None:
         """Remembers a trained candidate, so that others can start from it once its trial has ended."""

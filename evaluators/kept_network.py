@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..hardware_profiles.errors import ExportError
 from ..hardware_profiles.precision import PrecisionPlan
-from ..packing import CodedWeight, TiedWeight
+from ..packing import CirculantWeight, CodedWeight, StoredWeight, TiedWeight
 from ..spaces import Finished, simulate
 from ..spaces.encode import Stored
 from ..spaces.rebuild import Sizes, sizes_of
@@ -101,14 +101,15 @@ class KeptNetwork:
         return cls(content["state"], plan, content["sizes"], content["inputs"], content["outputs"], stored)
 
 
-def _as_tensors(coded: CodedWeight | TiedWeight) -> dict[str, Tensor]:
+def _as_tensors(coded: StoredWeight) -> dict[str, Tensor]:
     """Its fields; the scale only where it has one."""
     fields = {each.name: getattr(coded, each.name) for each in dataclasses.fields(coded)}
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _from_tensors(tensors: Mapping[str, Tensor]) -> CodedWeight | TiedWeight:
-    return CodedWeight(**tensors) if "codebook" in tensors else TiedWeight(**tensors)
+def _from_tensors(tensors: Mapping[str, Tensor]) -> StoredWeight:
+    by_field: dict[str, type[StoredWeight]] = {"codebook": CodedWeight, "base": TiedWeight, "rows": CirculantWeight}
+    return next(kind for field_name, kind in by_field.items() if field_name in tensors)(**tensors)
 
 
 def kept_path(artefact: Path) -> Path:

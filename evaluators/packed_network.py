@@ -20,7 +20,7 @@ from ..hardware_profiles.export.lowering import lower
 from ..hardware_profiles.export.quantized_layers import Int8Convolution, Int8Linear
 from ..hardware_profiles.export.weight_only import block_integers
 from ..hardware_profiles.precision import PrecisionPlan
-from ..packing import CodedWeight, TiedWeight, pack, unpack
+from ..packing import CodedWeight, StoredWeight, pack, unpack
 from ..spaces import Finished
 from ..spaces.encode import Stored
 from ..spaces.rebuild import Sizes, sizes_of
@@ -63,7 +63,7 @@ def pack_network(finished: Finished, facts: Mapping[str, Any] | None = None) -> 
     Raises:
         PackingError: A tensor cannot be packed, or the facts are not JSON.
     """
-    tensors: dict[str, Tensor | CodedWeight | TiedWeight] = dict(finished.module.state_dict())
+    tensors: dict[str, Tensor | StoredWeight] = dict(finished.module.state_dict())
     for layer, half in finished.plan.halves.items():
         own = finished.module.get_submodule(layer).named_parameters()
         tensors |= {f"{layer}.{name}": value.detach().to(half_dtype(half)) for name, value in own}
@@ -139,7 +139,7 @@ def _as_coded(integers: Tensor, scale: Tensor) -> CodedWeight:
     return CodedWeight((integers.float() - LEVELS[0]).byte(), LEVELS, scale)
 
 
-def _as_float(value: Tensor | CodedWeight | TiedWeight, n_inputs: int | None) -> Tensor:
+def _as_float(value: Tensor | StoredWeight, n_inputs: int | None) -> Tensor:
     """An entry of the state.
 
     Args:
@@ -156,7 +156,7 @@ def _as_float(value: Tensor | CodedWeight | TiedWeight, n_inputs: int | None) ->
     return decoded.reshape(-1, n_blocks * block_size)[:, :n_inputs].contiguous()
 
 
-def _coded(value: Tensor | CodedWeight | TiedWeight) -> CodedWeight | TiedWeight:
+def _coded(value: Tensor | StoredWeight) -> StoredWeight:
     if isinstance(value, Tensor):
         raise PackingError("a layer's weight must be in the codes that the file names it under: pack it anew")
     return value

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from ..hardware_profiles.errors import PackingError
 from ..hardware_profiles.precision import PrecisionPlan, TensorQuantization
-from ..packing import CodedWeight, TiedWeight
+from ..packing import StoredWeight
 
 SCALES = "scales/"
 """Before a planned tensor's name: its scales, where they are not those of its codes."""
-Tensors = Mapping[str, Tensor | CodedWeight | TiedWeight]
+Tensors = Mapping[str, Tensor | StoredWeight]
 
 
 def pack_plan(plan: PrecisionPlan, tensors: Tensors) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -80,7 +80,7 @@ def _stored_scales(name: str, tensors: Tensors) -> tuple[float, ...]:
     return scales
 
 
-def _scale_of(value: Tensor | CodedWeight | TiedWeight | None) -> tuple[float, ...] | None:
+def _scale_of(value: Tensor | StoredWeight | None) -> tuple[float, ...] | None:
     """The scales of codes."""
     if value is None or isinstance(value, Tensor) or value.scale is None:
         return None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ..spaces import Choice
 from ..spaces.quantize import bits_per_weight
-from ..spaces.weight_codes import FULL, parse_code
+from ..spaces.weight_codes import FULL, parse_code, stored_bits
 
 _INDEX_ENTROPY = {"clusters": -0.2, "uniform": -0.5}
 """What an entropy code takes less than the bits of an index, for weights about normally distributed."""
@@ -51,8 +51,8 @@ def stored_form(layer: str, choices: Mapping[str, Choice]) -> StoredForm:
 def _bits_per_weight(form: StoredForm, bits: Choice) -> float:
     value = _INT8_ENTROPY if bits == 8 else bits_per_weight(bits)
     if form.code != FULL:
-        kind, n_bits = parse_code(form.code)
-        value = max(1.0, n_bits + _INDEX_ENTROPY[kind])
+        kind, _ = parse_code(form.code)
+        value = max(1.0, stored_bits(form.code) + _INDEX_ENTROPY.get(kind, 0.0))
     density = 1 - form.sparsity / 100
     position = 0.0 if not form.sparsity else -density * math.log2(density) - (1 - density) * math.log2(1 - density)
     return position + density * value

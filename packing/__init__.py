@@ -8,6 +8,7 @@ from .kmeans import Clusters, cluster
 from .lloyd_max import Levels, fitted_levels, lloyd_max
 from .pare_file import Unpacked, pack, unpack
 from .sharing import compression_rate, share_weights, sharing_starts
+from .stored_weight import StoredWeight
 from .tied_weight import TiedWeight
 from .tying import tie_filters
 
@@ -16,6 +17,7 @@ __all__ = [
     "Clusters",
     "CodedWeight",
     "Levels",
+    "StoredWeight",
     "TensorBytes",
     "TiedWeight",
     "Unpacked",

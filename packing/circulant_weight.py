@@ -65,6 +65,20 @@ class CirculantWeight:
         scale = factor.float() if self.scale is None else self.scale * factor.float()
         return replace(self, scale=scale)
 
+    def refit(self, weight: Tensor) -> CirculantWeight:
+        """The nearest weight of such blocks and the same scales, by least squares.
+
+        Args:
+            weight: Shape (out, in).
+        """
+        n_down, n_across, block = self.rows.shape
+        scale = torch.ones(len(weight)) if self.scale is None else self.scale
+        blocks = (weight.detach().float() * per_channel(scale, weight)).reshape(n_down, block, n_across, block)
+        places = (torch.arange(block) + torch.arange(block)[:, None]) % block  # where each entry stands in row r
+        undone = blocks.transpose(1, 2).gather(3, places.expand(n_down, n_across, block, block))
+        norms = scale.reshape(n_down, block).square().sum(1)
+        return replace(self, rows=undone.sum(2) / norms[:, None, None])
+
 
 def shifts(block: int) -> Tensor:
     """Where in the first row of a block each of its entries stands, shape (b, b)."""

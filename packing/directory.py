@@ -10,7 +10,7 @@ from .array_codes import COLUMNS, ArrayCode, Placement
 from .byte_fields import FieldReader, FieldWriter
 from .gaps import GAP_BITS
 from .number_streams import NumberStream
-from .tensor_parts import TENSOR, TIED, TYPES, TensorHead
+from .tensor_parts import CIRCULANT, TENSOR, TYPES, TensorHead
 from .value_codes import LEVELS, MOST_LEVEL, TABLE, ValueCode, n_streams
 
 HAS_GAPS = 8
@@ -69,8 +69,8 @@ def read_record(fields: FieldReader, body: FieldReader) -> tuple[TensorRecord, b
         PackingError: The fields are damaged, or the streams are not all there.
     """
     name, kind = fields.text(), fields.number()
-    if kind > TIED:
-        raise PackingError(f"the kind of a tensor must be within 0..{TIED}, got {kind}: the file is damaged")
+    if kind > CIRCULANT:
+        raise PackingError(f"the kind of a tensor must be within 0..{CIRCULANT}, got {kind}: the file is damaged")
     second = fields.number()
     if kind == TENSOR and second >= len(TYPES):
         raise PackingError(f"the type of a tensor must be below {len(TYPES)}, got {second}: the file is damaged")

@@ -11,13 +11,15 @@ import torch
 from torch import Tensor
 
 from ..hardware_profiles.errors import PackingError
+from .circulant_weight import CirculantWeight
 from .coded_weight import CodedWeight
+from .stored_weight import StoredWeight
 from .tied_weight import TiedWeight
 from .value_codes import Patterns
 
-Packable: TypeAlias = Tensor | CodedWeight | TiedWeight
+Packable: TypeAlias = Tensor | StoredWeight
 
-TENSOR, CODED, TIED = range(3)
+TENSOR, CODED, TIED, CIRCULANT = range(4)
 TYPES = (
     *(torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.bool),
     *(torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64),
@@ -34,7 +36,7 @@ class Part:
     """One array.
 
     Attributes:
-        role: `values`, `indices`, `codebook`, `filters`, `source`, `transform` or `scale`.
+        role: `values`, `indices`, `codebook`, `filters`, `source`, `transform`, `rows` or `scale`.
         dtype: Of its entries.
         shape: Of the array.
     """
@@ -59,10 +61,10 @@ class TensorHead:
     """What is known of a tensor before its arrays are read.
 
     Attributes:
-        kind: `TENSOR`, `CODED` or `TIED`.
+        kind: `TENSOR`, `CODED`, `TIED` or `CIRCULANT`.
         dtype: Of the tensor; float32 of the other kinds.
         shape: Of the tensor, or of the weight that is restored.
-        n_rows: Entries of the codebook, or base filters; 0 of a tensor.
+        n_rows: Entries of the codebook, base filters, or the side of a circulant block; 0 of a tensor.
         has_scale: Whether each output channel has a scale.
     """
 
@@ -83,6 +85,9 @@ class TensorHead:
         if self.kind == TIED:
             filters = Part("filters", torch.float32, (self.n_rows, *rest))
             return (filters, Part("source", torch.int16, out), Part("transform", torch.uint8, out), *scale)
+        if self.kind == CIRCULANT:
+            down, across = (length // max(1, self.n_rows) for length in self.shape)
+            return (Part("rows", torch.float32, (down, across, self.n_rows)), *scale)
         return (Part("values", self.dtype, self.shape),)
 
     @property
@@ -95,8 +100,15 @@ class TensorHead:
         """Refuses shapes that no tensor should be made of.
 
         Raises:
-            PackingError: An array has too many axes or entries.
+            PackingError: An array has too many axes or entries, or a weight cannot be cut into its blocks.
         """
+        if self.kind == CIRCULANT and (
+            len(self.shape) != 2 or not self.n_rows or any(length % self.n_rows for length in self.shape)
+        ):
+            raise PackingError(
+                f"circulant blocks of side {self.n_rows} must fill a matrix, got shape {self.shape}: the file is "
+                "damaged"
+            )
         for part in self.parts:
             if len(part.shape) > MOST_AXES or math.prod(max(1, length) for length in part.shape) > MOST_EXTENT:
                 raise PackingError(
@@ -118,6 +130,9 @@ def take_apart(value: Packable) -> tuple[TensorHead, list[Patterns]]:
     elif isinstance(value, TiedWeight):
         head = TensorHead(TIED, torch.float32, shape, len(value.base), value.scale is not None)
         held = [value.base, value.source, value.transform, value.scale]
+    elif isinstance(value, CirculantWeight):
+        head = TensorHead(CIRCULANT, torch.float32, shape, value.rows.shape[2], value.scale is not None)
+        held = [value.rows, value.scale]
     else:
         if value.dtype not in TYPES or value.layout != torch.strided:
             known = ", ".join(str(each).removeprefix("torch.") for each in TYPES)
@@ -146,6 +161,8 @@ def put_together(head: TensorHead, arrays: list[Patterns]) -> Packable:
         return CodedWeight(tensors[0], tensors[1], scale)
     if head.kind == TIED:
         return TiedWeight(tensors[0], tensors[1], tensors[2], scale)
+    if head.kind == CIRCULANT:
+        return CirculantWeight(tensors[0], scale)
     return tensors[0]
 
 

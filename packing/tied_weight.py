@@ -83,6 +83,23 @@ class TiedWeight:
         scale = factor.float() if self.scale is None else self.scale * factor.float()
         return replace(self, scale=scale)
 
+    def refit(self, weight: Tensor) -> TiedWeight:
+        """The nearest weight of the same ties and scales, by least squares.
+
+        Args:
+            weight: Shape (out, ...).
+        """
+        scale = torch.ones(len(self.source)) if self.scale is None else self.scale
+        undone = weight.detach().float().clone()
+        for transform in sorted(set(self.transform.tolist())):
+            chosen = self.transform == transform
+            undone[chosen] = transformed(undone[chosen], transform)
+        source = self.source.long()
+        sums = torch.zeros_like(self.base).index_add_(0, source, undone * per_channel(scale, undone))
+        norms = torch.zeros(len(self.base)).index_add_(0, source, scale.square())
+        base = torch.where(per_channel(norms, sums) > 0, sums / per_channel(norms, sums), self.base)
+        return replace(self, base=base)
+
 
 def transformed(filters: Tensor, transform: int) -> Tensor:
     """Filters (n, ...) flipped and signed alike; each transform is its own inverse."""

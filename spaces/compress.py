@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from ..hardware_profiles.precision import PrecisionPlan, TensorQuantization
-from ..packing import CodedWeight, TiedWeight
+from ..packing import StoredWeight
 from .chain import is_foldable_norm
 from .configuration import Configuration
 from .encode import Encode, Stored, encode_layers, put_stored
@@ -122,7 +122,7 @@ def merge(module: fx.GraphModule, configuration: Configuration) -> fx.GraphModul
     return module
 
 
-def encode(module: fx.GraphModule, configuration: Configuration) -> dict[str, CodedWeight | TiedWeight]:
+def encode(module: fx.GraphModule, configuration: Configuration) -> dict[str, StoredWeight]:
     """Gives layers that are stored in few bits, in place, the weights that these hold; their codes, for `finish`.
 
     Args:

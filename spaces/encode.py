@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import fx
 
 from ..hardware_profiles.profile import Capabilities
-from ..packing import CodedWeight, TiedWeight
+from ..packing import StoredWeight
 from .graph import is_layer
 from .network import Layer, Network
 from .quantize import decided_layers
 from .site import LeftAlone, Site
 from .technique import Decisions, Found
-from .weight_codes import CODES, FULL, code_weight
+from .weight_codes import CODES, FULL, code_weight, stored_bits, ties_of
 
-Stored = Mapping[str, CodedWeight | TiedWeight]
+Stored = Mapping[str, StoredWeight]
 """What is stored of weights in few bits, by layer."""
 
 LEAST_WEIGHTS = 256
@@ -29,8 +29,12 @@ class Encode:
     """Offers shared weights (`clusters:b`) and evenly spaced levels (`uniform:b`) to every layer that is called once.
 
     A storage technique: latency and the runtime's file stay as they are.
+
+    Attributes:
+        has_ties: Offers tied filters (`flips:n`) and circulant blocks (`circulant:b`) too.
     """
 
+    has_ties: bool = False
     name: str = "code"
 
     def find_sites(self, network: Network, capabilities: Capabilities) -> Found:
@@ -39,8 +43,17 @@ class Encode:
         transposed = {layer.name for layer in network.layers if layer.kind == "transposed"}
         reason = "the weight of a transposed convolution has its output channels on another axis"
         more = tuple(LeftAlone(self.name, site.layer, reason) for site in found.sites if site.layer in transposed)
-        sites = tuple(site for site in found.sites if site.layer not in transposed)
+        sites = tuple(
+            replace(site, choices=self._choices(network.layer(site.layer)))
+            for site in found.sites
+            if site.layer not in transposed
+        )
         return Found(sites, (*found.left_alone, *more))
+
+    def _choices(self, layer: Layer) -> tuple[str, ...]:
+        """From many bits to few."""
+        ties = ties_of(layer) if self.has_ties else ()
+        return (FULL, *sorted((*ties, *CODES), key=stored_bits, reverse=True))
 
     def prepare(self, module: fx.GraphModule, decisions: Decisions, network: Network) -> None:
         """Nothing to do: a training begins with the weights as they are, and codes them on its way."""
@@ -62,9 +75,7 @@ def storage_sites(technique: str, network: Network, choices: tuple[int | str, ..
     return Found(tuple(sites), tuple(left_alone))
 
 
-def encode_layers(
-    module: fx.GraphModule, decisions: Decisions, known: Collection[str] = ()
-) -> dict[str, CodedWeight | TiedWeight]:
+def encode_layers(module: fx.GraphModule, decisions: Decisions, known: Collection[str] = ()) -> dict[str, StoredWeight]:
     """Gives the decided layers, in place, the weights that their codes have, and returns these by layer.
 
     Args:
@@ -72,7 +83,7 @@ def encode_layers(
         decisions: Codes by original layer name; the factors of a layer have its code.
         known: Layers that have their codes already.
     """
-    found: dict[str, CodedWeight | TiedWeight] = {}
+    found: dict[str, StoredWeight] = {}
     for name, choice in decided_layers(module, decisions):
         if name in known:
             continue

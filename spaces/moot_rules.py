@@ -11,7 +11,7 @@ from .layer_widths import LayerWidths
 from .operator_shapes import operator_macs
 from .rank_schemes import factor_weights
 from .site import Choice, Site
-from .weight_codes import ONE_BIT
+from .weight_codes import ONE_BIT, TIES, parse_code
 
 STORAGE = ("sparsity", "code")
 """Techniques that change what is stored and nothing that a runtime executes, but for zeros that it skips."""
@@ -104,10 +104,26 @@ class MootRules:
         return self._by_widths[key]
 
     def by_codes(self, choices: Mapping[str, Choice]) -> Iterator[Moot]:
-        """A weight of 1 bit is a sign: none of them can be zero."""
+        """No weight of 1 bit can be zero, and none that is tied to others; ties are for layers as they are."""
         for site in self._codes:
-            if choices.get(site.name, site.neutral) == ONE_BIT:
-                yield Moot(f"sparsity/{site.layer}", f"{site.name}={ONE_BIT} leaves no weight zero")
+            choice = choices.get(site.name, site.neutral)
+            if choice == ONE_BIT:
+                yield Moot(f"sparsity/{site.layer}", f"{site.name}={choice} leaves no weight zero")
+            kind, number = parse_code(str(choice)) if choice != site.neutral else ("", 0)
+            if kind in TIES:
+                yield Moot(f"sparsity/{site.layer}", f"{site.name}={choice} ties weights, of which none can be zero")
+                yield from (Moot(site.name, reason) for reason in self._reasons_against_ties(site, number, choices))
+
+    def _reasons_against_ties(self, site: Site, number: int, choices: Mapping[str, Choice]) -> Iterator[str]:
+        layer = site.layer
+        for other in (f"operator/{layer}", f"rank/{layer}"):
+            if choices.get(other, "full") != "full":
+                yield f"{other}={choices[other]} puts other layers in its place"
+                return
+        widths = self._widths[layer]
+        inner, outer = widths.under(choices)
+        if widths.layer.kind == "linear" and (inner % number or outer % number):
+            yield f"{inner} x {outer} weights cannot be cut into blocks of side {number}"
 
     def _inside(self, site: Site, choice: Choice, span: tuple[str, ...]) -> Iterator[Moot]:
         rule = f"{site.name}={choice} merges {', '.join(span[:-1])} and {span[-1]} into one layer"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from ..hardware_profiles.errors import SpaceError, unknown_name
 from ..hardware_profiles.profile import Capabilities
 from .compress import TECHNIQUES
 from .configuration import Configuration
+from .encode import Encode
 from .factorize import Factorize
 from .layer_widths import LayerWidths, layer_widths
 from .moot_rules import STORAGE, Moot, MootRules
@@ -19,7 +20,6 @@ from .options import DEFAULT_OPTIONS, CompressionOptions
 from .site import Choice, LeftAlone, Site
 from .sparsify import PERCENTAGES, Sparsify, suffices
 from .substitute import Substitute
-from .technique import Technique
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,17 +120,17 @@ def find_space(
     for name in options.only:
         if name not in offered:
             raise SpaceError(unknown_name("technique", name, offered))
+    # Three of them offer more where that is asked for.
+    offered[Factorize().name] = Factorize(has_cp=options.has_cp)
+    if Sparsify().name in offered:
+        offered[Sparsify().name] = Sparsify(is_stored=options.has_stored)
+    if options.has_stored:
+        offered[Encode().name] = Encode(has_ties=options.has_operators)
     chosen = [each for name, each in offered.items() if name in (options.only or offered)]
-    found = [_with_options(technique, options).find_sites(network, capabilities) for technique in chosen]
+    found = [technique.find_sites(network, capabilities) for technique in chosen]
     sites = tuple(site for each in found for site in each.sites)
     left_alone = (*network.left_alone, *(item for each in found for item in each.left_alone))
     return SearchSpace(sites, left_alone, layer_widths(network, sites), capabilities.sparse_density)
-
-
-def _with_options(technique: Technique, options: CompressionOptions) -> Technique:
-    if isinstance(technique, Factorize):
-        return replace(technique, has_cp=options.has_cp)
-    return replace(technique, is_stored=options.has_stored) if isinstance(technique, Sparsify) else technique
 
 
 def _closest_first(choice: Choice, known: tuple[Choice, ...]) -> list[Choice]:

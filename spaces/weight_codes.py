@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+import math
+from collections.abc import Collection
+from typing import Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor
 
 from ..hardware_profiles.errors import SpaceError
-from ..packing import CodedWeight
+from ..packing import CodedWeight, StoredWeight, nearest_circulant, share_weights, tie_filters
 from .configuration import Configuration
+from .network import Layer
 from .quantized_weight import QuantizedWeight, levels
 from .ranges import SHARES_IN_FEW_BITS, least_error_scales
 
@@ -20,38 +23,60 @@ CODES = (
 )
 """From many bits to few; of as many bits, that of the lesser error on most layers last."""
 ONE_BIT = "uniform:1"
+FLIPS = (2, 4)
+"""Filters for each base filter that convolutions are offered."""
+BLOCKS = (4, 8, 16)
+"""Sides of circulant blocks that linear layers are offered."""
 
-Kind: TypeAlias = Literal["clusters", "uniform"]
-"""Whether a layer shares the values of one codebook, or its channels have evenly spaced levels."""
+Kind: TypeAlias = Literal["clusters", "uniform", "flips", "circulant"]
+"""Whether a layer shares the values of one codebook, its channels have evenly spaced levels, its filters are flips and
+negatives of a few, or its weight consists of circulant blocks."""
+KINDS: tuple[Kind, ...] = get_args(Kind)
+TIES: tuple[Kind, ...] = ("flips", "circulant")
+"""Kinds that make entries equal up to their sign and hold float numbers; no weight of theirs can be removed."""
 
 
 def parse_code(choice: str) -> tuple[Kind, int]:
-    """Kind and bits of a choice such as `clusters:4`.
+    """Kind and number of a choice such as `clusters:4`: bits of an index, filters per base filter, side of a block.
 
     Raises:
-        SpaceError: It is none of `CODES`.
+        SpaceError: It is no code.
     """
-    if choice not in CODES:
-        raise SpaceError(f"a code must be one of {', '.join((FULL, *CODES))}, got {choice!r}: choose one of these")
-    kind, _, bits = choice.partition(":")
-    return "clusters" if kind == "clusters" else "uniform", int(bits)
+    name, _, number = choice.partition(":")
+    kind = next((each for each in KINDS if each == name), None)
+    if kind is None or not number.isdecimal() or (kind not in TIES and choice not in CODES) or int(number) < 1:
+        known = ", ".join((FULL, *CODES, *(f"{each}:N" for each in TIES)))
+        raise SpaceError(f"a code must be one of {known}, got {choice!r}: choose one of these")
+    return kind, int(number)
 
 
-def code_weight(weight: Tensor, choice: str) -> CodedWeight:
-    """A weight under a choice, as it is best without training; removed weights stay exactly zero.
+def ties_of(layer: Layer) -> tuple[str, ...]:
+    """The ways to tie the weights of a layer; none where its shape allows none."""
+    if layer.kind == "linear":
+        common = math.gcd(layer.in_channels, layer.out_channels)
+        return tuple(f"circulant:{side}" for side in BLOCKS if common % side == 0 and side < common)
+    if layer.kind == "conv" and math.prod(layer.kernel_size) > 1 and layer.out_channels >= 2 * max(FLIPS):
+        return tuple(f"flips:{n}" for n in FLIPS)
+    return ()
+
+
+def code_weight(weight: Tensor, choice: str) -> StoredWeight:
+    """A weight under a choice, as it is best without training; of codes without ties removed weights stay exactly zero.
 
     Args:
         weight: Float, shape (out, ...).
-        choice: One of `CODES`.
+        choice: A code.
 
     Raises:
         SpaceError: It is not.
     """
     kind, bits = parse_code(choice)
     weight = weight.detach().float()
+    if kind == "flips":
+        return tie_filters(weight, bits)
+    if kind == "circulant":
+        return nearest_circulant(weight, bits)
     if kind == "clusters":
-        from ..packing.sharing import share_weights
-
         return share_weights(weight, bits)
     rows = weight.flatten(1)
     lowest, highest = levels(bits)
@@ -68,13 +93,21 @@ def coded_of(weight: QuantizedWeight) -> CodedWeight:
     return CodedWeight(indices.to(torch.uint8), codebook, weight.scale)
 
 
-def stored_bits(choice: str) -> int:
-    """Bits of an index under a choice of `CODES`; 32 for `full`."""
-    return 32 if choice == FULL else parse_code(choice)[1]
+def stored_bits(choice: str) -> float:
+    """Bits of a weight under a code, before any entropy code; 32 for `full`."""
+    if choice == FULL:
+        return 32.0
+    kind, number = parse_code(choice)
+    return 32.0 / number if kind in TIES else float(number)
+
+
+def layer_codes(configuration: Configuration, kinds: Collection[Kind]) -> dict[str, str]:
+    """The codes of some kinds, by the layers that a configuration stores in them."""
+    sites = {site.partition("/"): str(choice) for site, choice in configuration.items()}
+    codes = {layer: choice for (technique, _, layer), choice in sites.items() if technique == "code"}
+    return {layer: choice for layer, choice in codes.items() if parse_code(choice)[0] in kinds}
 
 
 def layer_bits(configuration: Configuration, kind: Kind) -> dict[str, int]:
     """The bits of the layers that a configuration stores in codes of one kind."""
-    sites = {site.partition("/"): str(choice) for site, choice in configuration.items()}
-    codes = {layer: parse_code(choice) for (technique, _, layer), choice in sites.items() if technique == "code"}
-    return {layer: bits for layer, (found, bits) in codes.items() if found == kind}
+    return {layer: parse_code(choice)[1] for layer, choice in layer_codes(configuration, (kind,)).items()}

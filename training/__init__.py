@@ -27,6 +27,7 @@ from .snapshots import Snapshots, ensemble_outputs, snapshot_networks
 from .sparse_regularisation import SparseRegularisation
 from .split import Batch, Split
 from .stored_rounding import StoredRounding
+from .tied_training import TiedTraining
 from .weight_sharing import WeightSharing
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "Split",
     "StoredRounding",
     "Teacher",
+    "TiedTraining",
     "Trained",
     "TrainingRecipe",
     "WeightSharing",

@@ -3,6 +3,7 @@ import torch
 from torch import Tensor
 
 from parefront.hardware_profiles.errors import PackingError
+from parefront.packing import pack, unpack
 from parefront.packing.circulant_weight import CirculantWeight, circulant_blocks, nearest_circulant
 
 
@@ -80,3 +81,18 @@ def test_refuses_what_cannot_be_decoded() -> None:
         CirculantWeight(torch.ones(2, 3))
     with pytest.raises(PackingError, match="4 finite float32 numbers"):
         CirculantWeight(torch.ones(2, 3, 2), torch.ones(3))
+
+
+def test_refitting_gives_the_mean_of_each_shifted_diagonal() -> None:
+    circulant = CirculantWeight(torch.tensor([[[1.0, 2.0]]]))
+    assert circulant.refit(torch.tensor([[1.0, 2.0], [4.0, 3.0]])).rows.flatten().tolist() == [2.0, 3.0]
+    scaled = CirculantWeight(torch.tensor([[[1.0, 2.0]]]), torch.tensor([1.0, 3.0]))
+    assert torch.allclose(scaled.refit(scaled.decode()).rows, scaled.rows)
+
+
+def test_a_file_holds_the_first_rows() -> None:
+    circulant = CirculantWeight(torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0)), torch.ones(8))
+    found = unpack(pack({"weight": circulant}, {})).tensors["weight"]
+    assert isinstance(found, CirculantWeight)
+    assert torch.equal(found.rows, circulant.rows)
+    assert found.scale is not None

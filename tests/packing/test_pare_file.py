@@ -114,7 +114,11 @@ def test_a_file_is_never_much_shorter_than_what_it_holds() -> None:
         (with_raw_one(shape=b"\x02\x80\x80\x40\x80\x10"), "must decode to 1.* bytes at most, got 8589934592"),
         (with_raw_one(shape=b"\x01\xff\xff\xff\xff\xff\xff\xff\x7f"), "1099511627776 entries"),
         (a_file(b"\x02{}\xff\xff\xff\xff\x0f", b""), "1 bytes must follow, got 0"),
-        (a_file(b"\x02{}\x01\x01a\x03", b""), r"kind of a tensor must be within 0\.\.2, got 3"),
+        (a_file(b"\x02{}\x01\x01a\x04", b""), r"kind of a tensor must be within 0\.\.3, got 4"),
+        (
+            a_file(b"\x02{}\x01\x01a\x03\x03\x00\x02\x04\x04", b""),
+            r"blocks of side 3 must fill a matrix, got shape \(4, 4\)",
+        ),
         (a_file(b"\x02{}\x01\x01a\x00\x0a", b""), "type of a tensor must be below 10, got 10"),
         (a_file(b"\x02{}\x01\x01a\x00\x00\x00\x03\x80\x80\x80\x02", b""), "levels must begin within 1048576"),
         (a_file(b"\x02{}\x01\x01a\x00\x00\x00\x08\x02\x02\x00\x00\x00", b""), "got 2, 2 and 0: the file is damaged"),

@@ -37,3 +37,11 @@ def test_refuses_what_cannot_be_decoded() -> None:
         TiedWeight(torch.ones(1, 3), torch.zeros(1, dtype=torch.int16), torch.ones(1, dtype=torch.uint8))
     with pytest.raises(PackingError, match="one per output channel"):
         tied(0, 1, scale=torch.ones(3))
+
+
+def test_refitting_gives_the_base_that_is_nearest() -> None:
+    ties = tied(0, 1, scale=torch.tensor([1.0, 2.0]))
+    weight = torch.tensor([[[[1.0, 0.0], [0.0, 0.0]]], [[[0.0, 4.0], [0.0, 0.0]]]])
+    # (1 * 1 + 2 * 4) / (1 + 4) in the corner that the second filter has mirrored.
+    assert ties.refit(weight).base.flatten().tolist() == pytest.approx([1.8, 0, 0, 0])
+    assert torch.equal(ties.refit(ties.decode()).base, BASE)

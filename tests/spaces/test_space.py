@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from parefront.hardware_profiles.errors import SpaceError
 from parefront.hardware_profiles.profile import Capabilities
-from parefront.spaces import Network, SearchSpace, find_space, prepare, trace
+from parefront.spaces import CompressionOptions, Configuration, Network, SearchSpace, find_space, prepare, trace
 from parefront.spaces.rank_schemes import factor_weights, parse_rank
 from parefront.tasks.residual_networks import FusedResNet
 
@@ -302,3 +302,16 @@ def test_finding_the_space_does_not_touch_the_network(build: Callable[[str], nn.
     after = network.module.state_dict()
     assert after.keys() == before.keys()
     assert all(torch.equal(after[name], before[name]) for name in before)
+
+
+def test_ties_leave_no_zeros_and_are_for_layers_as_they_are() -> None:
+    model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 4))
+    options = CompressionOptions(has_stored=True, has_operators=True)
+    space = find_space(trace(model.eval(), torch.zeros(2, 64)), Capabilities(channel_grid=4), options)
+    tied = {"code/2": "circulant:16"}
+    assert "circulant:16" in space.site("code/2").choices
+    assert space.canonical({**tied, "sparsity/2": 80}) == Configuration.of(tied)
+    assert space.canonical({**tied, "prune/0": 32}) == Configuration.of({**tied, "prune/0": 32})
+    assert space.canonical({**tied, "prune/0": 36}) == Configuration.of({"prune/0": 36})
+    rank = space.site("rank/2").choices[-1]
+    assert space.canonical({**tied, "rank/2": rank}) == Configuration.of({"rank/2": rank})

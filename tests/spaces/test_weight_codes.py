@@ -10,7 +10,9 @@ def test_a_choice_says_kind_and_bits() -> None:
     assert parse_code("clusters:5") == ("clusters", 5)
     assert parse_code("uniform:2") == ("uniform", 2)
     assert stored_bits("full") == 32
-    with pytest.raises(SpaceError, match=r"must be one of full, clusters:6.*, got 'uniform:7': choose one of these"):
+    with pytest.raises(
+        SpaceError, match=r"must be one of full, clusters:6.*circulant:N, got 'uniform:7': choose one of these"
+    ):
         parse_code("uniform:7")
 
 
@@ -52,3 +54,10 @@ def test_layers_are_found_by_the_kind_of_their_code() -> None:
     configuration = Configuration.of({"code/a": "clusters:4", "code/b": "uniform:2", "bits/c": 8})
     assert layer_bits(configuration, "clusters") == {"a": 4}
     assert layer_bits(configuration, "uniform") == {"b": 2}
+
+
+def test_ties_hold_a_number_per_group_of_weights() -> None:
+    assert parse_code("flips:4") == ("flips", 4)
+    assert (stored_bits("flips:4"), stored_bits("circulant:16")) == (8.0, 2.0)
+    coded = code_weight(torch.tensor([[1.0, 2.0], [2.0, 1.0]]), "circulant:2")
+    assert torch.allclose(coded.decode(), torch.tensor([[1.0, 2.0], [2.0, 1.0]]), atol=1e-5)
