@@ -14,6 +14,8 @@ from onnx import SparseTensorProto, TensorProto, helper, numpy_helper
 from scipy import sparse
 from torch import Tensor
 
+from parefront.hardware_profiles.export.sparse_linear import SparseLinear, csr_matrix, sparse_product
+
 BLOCK = 16
 SPARSE_FROM = 0.4
 """Share of zeros from which OpenVINO is asked to compress: below that of every weight here."""
@@ -42,6 +44,16 @@ def torch_csr_product(weight: np.ndarray, inputs: np.ndarray) -> Run:
     csr = torch.sparse_csr_tensor(rows, columns, long.values(), long.shape, check_invariants=True)
     x = torch.from_numpy(inputs)
     return lambda: (csr @ x.T).T.numpy()
+
+
+def torch_csr_session(weight: np.ndarray, inputs: np.ndarray) -> Run:
+    """As the runtime `torch` executes it: a single vector by the routine for vectors."""
+    layer = torch.nn.Linear(weight.shape[1], weight.shape[0], bias=False)
+    layer.weight = torch.nn.Parameter(torch.from_numpy(weight))
+    held = SparseLinear(layer)
+    csr = csr_matrix(held.rows, held.columns, held.values, held.in_features)
+    x = torch.from_numpy(inputs)
+    return lambda: sparse_product(x, csr, None).numpy()
 
 
 def _torch_linear(weight: Tensor, inputs: np.ndarray) -> Run:
@@ -150,6 +162,7 @@ WAYS: dict[str, tuple[str, Way]] = {
     "torch": ("torch", torch_dense),
     "torch csr": ("torch", torch_csr),
     "torch csr, weight left": ("torch", torch_csr_product),
+    "torch csr, as in a session": ("torch", torch_csr_session),
     "torch bsr": ("torch", torch_bsr),
     "onnxruntime": ("onnxruntime", ort_dense),
     "onnxruntime, sparse constant": ("onnxruntime", ort_sparse_constant),

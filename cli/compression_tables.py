@@ -110,5 +110,6 @@ _ROWS: dict[str, Callable[[Evaluation], str]] = {
     "executed in int8": _executed("int8"),
     "executed in half precision": _executed("half"),
     "executed with few-bit weights": _executed("weight_only"),
+    "executed without zeros": _executed("sparse"),
     "export": _checks,
 }

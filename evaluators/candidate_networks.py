@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, fx
 
+from ..hardware_profiles.profile import Capabilities
 from ..spaces import (
     CompressionOptions,
     Configuration,
@@ -22,6 +23,8 @@ from ..spaces.linearise import set_linearity
 from ..training import OnStep, Split, TrainingRecipe
 from .candidate_training import CandidateTraining, Start, TrainedRounding
 from .stopwatch import Stopwatch
+
+DEFAULT_CAPABILITIES = Capabilities()
 
 
 @contextmanager
@@ -45,6 +48,7 @@ class CandidateNetworks:
         train: Split,
         calibration: Tensor,
         options: CompressionOptions,
+        capabilities: Capabilities = DEFAULT_CAPABILITIES,
     ) -> None:
         """Nothing is built or trained yet.
 
@@ -54,9 +58,10 @@ class CandidateNetworks:
             train: On what.
             calibration: Training inputs that ranges are measured on, shape (n, ...).
             options: How the techniques work where there is more than one way.
+            capabilities: What the hardware executes.
         """
         self._network, self._training, self._train = network, training, train
-        self._calibration, self._options = calibration, options
+        self._calibration, self._options, self._capabilities = calibration, options, capabilities
 
     def untrained(self, configuration: Configuration, watch: Stopwatch) -> Finished:
         """The structure, with the weights that the uncompressed network leaves it."""
@@ -105,6 +110,12 @@ class CandidateNetworks:
     def _finish(
         self, module: fx.GraphModule, configuration: Configuration, trained: TrainedRounding | None = None
     ) -> Finished:
-        if trained is None:
-            return finish(module, configuration, self._calibration, self._options)
-        return finish(module, configuration, self._calibration, self._options, trained.values, trained.stored)
+        return finish(
+            module,
+            configuration,
+            self._calibration,
+            self._options,
+            trained.values if trained is not None else None,
+            trained.stored if trained is not None else None,
+            self._capabilities.sparse_density,
+        )

@@ -66,11 +66,15 @@ def relative_error(actual: Tensor, expected: Tensor) -> float:
 
 
 def misexecuted_layers(finished: Finished, executed: ExecutedPrecision) -> tuple[str, ...]:
-    """Layers that the runtime executed in other bits than the plan says: in more, or, on its own account, in fewer."""
+    """Layers that the runtime executed in other bits than the plan says: in more, or, on its own account, in fewer.
+
+    Also those whose zeros it computed with, though the plan says that it skips them, or the other way round.
+    """
     plan = finished.plan
     wrong = set(plan.layers) ^ set(executed.int8_layers)
     wrong |= _planned(plan, "bf16") ^ set(executed.bf16_layers)
     wrong |= _planned(plan, "fp16") ^ set(executed.fp16_layers)
+    wrong |= set(plan.sparse) ^ set(executed.sparse_layers)
     return tuple(sorted(wrong | set(plan.weight_only_layers) - set(executed.weight_only_layers)))
 
 

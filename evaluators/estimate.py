@@ -183,7 +183,8 @@ class _Bench:
             return Estimate(name, configuration, reason=reason)
 
     def _estimate(self, name: str, configuration: Configuration) -> Estimate:
-        finished = finish(prepare(self.network, configuration), configuration, self.calibration)
+        density = self.profile.capabilities.sparse_density
+        finished = finish(prepare(self.network, configuration), configuration, self.calibration, sparse_density=density)
         path = self.artefacts / f"{configuration.key[:16]}{runtime_facts(self.profile.runtime.name).suffix}"
         inputs = tuple(each[:2] for each in self.network.example_inputs)
         get_runtime(self.profile.runtime.name).export(finished.module, inputs, finished.plan, path)

@@ -14,6 +14,7 @@ from ..spaces.operator_shapes import N_BESIDE, operator_parts, parse_operator, p
 from ..spaces.quantize import bits_per_weight
 from ..spaces.rank_schemes import factor_stages, parse_rank
 from ..spaces.site import Site
+from ..spaces.sparsify import executed_density
 from .stored_form import AS_EXECUTED, StoredForm, stored_form
 
 MERGED = "merged"
@@ -23,7 +24,9 @@ _BIAS_BYTES: Mapping[Choice, int] = {8: 12, "bf16": 2, "fp16": 2}
 _SCALE_BYTES: Mapping[Choice, int] = {8: 5}
 """Per output channel of every operator the scale of its weights, in float, and their zero point, in int8."""
 _NUMBER_BYTES = 4
-"""A bias, or a scale of a channel, as a packed file holds it."""
+"""A bias, or a scale of a channel, as a packed file holds it; the place of a row among sparse weights."""
+_SPARSE_BYTES = 8
+"""A weight in float and its column, in 32 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,7 @@ class Part:
         n_positions: Output positions per sample.
         inner: Input channels.
         outer: Output channels.
+        density: Share of the weights that is executed; below 1 where the others are zero and skipped.
     """
 
     name: str
@@ -49,11 +53,19 @@ class Part:
     n_positions: int
     inner: int
     outer: int
+    density: float = 1.0
 
     @property
     def weights(self) -> int:
         """Number of weights."""
         return self.inner * self.outer // self.groups * math.prod(self.kernel_size)
+
+    @property
+    def weight_bytes(self) -> float:
+        """The weights in their bits; where some are skipped, the others with their places."""
+        if self.density == 1:
+            return self.weights * bits_per_weight(self.bits) / 8
+        return self.weights * self.density * _SPARSE_BYTES + (self.outer + 1) * _NUMBER_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +113,7 @@ class Form:
         """Weights in their bits, per output channel a bias, and what belongs to the scales of both."""
         scales = sum(part.outer for part in self.parts) * _SCALE_BYTES.get(self.bits, 0)
         biases = self.out_channels * _BIAS_BYTES.get(self.bits, 4)
-        return self.weights * bits_per_weight(self.bits) / 8 + biases + scales
+        return sum(part.weight_bytes for part in self.parts) + biases + scales
 
     @property
     def stored_bytes(self) -> float:
@@ -135,7 +147,7 @@ class LayerForms:
         key = (span, inner, outer, operator, rank, bits, stored)
         if key not in self._cache:
             layers = [self._space.widths[name].layer for name in span]
-            self._cache[key] = replace(_form(layers, inner, outer, operator, rank, bits), stored=stored)
+            self._cache[key] = self._stored(_form(layers, inner, outer, operator, rank, bits), stored)
         return self._cache[key]
 
     def layers_under(self, site: Site) -> tuple[str, ...]:
@@ -151,6 +163,15 @@ class LayerForms:
         if site.technique not in ("prune", *STORAGE):
             touched |= {name for layer in touched for name in self._in_front_of(layer)}
         return tuple(name for name in widths if name in touched)
+
+    def _stored(self, form: Form, stored: StoredForm) -> Form:
+        """The same with its storage; where the hardware skips zeros, its parts have the density that it executes."""
+        layer, density = self._space.widths[form.layer].layer, self._space.sparse_density
+        if form.bits != 32 or layer.kind != "linear" or layer.n_calls > 1:
+            return replace(form, stored=stored)
+        densities = [executed_density(part.weights, stored.sparsity, density) for part in form.parts]
+        parts = (replace(part, density=own) for part, own in zip(form.parts, densities, strict=True))
+        return replace(form, parts=tuple(parts), stored=stored)
 
     def _in_front_of(self, layer: str) -> set[str]:
         """The layers that may be the one before a layer, under some folds."""

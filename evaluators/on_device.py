@@ -56,7 +56,12 @@ def device_details(plan: PrecisionPlan, misexecuted: Collection[str], measured: 
         misexecuted: Layers that were executed in other bits than planned.
         measured: Its measurement.
     """
-    kinds = {"int8": plan.layers, "weight_only": plan.weight_only_layers, "half": tuple(plan.halves)}
+    kinds = {
+        "int8": plan.layers,
+        "weight_only": plan.weight_only_layers,
+        "half": tuple(plan.halves),
+        "sparse": plan.sparse,
+    }
     counts: dict[str, Any] = {}
     for kind, layers in kinds.items():
         counts[f"planned_{kind}"] = len(layers)

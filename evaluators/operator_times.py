@@ -19,6 +19,9 @@ from .ridge import Ridge, Vector
 
 BLOCK = 16
 """Channels that a runtime computes at once (floats in an AVX-512 register); a part of a block costs a whole one."""
+SPARSE_COST = 2.5
+"""How many weights are computed in the time of one among zeros that are skipped: about 2.5 in PyTorch, see
+`benchmarks/sparse_execution.py`."""
 _CENTRE = math.log(64)
 _N_TERMS = 11
 _PENALTIES = (
@@ -77,13 +80,14 @@ class OperatorTimes:
 
 
 def _groups(part: Part) -> tuple[Hashable, ...]:
-    kind = (part.bits, part.kernel_size, part.stride, part.groups > 1, part.n_positions)
-    return ("all",), (part.bits,), kind
+    executed = part.bits, part.density < 1
+    return ("all",), executed, (*executed, part.kernel_size, part.stride, part.groups > 1, part.n_positions)
 
 
 def _shape(part: Part) -> Hashable:
     """Everything the time depends on: layers of one shape take the same time, whatever their names."""
-    return part.bits, part.kernel_size, part.stride, part.groups, part.n_positions, part.inner, part.outer
+    shape = part.kernel_size, part.stride, part.groups, part.n_positions, part.inner, part.outer
+    return part.bits, part.density, shape
 
 
 def _in_blocks(channels: int) -> int:
@@ -92,7 +96,8 @@ def _in_blocks(channels: int) -> int:
 
 def _block_macs(part: Part) -> float:
     per_output = 1 if part.groups > 1 else _in_blocks(part.inner)
-    return float(per_output * _in_blocks(part.outer) * math.prod(part.kernel_size) * part.n_positions)
+    macs = float(per_output * _in_blocks(part.outer) * math.prod(part.kernel_size) * part.n_positions)
+    return macs if part.density == 1 else macs * part.density * SPARSE_COST
 
 
 def _row(part: Part) -> Vector:

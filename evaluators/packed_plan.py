@@ -45,7 +45,7 @@ def pack_plan(plan: PrecisionPlan, tensors: Tensors) -> tuple[dict[str, Any], di
             scales[f"{SCALES}{name}"] = exact.float() if torch.equal(exact.float().double(), exact) else exact
         scale = each.scale[0] if has_one else None
         rows[name] = [each.bits, scale, each.zero_point[0], each.axis, each.is_signed, each.block_size]
-    return {"tensors": rows, "halves": dict(plan.halves)}, scales
+    return {"tensors": rows, "halves": dict(plan.halves), "sparse": plan.sparse}, scales
 
 
 def unpack_plan(packed: Mapping[str, Any], tensors: Tensors) -> tuple[PrecisionPlan, dict[str, Any]]:
@@ -68,7 +68,8 @@ def unpack_plan(packed: Mapping[str, Any], tensors: Tensors) -> tuple[PrecisionP
         zero_points = (zero_point,) * (1 if block_size is not None else len(scales))
         found[name] = TensorQuantization(bits, scales, zero_points, axis, is_signed, block_size)
     rest = {name: value for name, value in tensors.items() if not name.startswith(SCALES)}
-    return PrecisionPlan(found, dict(packed["halves"])), rest
+    # Files of earlier versions have no sparse layers.
+    return PrecisionPlan(found, dict(packed["halves"]), tuple(packed.get("sparse", ()))), rest
 
 
 def _stored_scales(name: str, tensors: Tensors) -> tuple[float, ...]:

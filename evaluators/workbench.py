@@ -119,7 +119,9 @@ class Workbench:
         training = CandidateTraining(
             task, self._baseline, self.network, self.space, drawn.inputs, artefacts, seed, inheritance
         )
-        self._networks = CandidateNetworks(self.network, training, self.data.train, drawn.inputs, options)
+        self._networks = CandidateNetworks(
+            self.network, training, self.data.train, drawn.inputs, options, self.capabilities
+        )
         self._scores = NetworkScores(
             self._devices,
             self._accuracy,
@@ -202,7 +204,7 @@ class Workbench:
         """
         watch = Stopwatch()
         finished = self._networks.untrained(configuration, watch)
-        executed = executed_part(configuration)
+        executed = executed_part(configuration, finished.plan.sparse)
         if executed in self._structures:
             evaluation = self._scores.structure_like(self._structures[executed], finished, name, watch)
         else:

@@ -13,7 +13,7 @@ COARSEST_GRID = 1024
 
 
 def common_capabilities(profiles: Sequence[HardwareProfile]) -> Capabilities:
-    """Gives what all profiles execute: widths that every one has, channels on the grids of all.
+    """Gives what all profiles execute: widths that every one has, zeros that all skip, channels on the grids of all.
 
     Args:
         profiles: At least one; with one its own capabilities are given.
@@ -37,6 +37,7 @@ def common_capabilities(profiles: Sequence[HardwareProfile]) -> Capabilities:
         weight_only_bits=tuple(
             bits for bits in first.weight_only_bits if all(bits in each.weight_only_bits for each in others)
         ),
+        sparse_density=min(each.sparse_density for each in capabilities),
         channel_grid=grid,
     )
 

@@ -29,9 +29,9 @@ ROLES = ("weight", "value")
 Half: TypeAlias = Literal["bf16", "fp16"]
 """bf16 has the range of float32 and 8 significant bits; fp16 has 11, and ends at 65504."""
 HALVES: tuple[Half, ...] = get_args(Half)
-_SCHEMA = 3
-# The one before had no halves.
-_READ_SCHEMAS = (2, _SCHEMA)
+_SCHEMA = 4
+# The second had no halves, the third no sparse layers.
+_READ_SCHEMAS = (2, 3, _SCHEMA)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,17 +101,21 @@ class TensorQuantization:
 class PrecisionPlan:
     """The quantised tensors and the half-precision layers of a network; what is not named stays in float32.
 
+    Also the linear layers in float32 that runtimes may execute without the weights that are zero, if they can.
+
     Attributes:
         tensors: Tensor name (see the module's docstring) to its quantisation, kept sorted by name.
         halves: Layer name to the type that the layer computes in, kept sorted by name.
+        sparse: Names of layers of few non-zero weights, kept sorted.
 
     Raises:
-        ExportError: A tensor's name does not end in one of `ROLES`, a type is none of `HALVES`, or a layer has two
-            precisions.
+        ExportError: A tensor's name does not end in one of `ROLES`, a type is none of `HALVES`, a layer has two
+            precisions, or a sparse layer is not in float32.
     """
 
     tensors: Mapping[str, TensorQuantization] = field(default_factory=dict)
     halves: Mapping[str, Half] = field(default_factory=dict)
+    sparse: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in self.tensors:
@@ -130,8 +134,12 @@ class PrecisionPlan:
                 raise ExportError(
                     f"a layer must have one precision, got {half} and quantised weights for {layer!r}: leave one out"
                 )
+        for layer in self.sparse:
+            if layer in self.halves or f"{layer}.weight" in self.tensors:
+                raise ExportError(f"a sparse layer must be in float32, got few bits for {layer!r}: leave one out")
         object.__setattr__(self, "tensors", dict(sorted(self.tensors.items())))
         object.__setattr__(self, "halves", dict(sorted(self.halves.items())))
+        object.__setattr__(self, "sparse", tuple(sorted(self.sparse)))
 
     @classmethod
     def none(cls) -> PrecisionPlan:
@@ -169,12 +177,12 @@ class PrecisionPlan:
     def to_json(self) -> str:
         """Gives the plan as canonical JSON text, the inverse of `from_json`."""
         tensors = {name: asdict(tensor) for name, tensor in self.tensors.items()}
-        content = {"schema": _SCHEMA, "tensors": tensors, "halves": dict(self.halves)}
+        content = {"schema": _SCHEMA, "tensors": tensors, "halves": dict(self.halves), "sparse": self.sparse}
         return json.dumps(content, sort_keys=True, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> PrecisionPlan:
-        """Reads a plan from JSON text, of this schema or the one before it.
+        """Reads a plan from JSON text, of this schema or one of those before it.
 
         Raises:
             ExportError: The text is no plan of these schemas.
@@ -188,7 +196,8 @@ class PrecisionPlan:
                     "write it again"
                 )
             tensors = {name: TensorQuantization(**tensor) for name, tensor in content["tensors"].items()}
-            return cls(tensors, dict(content["halves"]) if schema == _SCHEMA else {})
+            halves = dict(content["halves"]) if schema > 2 else {}
+            return cls(tensors, halves, tuple(content["sparse"]) if schema == _SCHEMA else ())
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise ExportError(

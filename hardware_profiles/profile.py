@@ -105,6 +105,12 @@ class Capabilities(_Frozen):
     weight_only_bits: tuple[StrictInt, ...] = Field(
         default=(), description="Widths in which linear layers may hold their weights alone, computing in float: 8, 4."
     )
+    sparse_density: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=0.5,
+        description="Largest share of non-zero weights at which linear layers gain by executing these alone; 0: none.",
+    )
     channel_grid: _Count = Field(
         default=8,
         description="Channel counts are multiples of this (the vector width); others can be slower than unpruned.",
@@ -205,6 +211,11 @@ class HardwareProfile(_Frozen):
                     f"runtime {self.runtime.name!r} executes capabilities.{field} of {getattr(facts, field)}, "
                     f"got {lacking[0]!r}"
                 )
+        if self.capabilities.sparse_density and not facts.executes_sparse:
+            raise ValueError(
+                f"runtime {self.runtime.name!r} executes zeros like other weights, got capabilities.sparse_density "
+                f"{self.capabilities.sparse_density:g}: leave it out"
+            )
         return self
 
     def content_key(self) -> str:
@@ -215,4 +226,6 @@ class HardwareProfile(_Frozen):
         """
         named = {"name", "description", "is_measured", "host", "fingerprint"}
         content = self.model_dump(mode="json", exclude=named)
+        if not self.capabilities.sparse_density:
+            del content["capabilities"]["sparse_density"]  # so that the keys of earlier versions hold
         return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -47,7 +47,7 @@ class ExportFormat:
         """What the written file is checked with."""
         return source.runtime if runtime_facts(source.runtime).suffix == self.suffix else self.runtime
 
-    def loading_code(self, path: str, shape: tuple[int, ...], dtype: str, task: str) -> str:
+    def loading_code(self, path: str, shape: tuple[int, ...], dtype: str, task: str, *, is_sparse: bool = False) -> str:
         """The lines for one file.
 
         Args:
@@ -55,9 +55,11 @@ class ExportFormat:
             shape: Of an input.
             dtype: Of an input, as NumPy names it.
             task: Name of the task.
+            is_sparse: Whether it has layers that only a session of parefront's executes as fast as they were measured.
         """
         name = task if task in BUILT_IN else "my_task.py"
-        return self.loading.format(path=json.dumps(path), shape=shape, type=dtype, task=json.dumps(name))
+        lines = _LOADING_SPARSE if is_sparse else self.loading
+        return lines.format(path=json.dumps(path), shape=shape, type=dtype, task=json.dumps(name))
 
 
 def find_format(name: str | None, path: Path) -> ExportFormat:
@@ -136,6 +138,13 @@ program = torch.export.load({path})
 inputs = torch.zeros({shape}, dtype=torch.{type})  # prepared as the task prepares them
 with torch.no_grad():
     outputs = program.module()(inputs)
+"""
+_LOADING_SPARSE = """\
+import numpy, pathlib
+from parefront.hardware_profiles import get_runtime  # which puts the sparse weights together once
+session = get_runtime("torch").open_session(pathlib.Path({path}), threads=1)
+inputs = numpy.zeros({shape}, numpy.{type})  # prepared as the task prepares them
+outputs = session.run(inputs)
 """
 _LOADING_OPENVINO = """\
 import numpy, openvino

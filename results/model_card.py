@@ -6,6 +6,7 @@ import importlib.metadata
 from collections.abc import Mapping
 from typing import Any
 
+from ..hardware_profiles.runtimes.pt2_archive import holds_sparse_layers
 from ..search.trial import Trial
 from ..spaces.site import Site
 from .card_file import SCHEMA, FileFacts
@@ -34,7 +35,8 @@ def card_facts(
         files: All that belongs to the model.
     """
     run, member, manifest = source.run, source.member, source.run.manifest
-    probe = source.probe.inputs
+    probe, is_sparse = source.probe.inputs, _is_sparse(source, kind)
+    shape, dtype = (1, *probe.shape[1:]), str(probe.dtype)
     return {
         "schema": SCHEMA,
         "name": name,
@@ -68,8 +70,12 @@ def card_facts(
         },
         "files": {name: facts.model_dump() for name, facts in sorted(files.items())},
         "versions": _versions(manifest),
-        "loading": kind.loading_code(name, (1, *probe.shape[1:]), str(probe.dtype), str(manifest["task"])),
+        "loading": kind.loading_code(name, shape, dtype, str(manifest["task"]), is_sparse=is_sparse),
     }
+
+
+def _is_sparse(source: Source, kind: ExportFormat) -> bool:
+    return kind.suffix == source.artefact.suffix == ".pt2" and holds_sparse_layers(source.artefact)
 
 
 def layer_words(run: Run, member: Trial) -> dict[str, list[str]]:

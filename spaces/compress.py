@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, fx, nn
@@ -23,7 +23,7 @@ from .options import DEFAULT_OPTIONS, CompressionOptions
 from .prune import Prune
 from .quantize import Quantize, quantize
 from .site import Choice
-from .sparsify import Sparsify
+from .sparsify import Sparsify, sparse_layers
 from .substitute import Substitute
 from .technique import Technique
 
@@ -70,6 +70,7 @@ def finish(
     options: CompressionOptions = DEFAULT_OPTIONS,
     ranges: Mapping[str, TensorQuantization] | None = None,
     stored: Stored | None = None,
+    sparse_density: float = 0.0,
 ) -> Finished:
     """The deployable form: folded activations made linear, layers merged, BatchNorm folded, ranges calibrated.
 
@@ -83,6 +84,7 @@ def finish(
         ranges: Quantisations of values that the network was trained in, by their names in the plan: these are kept,
             the others calibrated.
         stored: Codes that layers were trained in, by their names in the module; the others are coded now.
+        sparse_density: What the hardware has of it, see `Capabilities`.
     """
     module = copy.deepcopy(module).eval()
     set_linearity(module, 1.0)
@@ -100,7 +102,9 @@ def finish(
         ranges=ranges,
         kept=coded,
     )
-    return Finished(module, plan, coded, configuration)
+    in_few_bits = {*plan.layers, *plan.weight_only_layers, *plan.halves}
+    sparse = sparse_layers(module, decisions_of(configuration, Sparsify().name), sparse_density, in_few_bits)
+    return Finished(module, replace(plan, sparse=sparse), coded, configuration)
 
 
 def merge(module: fx.GraphModule, configuration: Configuration) -> fx.GraphModule:

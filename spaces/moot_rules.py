@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from .configuration import Configuration
+from .factorize import is_part_of
 from .layer_widths import LayerWidths
 from .operator_shapes import operator_macs
 from .rank_schemes import factor_weights
@@ -13,14 +14,23 @@ from .site import Choice, Site
 from .weight_codes import ONE_BIT, TIES, parse_code
 
 STORAGE = ("sparsity", "code")
-"""Techniques that change what is stored and nothing that a runtime executes."""
+"""Techniques that change what is stored and nothing that a runtime executes, but for zeros that it skips."""
 
 
-def executed_part(configuration: Configuration) -> Configuration:
-    """A configuration without the choices that change nothing but what is stored."""
-    return Configuration.of(
-        {name: choice for name, choice in configuration.items() if name.partition("/")[0] not in STORAGE}
-    )
+def executed_part(configuration: Configuration, sparse: Collection[str] = ()) -> Configuration:
+    """A configuration without the choices that change nothing but what is stored.
+
+    Args:
+        configuration: Canonical.
+        sparse: Layers of the compressed network whose zeros are skipped.
+    """
+
+    def is_executed(site: str) -> bool:
+        technique, _, layer = site.partition("/")
+        skips = technique == "sparsity" and any(is_part_of(name, layer) for name in sparse)
+        return technique not in STORAGE or skips
+
+    return Configuration.of({name: choice for name, choice in configuration.items() if is_executed(name)})
 
 
 @dataclass(frozen=True, slots=True)

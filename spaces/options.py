@@ -34,7 +34,8 @@ class CompressionOptions:
             calibration data for each candidate.
         has_cp: Whether CP is offered among the rank choices; its components tend to destabilise fine-tuning.
         has_operators: Whether convolutions are offered other operators: 1 x 1, depthwise-separable, Fire modules.
-        has_stored: Whether choices are offered that change nothing but what is stored: `sparsity` and `code`.
+        has_stored: Whether choices are offered that change nothing but what is stored: `sparsity` and `code`. Without
+            it `sparsity` is offered where the hardware skips zeros.
         only: Techniques that are offered; empty for all of these.
 
     Raises:

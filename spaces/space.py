@@ -18,6 +18,7 @@ from .moot_rules import STORAGE, Moot, MootRules
 from .network import Network
 from .options import DEFAULT_OPTIONS, CompressionOptions
 from .site import Choice, LeftAlone, Site
+from .sparsify import PERCENTAGES, Sparsify, suffices
 from .substitute import Substitute
 
 
@@ -29,11 +30,13 @@ class SearchSpace:
         sites: By technique, in the order of the layers.
         left_alone: What no technique could offer, and why.
         widths: The channels of every layer, by layer name.
+        sparse_density: At most which share of weights that are not zero the hardware skips the others of linear layers.
     """
 
     sites: tuple[Site, ...]
     left_alone: tuple[LeftAlone, ...]
     widths: Mapping[str, LayerWidths]
+    sparse_density: float = 0.0
     _rules: MootRules = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -112,19 +115,22 @@ def find_space(
         SpaceError: The options name a technique that is not offered.
     """
     asked = {Substitute().name: options.has_operators, **dict.fromkeys(STORAGE, options.has_stored)}
+    asked[Sparsify().name] |= suffices(max(PERCENTAGES), capabilities.sparse_density)
     offered = {each.name: each for each in TECHNIQUES if asked.get(each.name, True)}
     for name in options.only:
         if name not in offered:
             raise SpaceError(unknown_name("technique", name, offered))
-    # Two of them offer more where that is asked for.
+    # Three of them offer more where that is asked for.
     offered[Factorize().name] = Factorize(has_cp=options.has_cp)
+    if Sparsify().name in offered:
+        offered[Sparsify().name] = Sparsify(is_stored=options.has_stored)
     if options.has_stored:
         offered[Encode().name] = Encode(has_ties=options.has_operators)
     chosen = [each for name, each in offered.items() if name in (options.only or offered)]
     found = [technique.find_sites(network, capabilities) for technique in chosen]
     sites = tuple(site for each in found for site in each.sites)
     left_alone = (*network.left_alone, *(item for each in found for item in each.left_alone))
-    return SearchSpace(sites, left_alone, layer_widths(network, sites))
+    return SearchSpace(sites, left_alone, layer_widths(network, sites), capabilities.sparse_density)
 
 
 def _closest_first(choice: Choice, known: tuple[Choice, ...]) -> list[Choice]:

@@ -1,7 +1,7 @@
 """Unstructured sparsity that survives training: which weights stay, and a hook that holds the others at zero.
 
 A mask is a boolean tensor of the weight's shape, true where the weight stays; masks are kept by layer name. They change
-what is stored, and no latency: runtimes compute with the zeros.
+what is stored, and latency only where the hardware skips zeros: most runtimes compute with them.
 """
 
 from __future__ import annotations

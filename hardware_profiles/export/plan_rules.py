@@ -46,6 +46,11 @@ def check_plan(module: fx.GraphModule, plan: PrecisionPlan) -> None:
     for layer, half in plan.halves.items():
         _check_is_layer(layer, layers)
         _check_half(layer, half, module.get_submodule(layer))
+    for layer in plan.sparse:
+        _check_is_layer(layer, layers)
+        if type(module.get_submodule(layer)) is not nn.Linear:
+            kind = type(module.get_submodule(layer)).__name__
+            raise ExportError(f"a sparse layer must be of Linear, got {kind} for {layer!r}: leave it out of the plan")
     for layer in plan.layers:
         _check_surroundings(layer, layers[layer], module, plan)
 

@@ -17,7 +17,7 @@ _RUNTIMES = (
     RuntimeFacts("openvino", "openvino_cpu", "OpenVinoCpu", "cpu", ".onnx",
                  weight_bits=(32, "bf16", "fp16", 8), weight_only_bits=(8, 4), requirement="parefront[openvino]"),
     RuntimeFacts("torch", "torch_eager", "TorchEager", "cpu", ".pt2",
-                 weight_bits=(32, "bf16"), weight_only_bits=(), requirement="torch"),
+                 weight_bits=(32, "bf16"), weight_only_bits=(), requirement="torch", executes_sparse=True),
     RuntimeFacts("torch-compile", "torch_compiled", "TorchCompiled", "cpu", ".pt2",
                  weight_bits=(32, "bf16"), weight_only_bits=(), requirement="torch", is_slow_to_open=True),
     RuntimeFacts("torch-cuda", "torch_cuda", "TorchCuda", "cuda", ".pt2",

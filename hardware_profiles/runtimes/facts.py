@@ -28,6 +28,7 @@ class RuntimeFacts:
         weight_bits: The precisions it executes at all, a subset of `BITS` in that order; the hardware may have fewer.
         weight_only_bits: Widths of weights that it reads into float layers, a subset of `WEIGHT_ONLY_BITS`.
         requirement: What `pip install` needs to be told where the runtime is missing.
+        executes_sparse: Whether linear layers may execute the weights alone that are not zero.
         is_slow_to_open: Whether loading an artefact takes many seconds, as it is compiled then.
     """
 
@@ -39,4 +40,5 @@ class RuntimeFacts:
     weight_bits: tuple[Bits, ...]
     weight_only_bits: tuple[int, ...]
     requirement: str
+    executes_sparse: bool = False
     is_slow_to_open: bool = False

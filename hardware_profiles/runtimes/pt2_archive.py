@@ -24,8 +24,9 @@ _MEMBERS = re.compile(
     r"|data/(weights/weight_\d+|constants/tensor_\d+|(weights/model_weights|constants/model_constants)_config\.json)"
 )
 _SAMPLE_INPUTS = "data/sample_inputs/model.pt"
+_SPARSE = "torch.ops.parefront.csr_linear.default"
 _TARGETS = re.compile(
-    r"torch\.ops\.(aten|torchvision)\.\w+(\.\w+)?|torch\.sym_\w+"
+    rf"torch\.ops\.(aten|torchvision)\.\w+(\.\w+)?|{re.escape(_SPARSE)}|torch\.sym_\w+"
     r"|_operator\.(getitem|add|sub|mul|mod|pow|neg|floordiv|truediv|eq|ne|lt|le|gt|ge|and_|or_|not_)"
 )
 # Numbers, symbols of sizes, and SymPy's functions, which are in capitals: nothing that does more than arithmetic.
@@ -54,6 +55,17 @@ def check_archive(path: Path) -> None:
     except (OSError, zipfile.BadZipFile, ValueError, LookupError, TypeError, AttributeError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise MeasurementError(f"{path.name} must be a PyTorch archive, but: {reason}: export it again") from error
+
+
+def holds_sparse_layers(path: Path) -> bool:
+    """Whether an archive has layers that execute their non-zero weights alone, by an operator of parefront's.
+
+    Raises:
+        OSError, ValueError, LookupError, zipfile.BadZipFile: It is no archive.
+    """
+    with zipfile.ZipFile(path) as archive:
+        model = json.loads(archive.read(f"{archive.namelist()[0].partition('/')[0]}/models/model.json"))
+    return any(key == "target" and value == _SPARSE for key, value in _strings(model))
 
 
 def _forbidden(archive: zipfile.ZipFile) -> Iterator[str]:

@@ -19,6 +19,8 @@ LAYERS_KEY = "parefront.layers"
 
 # How runtimes call a product with a weight in blocks of few bits.
 _WEIGHT_ONLY_OPERATORS = frozenset({"MatMulNBits", "FullyConnectedCompressed"})
+# Likewise a product with the weights alone that are not zero.
+_SPARSE_OPERATORS = frozenset({"parefront.csr_linear"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class ExecutedPrecision:
         weight_only_layers: Layers that multiply with a weight in blocks of few bits.
         bf16_layers: Layers whose multiplications are all in bfloat16.
         fp16_layers: Layers whose multiplications are all in IEEE half precision.
+        sparse_layers: Layers that multiply with the weights alone that are not zero.
     """
 
     int8_layers: tuple[str, ...]
@@ -56,6 +59,7 @@ class ExecutedPrecision:
     weight_only_layers: tuple[str, ...] = ()
     bf16_layers: tuple[str, ...] = ()
     fp16_layers: tuple[str, ...] = ()
+    sparse_layers: tuple[str, ...] = ()
 
 
 def executed_precision(times: Sequence[OperatorTime]) -> ExecutedPrecision:
@@ -65,10 +69,13 @@ def executed_precision(times: Sequence[OperatorTime]) -> ExecutedPrecision:
     layers to find what is missing.
     """
     found: dict[str, set[str]] = {}
-    weight_only = {time.layer for time in times if time.layer is not None and time.operator in _WEIGHT_ONLY_OPERATORS}
     for time in times:
         if time.layer is not None and time.precision:
             found.setdefault(time.layer, set()).add(time.precision)
+
+    def executed_by(operators: frozenset[str]) -> tuple[str, ...]:
+        named = (time.layer for time in times if time.layer is not None and time.operator in operators)
+        return tuple(dict.fromkeys(named))
 
     def executed_in(precision: str) -> tuple[str, ...]:
         return tuple(layer for layer, precisions in found.items() if precisions == {precision})
@@ -78,9 +85,10 @@ def executed_precision(times: Sequence[OperatorTime]) -> ExecutedPrecision:
     return ExecutedPrecision(
         int8_layers=few["int8"],
         float_layers=tuple(layer for layer in found if layer not in sorted_out),
-        weight_only_layers=tuple(dict.fromkeys(time.layer for time in times if time.layer in weight_only)),
+        weight_only_layers=executed_by(_WEIGHT_ONLY_OPERATORS),
         bf16_layers=few["bf16"],
         fp16_layers=few["fp16"],
+        sparse_layers=executed_by(_SPARSE_OPERATORS),
     )
 
 

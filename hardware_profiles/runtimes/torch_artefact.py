@@ -14,6 +14,7 @@ from torch.export import Dim, ExportedProgram
 
 from ..errors import ExportError, MeasurementError
 from ..export.lowering import lower
+from ..export.sparse_linear import SPARSE_OPERATOR, sparse_product, with_sparse_layers
 from ..precision import PrecisionPlan
 from .pt2_archive import check_archive
 from .runtime import LAYERS_KEY
@@ -25,11 +26,18 @@ _SOURCES = ("stack_trace", "from_node", "torch_fn")
 _MULTIPLYING = frozenset(
     {f"aten.conv{n}d" for n in (1, 2, 3)}
     | {"aten.conv_transpose1d", "aten.conv_transpose2d", "aten.conv_transpose3d", "aten.convolution"}
-    | {"aten.linear", "aten.addmm", "aten.mm", "aten.matmul", "aten.bmm", "aten.baddbmm"}
+    | {"aten.linear", "aten.addmm", "aten.mm", "aten.matmul", "aten.bmm", "aten.baddbmm", SPARSE_OPERATOR}
 )
 
 
-def export_pt2(module: nn.Module, example_inputs: tuple[Tensor, ...], plan: PrecisionPlan, path: Path) -> None:
+def export_pt2(
+    module: nn.Module,
+    example_inputs: tuple[Tensor, ...],
+    plan: PrecisionPlan,
+    path: Path,
+    *,
+    executes_sparse: bool = False,
+) -> None:
     """Writes a network as a PyTorch archive; the batch is free, and an extra file lists the layers.
 
     Args:
@@ -37,6 +45,7 @@ def export_pt2(module: nn.Module, example_inputs: tuple[Tensor, ...], plan: Prec
         example_inputs: One batch of every input, shape (n, ...).
         plan: Layers in half precision; PyTorch executes none in integers.
         path: Where to write; its folder must exist.
+        executes_sparse: Whether the plan's sparse layers are written as such; else as dense ones, zeros and all.
 
     Raises:
         ExportError: The plan holds integers, or the network cannot be exported.
@@ -46,8 +55,10 @@ def export_pt2(module: nn.Module, example_inputs: tuple[Tensor, ...], plan: Prec
             f"PyTorch must be given layers in float, got {len(plan.layers)} in int8 and {len(plan.weight_only_layers)} "
             "with weights in few bits: choose a runtime that reads ONNX, or weight_bits without 8"
         )
-    if plan.halves:
+    if plan.halves or plan.sparse:
         module = lower(module if isinstance(module, fx.GraphModule) else fx.symbolic_trace(module), plan)
+    if executes_sparse:
+        module = with_sparse_layers(module, plan.sparse)
     program = _exported(_with_own_tensors(module), example_inputs)
     program.example_inputs = None  # They would be stored, pickled.
     for node in program.graph.nodes:
@@ -86,13 +97,16 @@ def is_multiplying(node: fx.Node) -> bool:
 
 def operator_name(node: fx.Node) -> str:
     """An operator's name, for instance `aten.conv2d`."""
+    if node.target is sparse_product:
+        return SPARSE_OPERATOR  # whose place it has taken
     return str(node.target).rpartition(".")[0] if isinstance(node.target, torch._ops.OpOverload) else str(node.target)
 
 
 def _layers(program: ExportedProgram) -> tuple[str, ...]:
     """The modules whose weight an operator multiplies with, in execution order."""
     names = (module_of(node) for node in program.graph.nodes if is_multiplying(node))
-    return tuple(dict.fromkeys(name for name in names if f"{name}.weight" in program.state_dict))
+    weights = ("weight", "values")  # of a sparse layer the values
+    return tuple(dict.fromkeys(n for n in names if any(f"{n}.{weight}" in program.state_dict for weight in weights)))
 
 
 def _with_own_tensors(module: nn.Module) -> nn.Module:

@@ -36,7 +36,7 @@ class TorchEager:
 
     def export(self, module: nn.Module, example_inputs: tuple[Tensor, ...], plan: PrecisionPlan, path: Path) -> None:
         """Writes the network as a PyTorch archive, see `export_pt2`."""
-        export_pt2(module, example_inputs, plan, path)
+        export_pt2(module, example_inputs, plan, path, executes_sparse=True)
 
     def open_session(self, path: Path, threads: int) -> TorchSession:
         """Loads a PyTorch archive.

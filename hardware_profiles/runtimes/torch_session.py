@@ -15,6 +15,7 @@ from torch.utils import _pytree
 
 from .inputs import InputSpec, as_arrays, zero_inputs
 from .runtime import Inputs, OperatorTime
+from .sparse_weights import build_sparse_weights
 from .torch_artefact import is_multiplying, module_of, operator_name
 
 if TYPE_CHECKING:
@@ -43,10 +44,15 @@ class TorchSession:
             threads: Of PyTorch's one pool, which all of a process's sessions share: it is set at each inference.
             device: Where it computes.
             compile_function: What makes another function of the network's.
+
+        Raises:
+            MeasurementError: A sparse weight is not sound.
         """
         self._inputs = tuple(_input_spec(node) for node in _input_nodes(program))
         # The shapes were checked when the inputs were made; checking them again costs time in each inference.
         self._module = program.module(check_guards=False)
+        if device == "cpu" and compile_function is None:
+            build_sparse_weights(self._module)
         self._function = self._module if compile_function is None else compile_function(self._module)
         self._threads, self._device = threads, device
 

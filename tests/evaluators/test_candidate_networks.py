@@ -6,7 +6,8 @@ import torch
 from parefront.evaluators.candidate_networks import CandidateNetworks, one_thread
 from parefront.evaluators.candidate_training import CandidateTraining
 from parefront.evaluators.stopwatch import Stopwatch
-from parefront.spaces import DEFAULT_OPTIONS, Configuration, Finished, Network, SearchSpace
+from parefront.hardware_profiles.profile import Capabilities
+from parefront.spaces import DEFAULT_OPTIONS, Configuration, Finished, Network, SearchSpace, sparsify
 from parefront.tasks import Task, TaskData
 
 N_CALIBRATION = 32
@@ -63,6 +64,19 @@ def test_a_child_takes_over_what_an_ended_parent_has_learned(networks: Candidate
     _, first = networks.inherited(parent, tiny_task.short_recipe, [], Stopwatch())
     _, second = networks.inherited(child, tiny_task.short_recipe, [parent], Stopwatch())
     assert (first.parent, second.parent, second.share) == (None, parent, 1.0)
+
+
+def test_layers_skip_their_zeros_where_the_hardware_does(
+    networks: CandidateNetworks, tiny_task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sparsify, "LEAST_EXECUTED", 8_192)  # the weights of `hidden`
+    configuration = Configuration.of({"sparsity/hidden": 80})
+    assert networks.untrained(configuration, Stopwatch()).plan.sparse == ()
+    monkeypatch.setattr(networks, "_capabilities", Capabilities(sparse_density=0.2))
+    trained = networks.trained(configuration, tiny_task.short_recipe, Stopwatch())
+    assert trained.plan.sparse == ("hidden",)
+    n_kept = int(trained.module.get_parameter("hidden.weight").count_nonzero())
+    assert n_kept <= 8_192 - 6_554  # 80 %, rounded: the zeros were held
 
 
 def test_torch_has_its_threads_again_after_small_work() -> None:

@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,9 @@ from parefront.evaluators.deploy import (
     check_parity,
     misexecuted_layers,
 )
-from parefront.hardware_profiles import ExecutedPrecision, PrecisionPlan, TensorQuantization
+from parefront.hardware_profiles import ExecutedPrecision, PrecisionPlan, TensorQuantization, get_runtime
+from parefront.hardware_profiles.runtimes import executed_precision
+from parefront.spaces import Configuration, finish, prepare, trace
 from parefront.spaces.compress import Finished
 
 INPUTS = torch.tensor([[1.0, -1.0], [-1.0, 1.0]])
@@ -98,6 +101,25 @@ def test_weight_only_layers_are_checked_like_those_in_int8() -> None:
     finished = identity(PrecisionPlan({"a.weight": blocks, "b.weight": blocks}))
     executed = ExecutedPrecision(int8_layers=(), float_layers=("a",), weight_only_layers=("b",))
     assert misexecuted_layers(finished, executed) == ("a",)
+
+
+def test_a_sparse_layer_passes_the_checks_through_its_file(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = trace(nn.Sequential(nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 4)), torch.zeros(2, 512))
+    configuration, inputs = Configuration.of({"sparsity/0": 90}), torch.randn(8, 512)
+    finished = finish(prepare(network, configuration), configuration, inputs, sparse_density=0.2)
+    runtime, path = get_runtime("torch"), tmp_path / "a.pt2"
+    runtime.export(finished.module, (inputs[:2],), finished.plan, path)
+    assert check_parity(finished, runtime.open_session(path, 1), inputs).is_kept
+    executed = executed_precision(runtime.profile_operators(path, inputs[:1].numpy(), 1, 1))
+    assert executed.sparse_layers == ("0",)
+    assert misexecuted_layers(finished, executed) == ()
+
+
+def test_sparse_layers_are_checked_both_ways() -> None:
+    finished = identity(PrecisionPlan(sparse=("a", "b")))
+    executed = ExecutedPrecision((), ("a", "b", "c"), sparse_layers=("a", "c"))
+    assert misexecuted_layers(finished, executed) == ("b", "c")
 
 
 def test_layers_in_half_precision_are_checked_both_ways() -> None:

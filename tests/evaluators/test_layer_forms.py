@@ -1,3 +1,4 @@
+import dataclasses
 from collections.abc import Mapping
 
 import pytest
@@ -111,6 +112,25 @@ def test_the_bytes_of_a_layer(space: SearchSpace) -> None:
     # and 5 for their zero points.
     assert weight_bytes({}) == [4 * A_WEIGHTS + 4 * 32, 4 * B_WEIGHTS + 4 * 8]
     assert weight_bytes({"bits/a": 8}) == [A_WEIGHTS + 17 * 32, 4 * B_WEIGHTS + 4 * 8]
+
+
+def test_a_linear_layer_whose_zeros_are_skipped_is_of_its_density() -> None:
+    linear = Layer("a", "linear", 1024, 1024, (), (), 1, 1)
+    twice = dataclasses.replace(linear, name="b", n_calls=2)
+    space = SearchSpace((), (), {"a": LayerWidths(linear), "b": LayerWidths(twice)}, sparse_density=0.2)
+
+    def densities(choices: Mapping[str, Choice], of: SearchSpace = space) -> list[float]:
+        return [part.density for form in LayerForms(of).of(choices) for part in form.parts]
+
+    assert densities({"sparsity/a": 90, "sparsity/b": 90}) == [pytest.approx(0.1), 1.0]
+    assert densities({"sparsity/a": 70}) == densities({"sparsity/a": 90, "bits/a": "bf16"}) == [1.0, 1.0]
+    assert densities({"sparsity/a": 90}, dataclasses.replace(space, sparse_density=0.0)) == [1.0, 1.0]
+    # Of the factors 1024 -> 256 -> 1024 each has 2^18 weights, of 1024 -> 128 -> 1024 half of that: too few.
+    assert densities({"sparsity/a": 80, "rank/a": "svd:256"}) == [pytest.approx(0.2), pytest.approx(0.2), 1.0]
+    assert densities({"sparsity/a": 80, "rank/a": "svd:128"}) == [1.0, 1.0, 1.0]
+    # A weight and its column for one of ten, where 1024 rows begin, and 1024 biases.
+    (form, _) = LayerForms(space).of({"sparsity/a": 90})
+    assert form.weight_bytes == pytest.approx(8 * 1024 * 1024 / 10 + 4 * 1025 + 4 * 1024)
 
 
 def neighbours(forms: LayerForms, layer: str, choices: Mapping[str, Choice]) -> tuple[Form | None, Form | None]:

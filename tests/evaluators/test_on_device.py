@@ -18,6 +18,8 @@ def test_layers_that_ran_otherwise_do_not_count_as_executed() -> None:
     details = device_details(plan, ["b"], measurement())
     assert (details["planned_half"], details["executed_half"]) == (3, 2)
     assert (details["planned_int8"], details["executed_int8"]) == (0, 0)
+    details = device_details(PrecisionPlan(sparse=("a", "b")), ["b"], measurement())
+    assert (details["planned_sparse"], details["executed_sparse"]) == (2, 1)
 
 
 def test_what_the_host_does_not_tell_is_absent() -> None:

@@ -46,6 +46,16 @@ def test_a_kind_never_seen_follows_the_others(times: OperatorTimes) -> None:
         assert times.microseconds(part) == pytest.approx(macs(part) / 10_000, rel=0.02)
 
 
+def test_a_layer_whose_zeros_are_skipped_is_none_that_computes_with_them() -> None:
+    dense, sparse = (Part("any", 32, (), (), 1, 1, 1024, 1024, density) for density in (1.0, 0.1))
+    times = OperatorTimes()
+    # Before one was seen, of ten weights one that takes as long as 2.5.
+    assert times.microseconds(sparse) == pytest.approx(1024 * 1024 * 0.25)
+    times.add(dense, 150.0)
+    times.add(sparse, 30.0)
+    assert (times.microseconds(dense), times.microseconds(sparse)) == (pytest.approx(150.0), pytest.approx(30.0))
+
+
 def test_each_kind_has_a_law_of_its_own(times: OperatorTimes) -> None:
     # 1 x 1 convolutions take twice as long per MAC.
     for inner, outer in itertools.product((16, 32, 64), repeat=2):

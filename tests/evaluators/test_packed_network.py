@@ -73,6 +73,11 @@ def test_a_network_in_blocks_and_in_half_precision() -> None:
     assert shares["0.weight"] <= 40 * 96 // 2 + 4 * 40 * 3  # 4 bits, the last block of 32 filled up, 3 scales a row
 
 
+def test_sparse_layers_come_back_as_such(tiny_network: Network) -> None:
+    finished = finish(prepare(tiny_network, Configuration.of({})), Configuration.of({}), INPUTS)
+    assert_same_when_deployed(Finished(finished.module, PrecisionPlan(sparse=("hidden",))), INPUTS)
+
+
 def test_stored_codes_come_before_executed_ones(tiny_network: Network) -> None:
     configuration = Configuration.of({"bits/stem": 8})
     finished = finish(prepare(tiny_network, configuration), configuration, INPUTS)

@@ -28,6 +28,14 @@ def test_only_what_all_execute_is_left() -> None:
     assert common_capabilities(profiles) == Capabilities(weight_bits=(32, 8), weight_only_bits=(4,), channel_grid=48)
 
 
+def test_zeros_are_skipped_up_to_the_least_density_of_all() -> None:
+    eager = {**profile("a").model_dump(), "runtime": {"name": "torch", "threads": 1}}
+    densities = {name: {"weight_bits": (32,), "sparse_density": density} for name, density in (("b", 0.2), ("c", 0.1))}
+    two = [HardwareProfile.model_validate({**eager, "name": n, "capabilities": own}) for n, own in densities.items()]
+    assert common_capabilities(two).sparse_density == 0.1
+    assert common_capabilities([*two, profile("d")]).sparse_density == 0
+
+
 def test_the_neutral_width_is_always_common() -> None:
     common = common_capabilities([profile("a", bits=(32, 8), alone=()), profile("b", bits=(32, "bf16"))])
     assert (common.weight_bits, common.weight_only_bits) == ((32,), ())

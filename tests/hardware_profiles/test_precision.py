@@ -73,6 +73,18 @@ def test_plans_from_before_there_were_halves_are_read() -> None:
     assert PrecisionPlan.from_json(json.dumps({"schema": 2, "tensors": tensors})) == PrecisionPlan({"b.weight": WEIGHT})
 
 
+def test_sparse_layers_survive_json_sorted_and_earlier_plans_have_none() -> None:
+    plan = PrecisionPlan(halves={"a": "bf16"}, sparse=("z", "b"))
+    assert plan.sparse == ("b", "z")
+    assert PrecisionPlan.from_json(plan.to_json()) == plan
+    assert PrecisionPlan(sparse=("b",)).is_neutral  # they compute in float32
+    before = '{"schema": 3, "tensors": {}, "halves": {"a": "bf16"}}'
+    assert PrecisionPlan.from_json(before) == PrecisionPlan(halves={"a": "bf16"})
+    for few in ({"tensors": {"b.weight": WEIGHT}}, {"halves": {"b": "bf16"}}):
+        with pytest.raises(ExportError, match="a sparse layer must be in float32, got few bits for 'b'"):
+            PrecisionPlan(**few, sparse=("b",))  # type: ignore[arg-type]
+
+
 def test_only_a_plan_of_nothing_is_neutral() -> None:
     assert PrecisionPlan.none().is_neutral
     assert not PrecisionPlan({"b.weight": WEIGHT}).is_neutral

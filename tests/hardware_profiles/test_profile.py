@@ -73,6 +73,8 @@ def test_unknown_name_lists_the_shipped_ones() -> None:
         ({"capabilities": {"weight_bits": [32, 5]}}, "capabilities.weight_bits", "5"),
         ({"capabilities": {"weight_only_bits": [8, 2]}}, "capabilities.weight_only_bits", "hold each of (8, 4)"),
         ({"capabilities": {"weight_only_bits": [4, 4]}}, "capabilities.weight_only_bits", "at most once"),
+        ({"capabilities": {"sparse_density": 0.9}}, "capabilities.sparse_density", "0.9"),
+        ({"capabilities": {"sparse_density": 0.1}}, "profile", "executes zeros like other weights, got "),
         ({"protocol": {"min_pairs": 5}}, "protocol.min_pairs", "5"),
         ({"protocol": {"min_pairs": 10, "max_pairs": 9}}, "protocol", "at least min_pairs (10), got 9"),
         ({"protocol": {"half_width": float("nan")}}, "protocol.half_width", "nan"),
@@ -129,6 +131,15 @@ def test_content_key_depends_on_what_shapes_results_only(tmp_path: Path) -> None
     assert load_profile(elsewhere).content_key() == key
     batches = written(tmp_path, workload={"scenario": "throughput", "batch_size": 2})
     assert load_profile(batches).content_key() != key
+
+
+def test_content_key_depends_on_zeros_where_these_are_skipped(tmp_path: Path) -> None:
+    runtime: dict[str, object] = {"runtime": {"name": "torch", "threads": 1}}
+    keys = [
+        load_profile(written(tmp_path, **runtime, capabilities={"weight_bits": [32], **own})).content_key()
+        for own in ({}, {"sparse_density": 0}, {"sparse_density": 0.1})
+    ]
+    assert keys[0] == keys[1] != keys[2]
 
 
 def test_the_order_of_widths_is_that_of_the_choices(tmp_path: Path) -> None:

@@ -154,6 +154,15 @@ def test_impossible_halves_are_refused(halves: dict[str, Half], rule: str, tmp_p
         exported(network(), PrecisionPlan(halves=halves), tmp_path / "model.onnx")
 
 
+@pytest.mark.parametrize(
+    ("layer", "rule"),
+    [("steem", "unknown layer 'steem'"), ("relu6", "a sparse layer must be of Linear, got ReLU6 for 'relu6'")],
+)
+def test_impossible_sparse_layers_are_refused(layer: str, rule: str) -> None:
+    with pytest.raises(ExportError, match=rule):
+        lower(network(), PrecisionPlan(sparse=(layer,)))
+
+
 @pytest.mark.parametrize("value", [70_000.0, float("nan")])
 def test_weights_must_fit(value: float, tmp_path: Path) -> None:
     module = network()
