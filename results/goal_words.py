@@ -80,8 +80,8 @@ def storage_note(goals: Goals) -> str:
     if not goals.has_stored:
         return ""
     return (
-        "Zero weights, codes and tied filters act on the stored size (a .pare file) alone: latency and the runtime's "
-        "file are those of the network without them"
+        "Codes and tied filters act on the stored size (a .pare file) alone, and so do zero weights wherever the runtime "
+        "computes with them: latency and the runtime's file are those of the network without them"
     )
 
 
