@@ -16,7 +16,7 @@ from parefront.evaluators.sensitivity import Damages, site_damages
 from parefront.search.optuna_proposer import OptunaProposer
 from parefront.search.proposal import Proposer
 from parefront.search.proposer import TableProposer
-from parefront.search.seeds import uniform_ladder
+from parefront.search.uniform_ladder import uniform_ladder
 from parefront.spaces import Choice, Configuration, SearchSpace
 
 OURS = "ours"

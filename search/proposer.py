@@ -29,10 +29,11 @@ from .objectives import MAX_DROP
 from .proposal import PARENTS, Proposal, Proposer
 from .running_front import RunningFront
 from .screening import PREDICTED
-from .seeds import Direction, LagrangeSweep, directions, uniform_ladder
+from .seeds import Direction, LagrangeSweep, directions
 from .surrogate import DropSurrogate
 from .tables import Observations
 from .trial import Fidelity, Trial
+from .uniform_ladder import uniform_ladder
 
 __all__ = ["Proposal", "Proposer", "TableProposer"]
 

@@ -37,11 +37,11 @@ from .reuse_plan import plan_reuse
 from .run_directory import RunDirectory
 from .rung_correlation import rung_correlations
 from .screening import screening_accuracy
-from .seeds import uniform_ladder
 from .settings import OWN_SAMPLER, SearchSettings
 from .status import OnStatus
 from .tables import Tables, open_tables
 from .trial import Trial
+from .uniform_ladder import uniform_ladder
 from .workers import LOCAL, Workers
 
 Progress = Callable[[str, int, int], None]

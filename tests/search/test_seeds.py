@@ -7,34 +7,14 @@ import pytest
 from parefront.evaluators import CostTables
 from parefront.search.costs import CostModel
 from parefront.search.goals import DEFAULT_GOALS, Goals, parse_goals
-from parefront.search.seeds import Direction, LagrangeSweep, directions, uniform_ladder
-from parefront.spaces import Choice, Configuration, SearchSpace, Site
+from parefront.search.seeds import Direction, LagrangeSweep, directions
+from parefront.spaces import Choice, SearchSpace, Site
 from parefront.spaces.network import Layer
 from parefront.spaces.space import LayerWidths
 
 Drops = Mapping[str, Mapping[Choice, float]]
 SIZE = parse_goals(["accuracy", "size"], [], ("",))
 WEIGHTS = [(1.0, 0.0), (0.6, 0.4), (0.1, 0.9)]
-
-
-def test_the_ladder_treats_all_layers_alike(small_space: SearchSpace) -> None:
-    ladder = {origin: configuration for configuration, origin in uniform_ladder(small_space)}
-    assert ladder["uniform prune 0%"] == Configuration.of({"bits/a": 8, "bits/b": 8})
-    assert ladder["uniform prune 50%"] == Configuration.of({"bits/a": 8, "bits/b": 8, "prune/a": 16})
-    # A folded pair has no inner width and one bit-width.
-    (folded,) = (each for origin, each in ladder.items() if origin.endswith(", folds"))  # at whatever share
-    assert folded == Configuration.of({"bits/a": 8, "fold/a": "on"})
-    # (24 * 3 + 8 * 3) * 16 = 1536 weights at 24 channels, fewer than 24 * 8 * 9 = 1728: the rank is kept.
-    assert ladder["uniform prune 25%, ranks"] == Configuration.of(
-        {"bits/a": 8, "bits/b": 8, "prune/a": 24, "rank/b": "spatial:16"}
-    )
-
-
-def test_the_ladder_repeats_nothing(small_space: SearchSpace, tiny_space: SearchSpace) -> None:
-    for space in (small_space, tiny_space):
-        ladder = [configuration for configuration, _ in uniform_ladder(space)]
-        assert len(set(ladder)) == len(ladder)
-        assert all(space.canonical(configuration) == configuration for configuration in ladder)
 
 
 @pytest.mark.parametrize(
@@ -203,18 +183,6 @@ def test_folds_that_overlap_are_chosen_together_and_exactly(n: int) -> None:
                 allowed.append(dict(zip([site.name for site in space.sites], picked, strict=True)))
         assert found in allowed
         assert price(found) == pytest.approx(min(map(price, allowed)))
-
-
-def test_operators_have_rungs_of_their_own(small_space: SearchSpace) -> None:
-    operators = Site("operator/b", ("b",), ("full", "separable", "pointwise"))
-    space = SearchSpace((operators, *small_space.sites), (), small_space.widths)
-    ladder = {origin: configuration for configuration, origin in uniform_ladder(space)}
-    both = [each for each in ladder.values() if "operator/b" in each]
-    assert [each["operator/b"] for each in both] == ["separable", "separable"]
-    assert ladder["uniform prune 0%, operators"] in both
-    assert all("rank/b" not in each for each in both)
-    # All others are as without them.
-    assert {each for each in ladder.values() if each not in both} == {each for each, _ in uniform_ladder(small_space)}
 
 
 def test_a_sweep_takes_an_operator_or_a_rank(small_space: SearchSpace, drops: Drops) -> None:
