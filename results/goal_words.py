@@ -80,7 +80,7 @@ def storage_note(goals: Goals) -> str:
     if not goals.has_stored:
         return ""
     return (
-        "Codes and tied filters act on the stored size (a .pare file) alone, and so do zero weights wherever the runtime "
+        "Codes and tied filters act on the stored size (a .pare file) alone, and so do zero weights wherever a runtime "
         "computes with them: latency and the runtime's file are those of the network without them"
     )
 
