@@ -191,7 +191,9 @@ def _watched(plan: SweepPlan, directory: SweepDirectory, on_tick: Callable[[], N
     try:
         yield
     except KeyboardInterrupt:
-        pass  # It came while Tune was not listening; all is written all the same.
+        # The one by which the watcher ends Tune, where Tune was not listening: all is written all the same.
+        if directory.stop() is None:
+            raise
     finally:
         has_ended.set()
         watcher.join()
