@@ -28,19 +28,6 @@ def linear(rows: list[list[float]]) -> nn.Sequential:
     return nn.Sequential(layer)
 
 
-@pytest.fixture
-def points() -> Split:
-    inputs = torch.randn(32, 6, generator=torch.Generator().manual_seed(0))
-    return Split(inputs, (inputs[:, 0] > 0).long())
-
-
-@pytest.fixture
-def model() -> nn.Sequential:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 2))
-
-
 def recipe(n_steps: int, **changes: Any) -> TrainingRecipe:
     return TrainingRecipe(**{"n_samples": 16 * n_steps, "learning_rate": 0.1, "batch_size": 16, **changes})
 

@@ -11,19 +11,6 @@ from parefront.training import KeepMasked, QuantizationAware, Split, TrainingRec
 from parefront.training.stored_rounding import StoredRounding
 
 
-@pytest.fixture
-def points() -> Split:
-    inputs = torch.randn(32, 6, generator=torch.Generator().manual_seed(0))
-    return Split(inputs, (inputs[:, 0] > 0).long())
-
-
-@pytest.fixture
-def model() -> nn.Sequential:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 2))
-
-
 def train(module: nn.Module, points: Split, *hooks: Any, **changes: Any) -> None:
     recipe = TrainingRecipe(**{"n_samples": 128, "learning_rate": 0.1, "batch_size": 16, **changes})
     finetune(module, points, recipe, functional.cross_entropy, seed=0, hooks=hooks)

@@ -28,12 +28,6 @@ PLAIN = {"schedule": "constant", "momentum": 0.0, "weight_decay": 0.0, "max_grad
 
 
 @pytest.fixture
-def points() -> Split:
-    inputs = torch.randn(32, 6, generator=torch.Generator().manual_seed(0))
-    return Split(inputs, (inputs[:, 0] > 0).long())
-
-
-@pytest.fixture
 def model() -> nn.Sequential:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
