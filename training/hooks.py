@@ -9,8 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..spaces.linearise import is_linearising
 from .optimisers import build_optimiser
 from .recipe import TrainingRecipe
+from .schedules import linearity
 from .split import Batch
 
 
@@ -36,6 +38,15 @@ class Run:
     def progress(self) -> float:
         """Share of the steps taken, between 0 and 1."""
         return self.step / self.n_steps
+
+    @property
+    def is_merged(self) -> bool:
+        """Whether no folded activation is left to become linear: then layers stay the layers that they are."""
+        return linearity(self.progress, self.recipe.linearisation) == 1 or not is_linearising(self.module)
+
+    def is_in_last(self, share: float) -> bool:
+        """Whether the step belongs to the last share of all steps, of which at least one does."""
+        return self.step >= self.n_steps - max(1, round(share * self.n_steps))
 
     def rebuild_optimiser(self) -> None:
         """To be called after parameters came or went, or need a gradient no more; the others keep their momentum."""

@@ -19,7 +19,6 @@ from ..spaces.weight_codes import layer_bits
 from .decided_layers import check_decided, decided_layers
 from .hooks import Hook, Run
 from .installed_roundings import InstalledRoundings
-from .schedules import linearity
 
 Ranges = Literal["learned", "calibrated"]
 _BITS = "bits/"
@@ -101,9 +100,7 @@ class QuantizationAware(Hook):
     def before_step(self, run: Run) -> None:
         """Puts the roundings in when it is time."""
         share = run.recipe.quantization_share
-        n_rounded = max(1, round(share * run.n_steps)) if share > 0 else 0
-        is_linear = linearity(run.progress, run.recipe.linearisation) == 1 or not is_linearising(run.module)
-        if self._installed is None and run.step >= run.n_steps - n_rounded and is_linear:
+        if self._installed is None and share > 0 and run.is_in_last(share) and run.is_merged:
             self._installed = InstalledRoundings(run.module)
             self._install(run.module, self._installed)
             run.rebuild_optimiser()

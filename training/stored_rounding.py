@@ -7,13 +7,11 @@ from collections.abc import Mapping
 from ..hardware_profiles.errors import TrainingError
 from ..packing import CodedWeight
 from ..spaces.configuration import Configuration
-from ..spaces.linearise import is_linearising
 from ..spaces.quantized_weight import WEIGHT_BITS
 from ..spaces.weight_codes import coded_of, layer_bits
 from .decided_layers import check_decided, decided_layers
 from .hooks import Hook, Run
 from .installed_roundings import InstalledRoundings
-from .schedules import linearity
 from .weight_sharing import DURATION
 
 
@@ -70,10 +68,8 @@ class StoredRounding(Hook):
 
     def before_step(self, run: Run) -> None:
         """Puts the roundings in when it is time."""
-        if self._installed is not None or run.step < run.n_steps - max(1, round(self._duration * run.n_steps)):
+        if self._installed is not None or not run.is_in_last(self._duration) or not run.is_merged:
             return
-        if linearity(run.progress, run.recipe.linearisation) < 1 and is_linearising(run.module):
-            return  # the layers between merge first
         self._installed = InstalledRoundings(run.module)
         for name, bits in decided_layers(run.module, self._bits).items():
             self._installed.add_weight(name, bits, learns=True)

@@ -10,12 +10,10 @@ import torch
 
 from ..packing import CirculantWeight, TiedWeight
 from ..spaces.configuration import Configuration
-from ..spaces.linearise import is_linearising
 from ..spaces.weight_codes import TIES, code_weight, layer_codes
 from .decided_layers import check_decided, decided_layers
 from .hooks import Hook, Run
 from .masks import trained_weight
-from .schedules import linearity
 
 Tied = TiedWeight | CirculantWeight
 
@@ -61,8 +59,7 @@ class TiedTraining(Hook):
 
     def before_step(self, run: Run) -> None:
         """Ties the weights when it is time."""
-        is_linear = linearity(run.progress, run.recipe.linearisation) == 1 or not is_linearising(run.module)
-        if self._tied is None and is_linear:
+        if self._tied is None and run.is_merged:
             self._tied = {}
             for name, code in decided_layers(run.module, self._codes).items():
                 weight = trained_weight(run.module.get_submodule(name)).detach().cpu().contiguous()

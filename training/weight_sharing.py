@@ -26,7 +26,6 @@ from ..spaces.weight_codes import layer_bits
 from .decided_layers import check_decided, decided_layers
 from .hooks import Hook, Run
 from .masks import trained_weight
-from .schedules import linearity
 
 Initial = Literal["optimal", "linear", "density", "gaussian"]
 MOST_BITS = 8
@@ -105,10 +104,8 @@ class WeightSharing(Hook):
 
     def before_step(self, run: Run) -> None:
         """Clusters the weights when it is time."""
-        if self._shared is not None or run.step < run.n_steps - max(1, round(self._duration * run.n_steps)):
+        if self._shared is not None or not run.is_in_last(self._duration) or not run.is_merged:
             return
-        if linearity(run.progress, run.recipe.linearisation) < 1 and is_linearising(run.module):
-            return  # the layers between merge first
         self._shared = {}
         for name, bits in decided_layers(run.module, self._bits).items():
             weight = _weight(run, name)
