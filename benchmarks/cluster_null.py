@@ -20,7 +20,6 @@ from parefront.evaluators.evaluator import Score
 from parefront.search import Fidelity, RunDirectory, State, Trial
 from parefront.search.engine import Engine
 from parefront.search.executor import Executor
-from parefront.search.optuna_proposer import OptunaProposer
 from parefront.search.pending import PendingProposals
 from parefront.search.proposal import Proposer
 from parefront.search.proposer import TableProposer
@@ -28,6 +27,7 @@ from parefront.search.ray_cluster import actor_options
 from parefront.search.ray_executor import RayExecutor
 from parefront.search.record import Record
 from parefront.search.rungs import Rungs
+from parefront.search.samplers import open_sampler
 from parefront.search.settings import OWN_SAMPLER
 from parefront.search.workers import Workers
 from parefront.spaces import Configuration, SearchSpace
@@ -90,9 +90,9 @@ def null_search(record: Record, executor: Executor, sampler: str, n_trials: int)
 
 
 def proposer_of(space: SearchSpace, sampler: str) -> Proposer:
-    """Ours, which begins without tables, or one of Optuna's."""
+    """Ours, which begins without tables, or one of those beside it."""
     if sampler != OWN_SAMPLER:
-        return OptunaProposer(space, sampler, seed=0)
+        return open_sampler(space, sampler, seed=0)
     return TableProposer(space, CostTables(space), synthetic_damages(space), 0)
 
 

@@ -10,19 +10,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.search_quality_costs import synthetic_damages, synthetic_space, synthetic_trial
+from benchmarks.cluster_null import proposer_of
+from benchmarks.search_quality_costs import synthetic_space, synthetic_trial
 from benchmarks.search_quality_figures import Figures
 from parefront.evaluators import Evaluation
-from parefront.evaluators.cost_tables import CostTables
 from parefront.hardware_profiles.runtimes import OperatorTime
 from parefront.search import RunDirectory
 from parefront.search.clock import Clock
 from parefront.search.engine import Engine
 from parefront.search.executor import Failure, Job, Stage
-from parefront.search.optuna_proposer import OptunaProposer
 from parefront.search.pending import PendingProposals
-from parefront.search.proposal import Proposer
-from parefront.search.proposer import TableProposer
+from parefront.search.random_proposer import RANDOM_SAMPLER
 from parefront.search.record import Record, owned
 from parefront.search.rungs import Rungs
 from parefront.search.settings import N_REPEATS, OWN_SAMPLER
@@ -33,7 +31,7 @@ MEDIAN_S, SPREAD = 30.0, 0.5
 """Of a trial's duration, log-normal: two thirds of the trials take between 18 and 49 s."""
 STRUCTURE_SHARE = 0.1
 """Of a trial's duration, before its accuracy is known to be worth finding out."""
-SAMPLERS = (OWN_SAMPLER, "random")
+SAMPLERS = (OWN_SAMPLER, RANDOM_SAMPLER)
 
 
 class DriverClock:
@@ -137,7 +135,7 @@ def utilisation_figures(
     with TemporaryDirectory() as folder, owned(directory := RunDirectory(Path(folder))):
         record = Record(directory, space)
         record.add(synthetic_trial(space, 0, Configuration()))
-        proposer = PendingProposals(directory.pending, _proposer(space, sampler))
+        proposer = PendingProposals(directory.pending, proposer_of(space, sampler))
         engine = Engine(workers, proposer, record, lambda status: None, clock=Clock(clock.now), has_cut=has_cut)
         began, real_s = clock.now(), real()
         engine.run(Rungs(n_trials, n_repeats=N_REPEATS))
@@ -167,9 +165,3 @@ def ideal_share(workers: SimulatedWorkers) -> float:
     for whole_s in workers.whole_s.values():
         heapq.heapreplace(free_s, free_s[0] + whole_s)
     return sum(workers.whole_s.values()) / (workers.n_slots * max(free_s))
-
-
-def _proposer(space: SearchSpace, sampler: str) -> Proposer:
-    if sampler != OWN_SAMPLER:
-        return OptunaProposer(space, sampler, seed=0)
-    return TableProposer(space, CostTables(space), synthetic_damages(space), 0)

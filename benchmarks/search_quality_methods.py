@@ -16,6 +16,7 @@ from parefront.evaluators.sensitivity import Damages, site_damages
 from parefront.search.optuna_proposer import OptunaProposer
 from parefront.search.proposal import Proposer
 from parefront.search.proposer import TableProposer
+from parefront.search.random_proposer import RANDOM_SAMPLER, RandomProposer
 from parefront.search.uniform_ladder import uniform_ladder
 from parefront.spaces import Choice, Configuration, SearchSpace
 
@@ -113,6 +114,11 @@ Seeding = Callable[[Surface, int], Sequence[Configuration]]
 SEEDINGS: Mapping[str, Seeding] = {"ladder": ladder, "our seeds": our_seeds}
 
 
+def random_method(surface: Surface, seed: int, *, is_told: bool, seeding: Seeding | None = None) -> Proposer:
+    """Uniform draws, which no telling changes."""
+    return RandomProposer(surface.space, seed, seeds=seeding(surface, seed) if seeding else ())
+
+
 def optuna_method(
     surface: Surface,
     seed: int,
@@ -147,7 +153,7 @@ def botorch_method(surface: Surface, seed: int, *, is_told: bool, seeding: Seedi
 
 
 FAMILIES: Mapping[str, Callable[..., Proposer]] = {
-    "random": partial(optuna_method, sampler="random"),
+    RANDOM_SAMPLER: random_method,
     "nsga2": partial(optuna_method, sampler="nsga2"),
     "nsga3": partial(optuna_method, sampler="nsga3"),
     "tpe": partial(optuna_method, sampler="tpe"),
@@ -168,7 +174,7 @@ def _methods() -> dict[str, Make]:
     }
     for name, family in FAMILIES.items():
         found[f"{name} cold"] = partial(family, is_told=False)
-        if name != "random":
+        if name != RANDOM_SAMPLER:
             found[f"{name} told"] = partial(family, is_told=True)
         for seeding, seeds in SEEDINGS.items():
             found[f"{name} + {seeding}"] = partial(family, is_told=True, seeding=seeds)

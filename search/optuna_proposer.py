@@ -1,7 +1,8 @@
-"""Optuna's own samplers behind the same ask and tell, as points of comparison: random, NSGA-II and III, TPE, GP."""
+"""Optuna's own samplers behind the same ask and tell, as points of comparison: NSGA-II and III, TPE, GP."""
 
 from __future__ import annotations
 
+import random
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -10,12 +11,13 @@ from typing import Any, TypeAlias
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.exceptions import ExperimentalWarning
-from optuna.samplers import BaseSampler, GPSampler, NSGAIIISampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, GPSampler, NSGAIIISampler, NSGAIISampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from ..hardware_profiles.errors import SearchError, unknown_name
 from ..spaces import Choice, Configuration, SearchSpace
 from .goals import DEFAULT_GOALS, Goals
+from .moves import random_configuration
 from .proposal import Proposal
 from .study_form import directions, study_values
 from .trial import Fidelity, State, Trial
@@ -53,10 +55,6 @@ class _OrderedNSGAIII(NSGAIIISampler):
         return sorted(super().get_parent_population(study, generation), key=lambda trial: trial.number)
 
 
-def _random(seed: int, constraints: Constraints | None) -> BaseSampler:
-    return RandomSampler(seed=seed)
-
-
 def _nsga2(seed: int, constraints: Constraints | None) -> BaseSampler:
     return _OrderedNSGAII(population_size=POPULATION, seed=seed, constraints_func=constraints)
 
@@ -83,7 +81,6 @@ def _gp(seed: int, constraints: Constraints | None) -> BaseSampler:
 
 
 SAMPLERS: Mapping[str, Callable[[int, Constraints | None], BaseSampler]] = {
-    "random": _random,
     "nsga2": _nsga2,
     "nsga3": _nsga3,
     "tpe": _tpe,
@@ -142,30 +139,22 @@ class OptunaProposer:
         proposals: list[Proposal] = []
         # One stream of random numbers per state of knowledge, so that a resumed search goes on the same way.
         self._study.sampler = self._fresh_sampler()
-        n_repeats = 0
+        rng, n_repeats = random.Random(f"{self._seed} {len(self._known)}"), 0
         while len(proposals) < n and n_repeats < MAX_TRIES:
-            if n_repeats == MAX_REPEATS:  # a sampler that has settled would repeat itself for ever
-                self._study.sampler = _random(self._seed + len(self._known), None)
-            self._enqueue_seed()
-            trial = self._study.ask(self._distributions)
-            # What it was asked is closed here and told as a new trial, so that a sampler sees the same study, canonical
-            # configurations only, whether the results came one by one or all at once on a resume.
-            self._study.tell(trial, state=TrialState.FAIL)
-            configuration = self._space.canonical(self._choices(trial.params))
+            # A sampler that has settled would repeat itself for ever.
+            has_settled = n_repeats >= MAX_REPEATS
+            configuration, memory = (random_configuration(self._space, rng), {}) if has_settled else self._drawn()
             n_repeats += 1
             if configuration not in self._known:
                 n_repeats = 0
                 self._known.add(configuration)
-                details = {"sampler": _json_safe(trial.storage.get_trial_system_attrs(trial._trial_id))}
                 origin = "seed" if configuration in self._seeds else self._sampler
-                proposals.append(Proposal(configuration, origin, details))
+                proposals.append(Proposal(configuration, origin, {"sampler": memory}))
         return proposals
 
     def tell(self, trial: Trial) -> None:
         """See `Proposer`."""
         self._known.add(trial.configuration)
-        if self._sampler == "random":
-            return  # It learns nothing, and to tell it takes as long as to record the trial.
         if trial.fidelity is Fidelity.CALIBRATED and trial.state is State.COMPLETE:
             return  # Accuracies of different fidelities do not compare: the sampler learns from the promoted ones.
         if trial.supersedes is not None:
@@ -183,6 +172,16 @@ class OptunaProposer:
                 system_attrs={**trial.details.get("sampler", {}), **limits},
             )
         )
+
+    def _drawn(self) -> tuple[Configuration, dict[str, Any]]:
+        """The next configuration of the study, and what the sampler wants to remember of it."""
+        self._enqueue_seed()
+        trial = self._study.ask(self._distributions)
+        # What it was asked is closed here and told as a new trial, so that a sampler sees the same study, canonical
+        # configurations only, whether the results came one by one or all at once on a resume.
+        self._study.tell(trial, state=TrialState.FAIL)
+        memory = _json_safe(trial.storage.get_trial_system_attrs(trial._trial_id))
+        return self._space.canonical(self._choices(trial.params)), memory
 
     def _fresh_sampler(self) -> BaseSampler:
         with warnings.catch_warnings():

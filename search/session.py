@@ -24,7 +24,6 @@ from .keeping import IN_THE_DIRECTORY, Keeper, Keeping, opened
 from .logged_executor import LoggedExecutor
 from .manifest import check_same, run_facts, spent_facts
 from .open_ray_executor import open_ray_executor
-from .optuna_proposer import OptunaProposer
 from .patient_executor import PatientExecutor
 from .pending import PendingProposals
 from .proposal import PARENTS, Proposal, Proposer
@@ -36,6 +35,7 @@ from .reuse import Reuse, keep_reuse, open_reuse
 from .reuse_plan import plan_reuse
 from .run_directory import RunDirectory
 from .rung_correlation import rung_correlations
+from .samplers import open_sampler
 from .screening import screening_accuracy
 from .settings import OWN_SAMPLER, SearchSettings
 from .status import OnStatus
@@ -257,7 +257,7 @@ def _tables(
 def _proposer(workbench: Workbench, settings: SearchSettings, tables: Tables) -> Proposer:
     if settings.sampler != OWN_SAMPLER:
         ladder = [configuration for configuration, _ in uniform_ladder(workbench.space)] if settings.has_ladder else []
-        return OptunaProposer(workbench.space, settings.sampler, settings.seed, settings.goals, seeds=ladder)
+        return open_sampler(workbench.space, settings.sampler, settings.seed, settings.goals, seeds=ladder)
     return TableProposer(
         workbench.space,
         CostTables(workbench.space),

@@ -9,8 +9,8 @@ from ..evaluators import Inheritance
 from ..hardware_profiles.errors import SearchError, unknown_name
 from ..spaces import DEFAULT_OPTIONS, CompressionOptions
 from .goals import DEFAULT_GOALS, Goals
-from .optuna_proposer import SAMPLERS
 from .rungs import AIMED, Rungs
+from .samplers import SAMPLER_NAMES
 from .stopping import NO_LIMITS, Limits
 
 OWN_SAMPLER = "tables"
@@ -25,7 +25,7 @@ class SearchSettings:
         n_trials: Candidates, failed and closed ones counted.
         n_final: Members of the front that get the full fine-tune.
         seed: Of proposals and training.
-        sampler: `tables` (ours), or one of Optuna's: `random`, `nsga2`, `tpe`.
+        sampler: `tables` (ours), or one of `SAMPLER_NAMES`.
         options: How the techniques work where there is more than one way.
         n_short: Candidates that get the short fine-tune, chosen by what they reach untrained; None where all do.
         promotion: Who gets the full fine-tune, see `Rungs`.
@@ -63,7 +63,7 @@ class SearchSettings:
         for name in ("n_trials", "n_final"):
             if getattr(self, name) < 0:
                 raise SearchError(f"{name} must be 0 or more, got {getattr(self, name)}")
-        known = (OWN_SAMPLER, *SAMPLERS)
+        known = (OWN_SAMPLER, *SAMPLER_NAMES)
         if self.sampler not in known:
             raise SearchError(unknown_name("sampler", self.sampler, known))
         _ = self.rungs  # checks them

@@ -91,13 +91,6 @@ def test_a_sampler_learns_nothing_from_untrained_accuracies(small_space: SearchS
     assert first.ask(3) == second.ask(3)
 
 
-def test_random_is_uniform_and_nsga2_is_not(small_space: SearchSpace, evaluated: Evaluated) -> None:
-    """Of 60 uniform draws about half hold each bit-width: binomial, within 4 standard deviations of 30 ± 15."""
-    proposals = OptunaProposer(dataclasses.replace(small_space), "random", 0).ask(60)
-    n_int8 = sum("bits/a" in proposal.configuration for proposal in proposals)
-    assert 15 <= n_int8 <= 45
-
-
 def test_an_unknown_sampler_is_refused_with_the_closest_first(tiny_space: SearchSpace) -> None:
     with pytest.raises(SearchError, match="unknown sampler 'nsga': known samplers are nsga2, "):
         OptunaProposer(tiny_space, "nsga", 0)
