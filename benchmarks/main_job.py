@@ -38,7 +38,6 @@ from torch import nn
 from parefront.evaluators.workbench import Workbench
 from parefront.hardware_profiles import fingerprint, load_profile
 from parefront.results import Run, load
-from parefront.results.summary import find_baseline, find_pick
 from parefront.tasks import Task, load_task
 from parefront.training import Teacher, TrainingRecipe, finetune, predict
 
@@ -181,8 +180,7 @@ def help_seconds() -> float:
 
 def print_table(run: Run, uniforms: list[Uniform]) -> None:
     """Our front and the expert's networks."""
-    baseline = find_baseline(run.trials)
-    assert baseline is not None
+    baseline = run.baseline
     print(f"\n{'':<22}{'latency ms':>12}{'faster':>9}{'smaller':>9}{'drop pt':>9}{'test drop':>11}")
     rows = [
         (
@@ -204,7 +202,7 @@ def figures(
     run: Run, seconds: float, uniforms: list[Uniform], short75: Uniform | None, profile_name: str
 ) -> dict[str, object]:
     """The figures of the issue, by name."""
-    baseline, pick = find_baseline(run.trials), find_pick(run.trials)
+    baseline, pick = run.findings.baseline, run.findings.pick
     assert baseline is not None
     within = [u for u in uniforms if u.drop <= MAX_DROP]
     expert = min(within, key=lambda u: u.latency_ms, default=None)

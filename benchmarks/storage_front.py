@@ -23,9 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from parefront.hardware_profiles import load_profile
-from parefront.results.summary import find_baseline
+from parefront.results.findings import Findings
 from parefront.search import RunDirectory, Trial
-from parefront.search.front import front, reported_fidelity
 from parefront.search.goals import parse_goals
 from parefront.search.journal import read_trials
 from parefront.search.session import run_search
@@ -73,10 +72,9 @@ def searched(task: str, name: str, n_trials: int, seed: int, folder: Path) -> li
             n_trials, N_FINAL[name], seed, options=options, goals=GOALS, n_repeats=0, has_stored_tables=False
         )
         trials = run_search(load_task(task), load_profile(HARDWARE), settings, directory, on_status=_tell)
-    baseline = find_baseline(trials)
-    assert baseline is not None, "a search begins with it"
-    found = front(trials, reported_fidelity(trials), GOALS)
-    members = {each.number: each for each in (*found, baseline)}
+    findings = Findings(trials, GOALS)
+    assert findings.baseline is not None, "a search begins with it"
+    members = {each.number: each for each in (*findings.front, findings.baseline)}
     return sorted(members.values(), key=lambda trial: -trial.value("stored_bytes"))
 
 

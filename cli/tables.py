@@ -29,7 +29,7 @@ WIDE = 112
 
 def print_front(run: Run) -> None:
     """The reported front, from accurate to fast."""
-    rows = front_rows(run.trials, run.goals)
+    rows = front_rows(run.findings)
     has_test = any(row.test_accuracy is not None for row in rows)
     console = open_console()
     has_macs = console.width >= WIDE or "macs" in run.objectives.names
@@ -139,7 +139,7 @@ def front_records(run: Run) -> list[dict[str, Any]]:
             "screening": screening,
             "rungs": rungs,
         }
-        for row in front_rows(run.trials, run.goals)
+        for row in front_rows(run.findings)
     ]
 
 
@@ -148,7 +148,7 @@ def front_table(run: Run) -> pd.DataFrame:
 
     `speedup` and `size_ratio` are how many times faster and smaller than the baseline each is.
     """
-    rows = front_rows(run.trials, run.goals)
+    rows = front_rows(run.findings)
     table = run.table.loc[[row.number for row in rows]]
     table.insert(0, "speedup", [row.speedup for row in rows])
     table.insert(1, "size_ratio", [row.size_ratio for row in rows])

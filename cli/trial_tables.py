@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.text import Text
 
 from ..results import Run
-from ..results.summary import find_baseline
 from ..results.trial_view import TrialView, word_fidelity
 from ..results.wording import word_bytes, word_ratio, word_seconds
 from ..search.trial import State, Trial
@@ -25,7 +24,7 @@ def print_trials(run: Run) -> None:
     if not run.trials:
         open_console().print(Text(run.summary))
         return
-    front, baseline = {trial.number for trial in run.front}, find_baseline(run.trials)
+    front, baseline = {trial.number for trial in run.front}, run.findings.baseline
     table = open_table(open_console())
     for heading in ("trial", "drop pt", "latency ms", "faster", "size"):
         table.add_column(heading, justify="right", no_wrap=True)

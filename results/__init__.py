@@ -1,5 +1,6 @@
 """Reads finished runs and presents them; never computes a score."""
 
+from .findings import Findings
 from .load import ResultsError, Run, load
 from .packed_file import rebuild_packed
 from .report import write_report
@@ -7,6 +8,7 @@ from .summary import FrontRow, front_rows, summary_line
 from .weights_folder import rebuild
 
 __all__ = [
+    "Findings",
     "FrontRow",
     "ResultsError",
     "Run",

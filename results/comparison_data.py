@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..search.front import front, reported_fidelity
+from ..search.front import front
 from ..search.goals import Goals
 from ..search.objectives import Objective, Objectives
-from ..search.trial import Trial
+from .findings import Findings
 from .goal_words import scaled
 from .load import ResultsError, Run
-from .summary import find_baseline
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,7 @@ def compare_profiles(run: Run) -> ComparisonData:
     """The front of accuracy and latency on each hardware profile of a run; empty where it measured on one only."""
     names = run.profiles if len(run.profiles) > 1 else ()
     axes = [Objective("latency" if i == 0 else f"latency@{name}") for i, name in enumerate(names)]
-    fronts = [_front(name, run.trials, axis) for name, axis in zip(names, axes, strict=True)]
+    fronts = [_front(name, run.findings, axis) for name, axis in zip(names, axes, strict=True)]
     return ComparisonData(tuple(each for each in fronts if each is not None))
 
 
@@ -77,18 +76,18 @@ def compare_runs(runs: Sequence[Run]) -> ComparisonData:
         raise ResultsError(f"a comparison needs at least 2 runs, got {len(runs)}: name another")
     folders = [run.directory.name for run in runs]
     names = [str(run.directory) if folders.count(name) > 1 else name for run, name in zip(runs, folders, strict=True)]
-    fronts = [_front(name, run.trials, Objective("latency")) for name, run in zip(names, runs, strict=True)]
+    fronts = [_front(name, run.findings, Objective("latency")) for name, run in zip(names, runs, strict=True)]
     return ComparisonData(tuple(each for each in fronts if each is not None), _caution(runs))
 
 
-def _front(name: str, trials: Sequence[Trial], latency: Objective) -> ComparedFront | None:
+def _front(name: str, findings: Findings, latency: Objective) -> ComparedFront | None:
     """None before the baseline was measured there."""
-    baseline = find_baseline(trials)
+    baseline = findings.baseline
     if baseline is None or latency.score not in baseline.scores:
         return None
     goals = Goals(Objectives((Objective("accuracy"), latency)))
-    measured = [trial for trial in trials if latency.score in trial.scores]
-    members = [trial for trial in front(measured, reported_fidelity(trials), goals) if trial.configuration]
+    measured = [trial for trial in findings.trials if latency.score in trial.scores]
+    members = [trial for trial in front(measured, findings.fidelity, goals) if trial.configuration]
     base = scaled(baseline.scores[latency.score], latency).value
     points = [
         ComparedPoint(trial.number, value, trial.value("accuracy_drop"), base / value)

@@ -5,18 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import numpy as np
 import plotly.graph_objects as go
 
-from ..search.front import front, reported_fidelity
+from ..search.front import front
 from ..search.objectives import Objective
-from ..search.trial import State, Trial
+from ..search.trial import Trial
 from .figure_style import FAINT, VERMILLION
 from .front_data import FrontData, front_data
 from .front_figure import draw_front, log_ticks
 from .goal_words import cost_words
 from .load import Run
-from .summary import find_baseline
 
 MAX_DRAWN, MAX_TICKS = 1000, 300
 """Points beside the front, and ticks along the bottom, that a browser redraws in a blink."""
@@ -27,8 +28,7 @@ _MARGIN = 1.15
 HEIGHT = 520
 
 
-@dataclass(frozen=True, slots=True)
-class _Spot:
+class _Spot(NamedTuple):
     """A trial that is not in the front: its place, where y is None without an accuracy."""
 
     number: int
@@ -81,39 +81,36 @@ def thinned(spots: Sequence[_Spot], most: int = MAX_DRAWN) -> list[_Spot]:
     """
     if len(spots) <= most:
         return list(spots)
-    logs = [math.log(spot.x) for spot in spots]
-    heights = [spot.y for spot in spots if spot.y is not None]
-    width = (max(logs) - min(logs)) / _COLUMNS or 1.0
-    height = (max(heights) - min(heights)) / _ROWS or 1.0 if heights else 1.0
+    places = np.array([(math.log(spot.x), spot.y or 0.0) for spot in spots])
+    places -= places.min(axis=0)
+    spread = places.max(axis=0)
+    cell = np.where(spread > 0, spread / (_COLUMNS, _ROWS), 1.0)
     while True:
-        places = {(round(x / width), round((s.y or 0.0) / height)): s for x, s in zip(logs, spots, strict=True)}
-        if len(places) <= most:
-            return sorted(places.values(), key=lambda spot: spot.number)
-        coarser = max(1.15, math.sqrt(len(places) / most))
-        width, height = coarser * width, coarser * height
+        columns, rows = np.rint(places / cell).T
+        _, latest = np.unique((columns * (_ROWS + 1) + rows)[::-1], return_index=True)
+        if len(latest) <= most:
+            return [spots[i] for i in np.sort(len(spots) - 1 - latest)]
+        cell = cell * max(1.15, math.sqrt(len(latest) / most))
 
 
 def _shown(run: Run, trials: Sequence[Trial]) -> list[Trial]:
     """The baseline and the front, with the training that the whole run reports."""
-    baseline = find_baseline(run.trials)
-    members = front(trials, reported_fidelity(run.trials), run.goals) if baseline else []
+    baseline = run.findings.baseline
+    members = front(trials, run.findings.fidelity, run.goals) if baseline else []
     numbers = {trial.number for trial in (*([baseline] if baseline else []), *members)}
     return [trial for trial in trials if trial.number in numbers]
 
 
 def _spots(run: Run, trials: Sequence[Trial], data: FrontData) -> list[_Spot]:
     """The trials that are not in the front, as `front_data` tells them."""
-    axis = data.axis
-    shown = {place.number for place in _places(data)}
-    superseded = {trial.supersedes for trial in run.trials if trial.state is State.COMPLETE}
-    factor = cost_words(axis).scale
+    hidden = {place.number for place in _places(data)} | run.findings.superseded
+    axis, factor = data.axis.score, cost_words(data.axis).scale
     found = []
     for trial in trials:
-        is_left = trial.number not in shown and trial.number not in superseded and trial.is_verified is not False
-        if is_left and trial.configuration and axis.score in trial.scores:
+        cost = trial.scores.get(axis)
+        if cost and trial.number not in hidden and trial.configuration and trial.is_verified is not False:
             accuracy = trial.scores.get("accuracy")
-            cost = trial.scores[axis.score].value * factor
-            found.append(_Spot(trial.number, cost, None if accuracy is None else accuracy.value))
+            found.append(_Spot(trial.number, cost.value * factor, None if accuracy is None else accuracy.value))
     return found
 
 

@@ -13,7 +13,6 @@ from .dashboard_address import KINDS, ORDERS, Selection
 from .dashboard_markup import go_to
 from .load import Run
 from .markup import Html, as_html, element, join, table
-from .summary import find_baseline
 from .wording import word_bytes, word_ratio
 
 PAGE = 25
@@ -80,7 +79,7 @@ def trials_table(run: Run, trials: Sequence[Trial], selection: Selection) -> Htm
     n_pages = max(1, -(-len(listed) // PAGE))
     page = min(selection.page, n_pages)
     shown = listed[(page - 1) * PAGE : page * PAGE]
-    baseline = find_baseline(run.trials)
+    baseline = run.findings.baseline
     rows = [_row(trial, baseline, selection, is_member=trial.number in members) for trial in shown]
     lists = _choices("Show", "kind", KINDS, selection)
     orders = _choices("Order", "order", ORDERS, selection)

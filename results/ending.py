@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from ..search.trial import State, Trial
+from .findings import Findings
 
 
-def ending_line(manifest: Mapping[str, Any], trials: Sequence[Trial]) -> str:
+def ending_line(manifest: Mapping[str, Any], findings: Findings) -> str:
     """What ended the search, what there was no time for, and what was measured again or came from an earlier run.
 
     Args:
         manifest: Of the run; before its end it says nothing of it.
-        trials: Its record.
+        findings: Of its record.
     """
     parts = []
     if manifest.get("ended_by"):
         parts.append(f"Search ended by {manifest['ended_by']}")
     if manifest.get("cut"):
         parts.append(f"cut: {manifest['cut']}")
-    n_again = sum(trial.supersedes is not None and trial.state is State.COMPLETE for trial in trials)
-    n_reused = sum(trial.is_reused for trial in trials)
+    n_again = len(findings.superseded)
+    n_reused = sum(trial.is_reused for trial in findings.trials)
     if n_again:
         parts.append(f"{n_again} {_trials(n_again)} measured again")
     if n_reused:

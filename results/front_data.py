@@ -10,8 +10,8 @@ from ..search.goals import DEFAULT_GOALS, Goals
 from ..search.objectives import MAX_DROP, Objective
 from ..search.trial import State, Trial
 from .decisions import describe
+from .findings import Findings
 from .goal_words import cost_words, costs, further_columns, headline_drop, pick_words, profile_of, scaled, word_gain
-from .summary import find_baseline, find_pick, reported_front
 from .wording import word_bytes, word_ratio, word_score
 
 
@@ -77,13 +77,13 @@ def front_data(trials: Sequence[Trial], goals: Goals = DEFAULT_GOALS, axis: Obje
         goals: What it was for.
         axis: What accuracy is drawn against; None for the main cost, with the second cost as the area of the bubbles.
     """
-    baseline, pick, front = find_baseline(trials), find_pick(trials, goals), reported_front(trials, goals)
+    findings = Findings(trials, goals)
+    baseline, pick, front = findings.baseline, findings.pick, findings.front
     if baseline is None:
         return FrontData()
     shown = {trial.number for trial in front} | {baseline.number}
     rest = [trial for trial in trials if trial.number not in shown and trial.is_verified is not False]
-    superseded = {trial.supersedes for trial in trials if trial.state is State.COMPLETE}
-    rest = [trial for trial in rest if trial.number not in superseded]
+    rest = [trial for trial in rest if trial.number not in findings.superseded]
     main, *others = costs(goals.objectives)
     x, area = (main, next(iter(others), None)) if axis is None else (axis, None)
 

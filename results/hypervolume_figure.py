@@ -12,7 +12,7 @@ from ..search.goals import DEFAULT_GOALS, Goals
 from ..search.running_front import RunningHypervolume
 from ..search.trial import Fidelity, State, Trial
 from .figure_style import BLUE, VERMILLION, hover, message, new_figure, time_unit
-from .summary import find_baseline
+from .findings import Findings
 
 _COLOURS = {Fidelity.CALIBRATED: "#8a9199", Fidelity.SHORT: BLUE, Fidelity.FULL: VERMILLION}
 _NAMES = {
@@ -50,7 +50,7 @@ class HypervolumeData:
 
 def hypervolume_data(trials: Sequence[Trial], goals: Goals = DEFAULT_GOALS) -> HypervolumeData:
     """Follows the hypervolume trial by trial."""
-    if find_baseline(trials) is None:
+    if Findings(trials, goals).baseline is None:
         return HypervolumeData()
     present = {t.fidelity for t in trials if t.state is State.COMPLETE and t.configuration}
     return HypervolumeData(tuple(_series(trials, fidelity, goals) for fidelity in Fidelity if fidelity in present))

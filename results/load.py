@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,8 @@ from ..spaces.site import Site
 from .artefact_state import artefact_problems
 from .beginning import beginning_line, storing_problem
 from .ending import ending_line
-from .summary import find_baseline, reported_front, rungs_line, screening_line, summary_line
+from .findings import Findings
+from .summary import rungs_line, screening_line, summary_line
 from .table import trial_table
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ class ResultsError(ParefrontError):
     """A run cannot be read or presented."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Run:
     """What one search found so far; it may still be running.
 
@@ -49,6 +51,11 @@ class Run:
     trials: tuple[Trial, ...]
     problems: tuple[str, ...] = ()
 
+    @cached_property
+    def findings(self) -> Findings:
+        """Baseline, front and pick, kept once they were worked out."""
+        return Findings(self.trials, self.goals)
+
     @property
     def baseline(self) -> Trial:
         """The uncompressed network, with the training of the reported front where it had it.
@@ -56,7 +63,7 @@ class Run:
         Raises:
             ResultsError: It has not been evaluated.
         """
-        baseline = find_baseline(self.trials)
+        baseline = self.findings.baseline
         if baseline is None:
             raise ResultsError(f"{self.directory} must hold an evaluated baseline: {self.summary}; search again")
         return baseline
@@ -64,12 +71,12 @@ class Run:
     @property
     def front(self) -> list[Trial]:
         """The members of the reported front, from accurate to fast."""
-        return reported_front(self.trials, self.goals)
+        return list(self.findings.front)
 
     @property
     def summary(self) -> str:
         """How much faster and smaller, and at what loss."""
-        return summary_line(self.trials, self.goals)
+        return summary_line(self.findings)
 
     @property
     def beginning(self) -> str:
@@ -84,7 +91,7 @@ class Run:
     @property
     def ending(self) -> str:
         """What ended the search and what there was no time for; empty before its end."""
-        return ending_line(self.manifest, self.trials)
+        return ending_line(self.manifest, self.findings)
 
     @property
     def screening(self) -> str:
@@ -163,7 +170,7 @@ class Run:
     @property
     def table(self) -> pd.DataFrame:
         """One row per trial, indexed by number; made anew at each call. See `trial_table`."""
-        return trial_table(self.trials, self.goals, self.sites, self.artefacts)
+        return trial_table(self.findings, self.sites, self.artefacts)
 
 
 def load(path: Path | str, storage: str | None = None, journal: JournalReader | None = None) -> Run:

@@ -10,7 +10,6 @@ from ..spaces.site import Site
 from .layer_decisions import decide_layer, sites_by_layer
 from .layer_times import layer_times
 from .load import Run
-from .summary import find_baseline
 
 ALL_ELSE = "all else"
 """Row of the operators that belong to no layer: conversions, additions, pooling."""
@@ -56,7 +55,7 @@ class NetworkData:
 
 def network_data(run: Run, trial: Trial) -> NetworkData:
     """Puts a trial beside the baseline."""
-    baseline = find_baseline(run.trials)
+    baseline = run.findings.baseline
     before, after = {} if baseline is None else layer_times(baseline), layer_times(trial)
     layers = list(run.manifest.get("layers", ()))
     by_layer = sites_by_layer([str(layer["name"]) for layer in layers], run.sites)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from ..search.trial import State, Trial
 from ..spaces.site import Site
 from .load import Run
-from .summary import find_baseline
 
 MAX_OTHERS = 400
 """Trials behind the front that are drawn; of more, those that lose least. More lines would be one grey area."""
@@ -50,11 +49,11 @@ class ParallelData:
 
 def parallel_data(run: Run) -> ParallelData:
     """Lays out every trial that has an accuracy; sites that no trial decided are left out."""
-    if find_baseline(run.trials) is None:
+    if run.findings.baseline is None:
         return ParallelData((), ())
     members = [trial for trial in run.front if trial.configuration]
     shown = {trial.number for trial in members}
-    hidden = shown | {trial.supersedes for trial in run.trials if trial.state is State.COMPLETE}
+    hidden = shown | run.findings.superseded
     complete = [t for t in run.trials if t.state is State.COMPLETE and t.configuration and t.is_verified is not False]
     behind = [trial for trial in complete if trial.number not in hidden]
     others = sorted(behind, key=lambda trial: trial.value("accuracy_drop"))[:MAX_OTHERS]

@@ -18,7 +18,7 @@ from .goal_words import cost_words, costs, further_costs, headline_drop, profile
 from .layer_decisions import decide_layer, sites_by_layer, word_layer
 from .layer_times import layer_times
 from .load import Run
-from .summary import find_baseline, find_pick, word_gains
+from .summary import word_gains
 from .wording import word_bytes, word_score
 
 _LATENCY = "latency_ms"
@@ -32,11 +32,11 @@ def picker_data(run: Run, page_directory: Path) -> dict[str, Any]:
         run: Finished or not.
         page_directory: Where the page will lie; links are relative to it.
     """
-    baseline = find_baseline(run.trials)
+    baseline = run.findings.baseline
     members = [trial for trial in run.front if trial.configuration]
     if baseline is None or not members:
         return {"members": []}
-    pick = find_pick(run.trials, run.goals)
+    pick = run.findings.pick
     latencies = [trial.value(_LATENCY) for trial in (*members, baseline)]
     before = layer_times(baseline)
     return {

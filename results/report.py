@@ -55,7 +55,7 @@ def _render(run: Run, page_directory: Path) -> str:
         profiles=figures.profiles(run),
         time=sections.time_bars(run),
         time_figure=figures.run_figure(run, "time", "Wall time by kind of trial and stage", sections.TIME_CAPTION),
-        failed=sections.failed_table(run.trials),
+        failed=sections.failed_table(run),
         settings=sections.settings(run),
         fingerprint=sections.fingerprint(run),
         profile=sections.profile(run),

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from ..evaluators.evaluator import Score
 from ..search.goals import Goals
 from ..search.objectives import Objective
-from ..search.trial import State, Trial
+from ..search.trial import State
 from .decisions import describe
 from .front_data import FrontData
 from .goal_words import cost_words, further_columns, pick_words, profile_of, scaled
 from .load import Run
 from .markup import Html, as_html, bars, definitions, element, join, link, table
-from .summary import FrontRow, failed_trials, find_baseline, front_rows
+from .summary import FrontRow, front_rows
 from .wording import word_bytes, word_ratio, word_score, word_seconds
 
 FRONT_HEAD = ("trial", "accuracy, %", "lost, pt", "latency, ms", "faster", "size", "smaller")
@@ -37,7 +37,7 @@ def front_table(run: Run, page_directory: Path) -> Html:
     by_number = {trial.number: trial for trial in run.trials}
     rows = []
     axes = further_columns(run.goals)
-    for row in front_rows(run.trials, run.goals):
+    for row in front_rows(run.findings):
         path = run.artefact(by_number[row.number])
         rows.append(_front_cells(row, _relative(path, page_directory) if path else None, run.goals))
     head = (
@@ -66,9 +66,9 @@ def front_caption(data: FrontData) -> Html:
     )
 
 
-def failed_table(trials: Sequence[Trial]) -> Html:
+def failed_table(run: Run) -> Html:
     """The trials that failed, each with its reason."""
-    failed = failed_trials(trials)
+    failed = run.findings.failed
     if not failed:
         return element("p", "No trial failed.", "note")
     rows = [(f"#{t.number}", t.origin, t.reason or "unknown", "; ".join(describe(t.configuration))) for t in failed]
@@ -94,15 +94,15 @@ def time_bars(run: Run) -> Html:
 def facts(run: Run) -> Html:
     """The line of facts below the headline."""
     states = [trial.state for trial in run.trials]
-    superseded = {t.supersedes for t in run.trials if t.state is State.COMPLETE}
     n_complete = sum(
-        t.state is State.COMPLETE and t.is_verified is not False and t.number not in superseded for t in run.trials
+        t.state is State.COMPLETE and t.is_verified is not False and t.number not in run.findings.superseded
+        for t in run.trials
     )
-    baseline = find_baseline(run.trials)
+    baseline = run.findings.baseline
     total = (run.manifest.get("seconds") or {}).get("total")
     shown: dict[str, object] = {
         "trials": f"{n_complete} complete, {states.count(State.DOMINATED)} closed early, "
-        f"{len(failed_trials(run.trials))} failed",
+        f"{len(run.findings.failed)} failed",
         "front": f"{sum(1 for trial in run.front if trial.configuration)} compressed networks",
     }
     if baseline is not None:

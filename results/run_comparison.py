@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..evaluators.evaluator import Score
-from ..search.front import complete, front, front_hypervolume, reported_fidelity
+from ..search.front import complete, front, front_hypervolume
 from ..search.goals import DEFAULT_GOALS, Goals
 from ..search.trial import Fidelity, Trial
 from .load import ResultsError, Run
-from .summary import find_baseline
 from .trial_view import word_fidelity
 
 _SAME = {
@@ -131,7 +130,7 @@ def compare(runs: Sequence[Run]) -> RunComparison:
         return RunComparison(tuple(runs), (nothing,), cautions)
     if len({run.goals for run in runs}) > 1:
         cautions = (*cautions, f"the runs had different goals: compared by {goals.text}, without limits")
-    reported = {reported_fidelity(run.trials) for run in runs}
+    reported = {run.findings.fidelity for run in runs}
     if reported != {fidelity}:
         cautions = (*cautions, f"not all runs have final members: compared {word_fidelity(fidelity)}")
     return _compared(runs, goals, fidelity, cautions)
@@ -163,7 +162,7 @@ def _machines(runs: Sequence[Run]) -> str:
 
 
 def _not_begun(runs: Sequence[Run]) -> tuple[str, ...]:
-    return tuple(f"{run.directory} has no baseline yet" for run in runs if find_baseline(run.trials) is None)
+    return tuple(f"{run.directory} has no baseline yet" for run in runs if run.findings.baseline is None)
 
 
 def _version_cautions(runs: Sequence[Run]) -> tuple[str, ...]:

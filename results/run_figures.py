@@ -32,7 +32,6 @@ from .prediction_data import prediction_data
 from .prediction_figure import draw_prediction
 from .sensitivity_data import sensitivity_data
 from .sensitivity_figure import draw_sensitivity
-from .summary import find_pick
 from .time_data import time_data
 from .time_figure import draw_time
 
@@ -119,4 +118,4 @@ class RunFigures(Mapping[str, go.Figure]):
     def _pick(self) -> Trial:
         """What the summary names; else the front's most accurate member, else the baseline."""
         members = [trial for trial in self._run.front if trial.configuration]
-        return find_pick(self._run.trials, self._run.goals) or next(iter(members), self._run.baseline)
+        return self._run.findings.pick or next(iter(members), self._run.baseline)

@@ -11,7 +11,6 @@ from typing import Any
 from ..hardware_profiles.errors import ParefrontError
 from ..search.run_directory import RunDirectory
 from .load import ResultsError, Run, load
-from .summary import find_baseline, find_pick
 
 _PATTERNS = ("run.json", "*/run.json", "*/*/run.json")
 """The folder itself, its runs, and those of its sweeps."""
@@ -108,7 +107,7 @@ def word_problem(error: Exception) -> str:
 
 
 def _readable(run: Run, changed: datetime, status: str) -> RunLine:
-    baseline, pick = find_baseline(run.trials), find_pick(run.trials, run.goals)
+    baseline, pick = run.findings.baseline, run.findings.pick
     drop = speedup = size_ratio = None
     if baseline is not None and pick is not None:
         drop = pick.value("accuracy_drop")

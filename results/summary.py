@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from ..evaluators.evaluator import Score
 from ..search.feasibility import reaches
-from ..search.front import best_within, complete, front, reported_fidelity
+from ..search.front import complete
 from ..search.goals import DEFAULT_GOALS, Goals
 from ..search.rung_correlation import RungCorrelation, rung_correlations
 from ..search.screening import screening_accuracy
 from ..search.trial import Fidelity, State, Trial
+from .findings import Findings
 from .goal_words import cost_words, enumerated, further_costs, gains, headline_drop, profile_of
 
 
@@ -62,49 +63,18 @@ class FrontRow:
     further: Mapping[str, Score]
 
 
-def find_baseline(trials: Sequence[Trial]) -> Trial | None:
-    """The uncompressed network, with the training of the reported front where it had it; None while there is none."""
-    neutral = [t for t in trials if t.state is State.COMPLETE and not t.configuration]
-    if len(neutral) < 2:
-        return next(iter(neutral), None)
-    fidelity = reported_fidelity(trials)
-    return next((t for t in neutral if t.fidelity is fidelity), neutral[0])
-
-
-def reported_front(trials: Sequence[Trial], goals: Goals = DEFAULT_GOALS) -> list[Trial]:
-    """The front that is shown to people, from accurate to fast; empty before the baseline is evaluated."""
-    return front(trials, reported_fidelity(trials), goals) if find_baseline(trials) else []
-
-
-def find_pick(trials: Sequence[Trial], goals: Goals = DEFAULT_GOALS) -> Trial | None:
-    """The compressed network of the least main cost within one point, or within the limit that was set.
-
-    None where none takes less than the baseline.
-    """
-    if find_baseline(trials) is None:
-        return None
-    best = best_within(trials, reported_fidelity(trials), headline_drop(goals), goals)
-    return best if best is not None and best.configuration else None
-
-
-def failed_trials(trials: Sequence[Trial]) -> list[Trial]:
-    """The trials that failed, and the final members that did not pass verification."""
-    return [t for t in trials if t.state is State.FAILED or t.is_verified is False]
-
-
-def summary_line(trials: Sequence[Trial], goals: Goals = DEFAULT_GOALS) -> str:
+def summary_line(findings: Findings) -> str:
     """How much faster and smaller the network became, and at what loss, in one sentence."""
-    baseline = find_baseline(trials)
+    trials, goals, baseline = findings.trials, findings.goals, findings.baseline
     if baseline is None:
         first = trials[0] if trials else None
         return f"The baseline failed: {first.reason}" if first else "No trial has ended yet"
-    pick = find_pick(trials, goals)
-    if pick is not None:
-        return _gains(pick, baseline, goals)
-    compressed = [t for t in complete(trials, reported_fidelity(trials)) if t.configuration]
+    if findings.pick is not None:
+        return _gains(findings.pick, baseline, goals)
+    compressed = [t for t in complete(trials, findings.fidelity) if t.configuration]
     if not compressed:
-        return f"Nothing but the baseline has an accuracy yet ({_count_states(trials)})"
-    members = [t for t in reported_front(trials, goals) if t.configuration]
+        return f"Nothing but the baseline has an accuracy yet ({_count_states(findings)})"
+    members = [t for t in findings.front if t.configuration]
     if not members:
         return _nearest(compressed, goals)
     closest = min(members, key=lambda trial: trial.value("accuracy_drop"))
@@ -157,13 +127,15 @@ def _word_correlation(each: RungCorrelation) -> str:
     return f"{each.lower} with {each.higher} {rank} over {each.n_candidates} promoted {candidates}"
 
 
-def front_rows(trials: Sequence[Trial], goals: Goals = DEFAULT_GOALS) -> list[FrontRow]:
+def front_rows(findings: Findings) -> list[FrontRow]:
     """The baseline, then the reported front from accurate to fast; empty before the baseline is evaluated."""
-    baseline, pick = find_baseline(trials), find_pick(trials, goals)
+    baseline = findings.baseline
     if baseline is None:
         return []
-    members = [trial for trial in reported_front(trials, goals) if trial is not baseline]
-    return [_front_row(trial, baseline, goals, is_pick=trial is pick) for trial in (baseline, *members)]
+    members = [trial for trial in findings.front if trial is not baseline]
+    return [
+        _front_row(trial, baseline, findings.goals, is_pick=trial is findings.pick) for trial in (baseline, *members)
+    ]
 
 
 def _front_row(trial: Trial, baseline: Trial, goals: Goals, *, is_pick: bool) -> FrontRow:
@@ -216,7 +188,6 @@ def _direction(drop: float) -> str:
     return "gained" if drop < 0 else "lost"
 
 
-def _count_states(trials: Sequence[Trial]) -> str:
-    n_closed = sum(t.state is State.DOMINATED for t in trials)
-    noun = "trial" if len(trials) == 1 else "trials"
-    return f"{len(trials)} {noun}: {n_closed} closed as dominated, {len(failed_trials(trials))} failed"
+def _count_states(findings: Findings) -> str:
+    n, n_closed = len(findings.trials), sum(t.state is State.DOMINATED for t in findings.trials)
+    return f"{n} {'trial' if n == 1 else 'trials'}: {n_closed} closed as dominated, {len(findings.failed)} failed"

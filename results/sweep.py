@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ..hardware_profiles.errors import ParefrontError
-from ..search.front import front_hypervolume, reported_fidelity
+from ..search.front import front_hypervolume
 from ..search.sweep_directory import SearchState, SweepDirectory
 from ..search.sweep_plan import SweepPlan, SweepSearch
 from .load import Run, load
-from .summary import find_baseline, find_pick
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +139,12 @@ def sweep_rows(sweep: Sweep) -> list[SweepRow]:
 def _row(each: SweptSearch) -> SweepRow:
     planned, run = each.planned, each.run
     trials = run.trials if run else ()
-    baseline, pick = (find_baseline(trials), find_pick(trials, run.goals)) if run else (None, None)
+    baseline, pick = (run.findings.baseline, run.findings.pick) if run else (None, None)
     values = dict[str, float | None].fromkeys(
         ("hypervolume", "speedup", "size_ratio", "accuracy_drop", "test_drop"), None
     )
     if run is not None and baseline is not None:
-        values["hypervolume"] = front_hypervolume(trials, reported_fidelity(trials), run.goals)
+        values["hypervolume"] = front_hypervolume(trials, run.findings.fidelity, run.goals)
         if pick is not None:
             values["speedup"] = baseline.value("latency_ms") / pick.value("latency_ms")
             values["size_ratio"] = baseline.value("size_bytes") / pick.value("size_bytes")

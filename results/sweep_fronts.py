@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..evaluators.evaluator import Score
-from ..search.front import ranked, reported_fidelity
+from ..search.front import ranked
 from ..search.goals import Goals
 from ..search.objectives import Objective
 from ..search.trial import Fidelity, Trial
@@ -83,7 +83,7 @@ def _front(sweep: Sweep, hardware: str, task: str) -> SweepFront | None:
     keys = [_key(run) for _, run in found]
     common = max(keys, key=lambda key: (keys.count(key), -keys.index(key)))
     fitting = [pair for pair, key in zip(found, keys, strict=True) if key == common]
-    goals, fidelity = fitting[0][1].goals, reported_fidelity(fitting[0][1].trials)
+    goals, fidelity = fitting[0][1].goals, fitting[0][1].findings.fidelity
     best = _combined([run for _, run in fitting], goals)
     points = [
         _point(each, trial, goals, is_best=(position, trial.number) in best)
@@ -112,7 +112,7 @@ def _key(run: Run) -> tuple[str, str, str, str]:
     facts = run.manifest
     machines = f"{facts.get('fingerprint_key')} {facts.get('other_fingerprint_key')}"
     objectives = json.dumps(run.goals.to_json(), sort_keys=True)
-    return str(facts.get("task_key")), machines, objectives, reported_fidelity(run.trials).value
+    return str(facts.get("task_key")), machines, objectives, run.findings.fidelity.value
 
 
 def _difference(key: tuple[str, ...], common: tuple[str, ...]) -> str:

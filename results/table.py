@@ -10,11 +10,10 @@ from typing import Any
 import pandas as pd
 
 from ..evaluators.evaluator import Score
-from ..search.goals import DEFAULT_GOALS, Goals
-from ..search.trial import State, Trial
+from ..search.trial import Trial
 from ..spaces.site import Site
 from .artefact_state import artefact_states
-from .summary import find_baseline, find_pick, reported_front
+from .findings import Findings
 
 PARQUET, CSV = "trials.parquet", "trials.csv"
 CHOICE = "choice:"
@@ -23,22 +22,19 @@ _UNIT_SUFFIXES = {"%": "_percent", "pt": "_pt"}
 """What a score's name lacks to say its unit; the other names (`latency_ms`, `size_bytes`, `macs`) say it themselves."""
 
 
-def trial_table(
-    trials: Sequence[Trial], goals: Goals = DEFAULT_GOALS, sites: Sequence[Site] = (), artefacts: Path = Path()
-) -> pd.DataFrame:
+def trial_table(findings: Findings, sites: Sequence[Site] = (), artefacts: Path = Path()) -> pd.DataFrame:
     """One row per trial, indexed by `number`; `docs/results.md` says what each column holds, and in which unit.
 
     Args:
-        trials: Of one run.
-        goals: What it was for: they decide what is in the front.
+        findings: Of one run's trials.
         sites: What could be chosen; every one has a column.
         artefacts: Directory of the exported files.
     """
     columns: dict[str, pd.Series] = {
-        **_facts(trials, goals, artefacts),
-        **_scores(trials),
-        **_seconds(trials),
-        **_choices(trials, sites),
+        **_facts(findings, artefacts),
+        **_scores(findings.trials),
+        **_seconds(findings.trials),
+        **_choices(findings.trials, sites),
     }
     return pd.DataFrame(columns).set_index("number")
 
@@ -69,10 +65,9 @@ def score_column(score: Score) -> str:
     return score.name + _UNIT_SUFFIXES.get(score.unit, "")
 
 
-def _facts(trials: Sequence[Trial], goals: Goals, artefacts: Path) -> dict[str, pd.Series]:
-    baseline, pick = find_baseline(trials), find_pick(trials, goals)
-    members = {trial.number for trial in reported_front(trials, goals)}
-    replaced = {trial.supersedes for trial in trials if trial.state is State.COMPLETE}
+def _facts(findings: Findings, artefacts: Path) -> dict[str, pd.Series]:
+    trials = findings.trials
+    members = {trial.number for trial in findings.front}
     kinds: dict[str, tuple[str, list[Any]]] = {
         "number": ("int64", [t.number for t in trials]),
         "state": ("string", [t.state.value for t in trials]),
@@ -80,11 +75,11 @@ def _facts(trials: Sequence[Trial], goals: Goals, artefacts: Path) -> dict[str, 
         "origin": ("string", [t.origin for t in trials]),
         "parent": ("Int64", [t.parent for t in trials]),
         "supersedes": ("Int64", [t.supersedes for t in trials]),
-        "is_superseded": ("bool", [t.number in replaced for t in trials]),
+        "is_superseded": ("bool", [t.number in findings.superseded for t in trials]),
         "is_reused": ("bool", [t.is_reused for t in trials]),
-        "is_baseline": ("bool", [t is baseline for t in trials]),
+        "is_baseline": ("bool", [t is findings.baseline for t in trials]),
         "is_on_front": ("bool", [t.number in members for t in trials]),
-        "is_pick": ("bool", [t is pick for t in trials]),
+        "is_pick": ("bool", [t is findings.pick for t in trials]),
         "is_verified": ("boolean", [t.is_verified for t in trials]),
         "reason": ("string", [t.reason for t in trials]),
         "artefact": ("string", [t.artefact for t in trials]),

@@ -14,7 +14,6 @@ from .goal_words import cost_words, profile_of, scaled, word_gain
 from .layer_decisions import decide_layer, sites_by_layer, word_layer
 from .lineage import Lineage, lineage
 from .load import ResultsError, Run
-from .summary import find_baseline, find_pick
 from .wording import word_score
 
 _COST_NAMES = {quantity.score: name for name, quantity in QUANTITIES.items() if quantity.is_structural}
@@ -100,7 +99,7 @@ def view_trial(run: Run, number: int) -> TrialView:
     return TrialView(
         trial,
         _standing(trial, run),
-        tuple(_score_lines(trial, find_baseline(run.trials))),
+        tuple(_score_lines(trial, run.findings.baseline)),
         tuple(_layer_lines(trial, run)),
         lineage(trial, run.trials, run.sites),
         artefact_states([trial], run.artefacts)[0],
@@ -121,7 +120,7 @@ def _standing(trial: Trial, run: Run) -> str:
     on_front = any(trial is member for member in run.front)
     parts = ["the baseline"] if not trial.configuration else []
     parts += ["on the front"] if on_front else []
-    parts += ["the pick"] if trial is find_pick(run.trials, run.goals) else []
+    parts += ["the pick"] if trial is run.findings.pick else []
     promoted = next((each.number for each in later if each.parent == trial.number), None)
     parts += [f"promoted as #{promoted}"] if promoted is not None else []
     parts += [] if on_front or promoted is not None or not trial.configuration else ["not on the front"]

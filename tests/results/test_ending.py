@@ -2,6 +2,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from parefront.results.ending import ending_line
+from parefront.results.findings import Findings
 from parefront.results.front_data import front_data
 from parefront.results.hypervolume_figure import hypervolume_data
 from parefront.search.trial import FROM, REMEASURED, Fidelity, State, Trial
@@ -17,12 +18,12 @@ def test_how_a_run_ended_is_one_line(make_trial: MakeTrial) -> None:
         make_trial(3, state=State.FAILED, details={REMEASURED: 1}),
     ]
     manifest = {"ended_by": "the time limit of 60 s", "cut": "1 of 2 final members by it", "from": "old"}
-    assert ending_line(manifest, trials) == (
+    assert ending_line(manifest, Findings(trials)) == (
         "Search ended by the time limit of 60 s; cut: 1 of 2 final members by it; 1 trial measured again; "
         "1 trial from old"
     )
-    assert ending_line({"ended_by": "all 8 candidates"}, trials[:1]) == "Search ended by all 8 candidates"
-    assert ending_line({}, trials[:1]) == ""
+    assert ending_line({"ended_by": "all 8 candidates"}, Findings(trials[:1])) == "Search ended by all 8 candidates"
+    assert ending_line({}, Findings(trials[:1])) == ""
 
 
 def test_what_was_measured_again_is_shown_once(make_trial: MakeTrial) -> None:

@@ -5,7 +5,8 @@ import pytest
 
 from parefront.evaluators.evaluator import Score
 from parefront.results import front_rows, summary_line
-from parefront.results.summary import failed_trials, find_baseline, find_pick, rungs_line, screening_line
+from parefront.results.findings import Findings
+from parefront.results.summary import rungs_line, screening_line
 from parefront.search.goals import Goals, parse_goals
 from parefront.search.trial import Fidelity, State, Trial
 
@@ -16,12 +17,12 @@ INT8 = {"bits/conv1": 8}
 def test_the_summary_names_the_fastest_member_within_one_point(trials: list[Trial]) -> None:
     # 2.0 / 0.2 ms; 1,000,000 / 62,500 bytes. #7 is faster and loses 3 points; #8 was not verified.
     expected = "10.0x faster and 16.0x smaller at 0.8 pt of accuracy lost (validation; 0.8 pt on test), #6"
-    assert summary_line(trials) == expected
+    assert summary_line(Findings(trials)) == expected
 
 
 def test_the_summary_says_when_no_member_is_within_one_point(make_trial: MakeTrial) -> None:
     trials = [make_trial(0, 0.0), make_trial(1, 2.5, 0.5, 500_000, INT8), make_trial(2, 4.0, 0.1, 100_000, INT8)]
-    assert summary_line(trials) == (
+    assert summary_line(Findings(trials)) == (
         "Nothing faster within 1 pt of the baseline; the smallest loss: "
         "4.0x faster and 2.0x smaller at 2.5 pt of accuracy lost (validation), #1"
     )
@@ -32,7 +33,7 @@ def test_a_running_search_is_summarised_at_the_short_fidelity(make_trial: MakeTr
         make_trial(0, 0.0, fidelity=Fidelity.SHORT),
         make_trial(1, 0.5, 1.0, choices=INT8, fidelity=Fidelity.SHORT),
     ]
-    assert summary_line(trials) == (
+    assert summary_line(Findings(trials)) == (
         "2.0x faster and 1.0x smaller at 0.5 pt of accuracy lost (validation, short fine-tune), #1"
     )
 
@@ -47,12 +48,14 @@ def test_a_running_search_is_summarised_at_the_short_fidelity(make_trial: MakeTr
     ],
 )
 def test_gains_are_not_called_losses(make_trial: MakeTrial, drop: float, test_drop: float, words: str) -> None:
-    assert words in summary_line([make_trial(0, 0.0), make_trial(1, drop, 1.0, choices=INT8, test_drop=test_drop)])
+    assert words in summary_line(
+        Findings([make_trial(0, 0.0), make_trial(1, drop, 1.0, choices=INT8, test_drop=test_drop)])
+    )
 
 
 def test_what_grew_is_not_called_smaller(make_trial: MakeTrial) -> None:
     trials = [make_trial(0, 0.0), make_trial(1, 0.5, 1.0, 1_250_000, INT8)]
-    assert summary_line(trials).startswith("2.0x faster and 1.2x larger at")
+    assert summary_line(Findings(trials)).startswith("2.0x faster and 1.2x larger at")
 
 
 def goals(objectives: list[str], *limits: str) -> Goals:
@@ -60,9 +63,9 @@ def goals(objectives: list[str], *limits: str) -> Goals:
 
 
 def test_the_summary_is_within_the_limit_that_was_set(trials: list[Trial]) -> None:
-    assert summary_line(trials, goals([], "accuracy_drop<=0.5pt")).endswith(", #5")
-    assert summary_line(trials, goals([], "accuracy_drop<=3pt")).endswith(", #7")
-    assert find_pick(trials, goals([], "accuracy_drop<=0.1pt")) is None
+    assert summary_line(Findings(trials, goals([], "accuracy_drop<=0.5pt"))).endswith(", #5")
+    assert summary_line(Findings(trials, goals([], "accuracy_drop<=3pt"))).endswith(", #7")
+    assert Findings(trials, goals([], "accuracy_drop<=0.1pt")).pick is None
 
 
 def test_the_summary_names_the_gain_in_each_objective(make_trial: MakeTrial) -> None:
@@ -72,13 +75,13 @@ def test_the_summary_names_the_gain_in_each_objective(make_trial: MakeTrial) -> 
 
     trials = [counted(make_trial(0, 0.0), 9e6, 4.0), counted(make_trial(1, 0.5, 1.0, 250_000, INT8), 3e6, 5.0)]
     loss = "at 0.5 pt of accuracy lost (validation), #1"
-    assert summary_line(trials, goals(["accuracy", "size"])) == f"4.0x smaller {loss}"
-    assert summary_line(trials, goals(["accuracy", "macs", "latency", "latency@board"])) == (
+    assert summary_line(Findings(trials, goals(["accuracy", "size"]))) == f"4.0x smaller {loss}"
+    assert summary_line(Findings(trials, goals(["accuracy", "macs", "latency", "latency@board"]))) == (
         f"3.0x fewer MACs, 2.0x faster and 1.2x slower on board {loss}"
     )
-    rows = front_rows(trials, goals(["accuracy", "macs", "latency@board"]))
+    rows = front_rows(Findings(trials, goals(["accuracy", "macs", "latency@board"])))
     assert [row.further["latency@board"].value for row in rows] == [4.0, 5.0]
-    assert front_rows(trials)[0].further == {}
+    assert front_rows(Findings(trials))[0].further == {}
 
 
 def test_the_summary_says_how_near_the_limits_were_met(make_trial: MakeTrial) -> None:
@@ -87,16 +90,16 @@ def test_the_summary_says_how_near_the_limits_were_met(make_trial: MakeTrial) ->
         make_trial(1, 0.5, 1.0, 500_000, INT8),
         make_trial(2, 4.0, 0.25, 100_000, {"prune/conv1": 8}),
     ]
-    assert summary_line(trials, goals([], "drop<=1pt", "latency<=0.2ms")) == (
+    assert summary_line(Findings(trials, goals([], "drop<=1pt", "latency<=0.2ms"))) == (
         "No network keeps accuracy_drop<=1pt and latency<=0.2ms; the nearest: latency<=0.25ms (#2)"
     )
-    assert summary_line(trials, goals([], "drop<=1pt", "latency<=0.5ms")) == (
+    assert summary_line(Findings(trials, goals([], "drop<=1pt", "latency<=0.5ms"))) == (
         "No network keeps accuracy_drop<=1pt and latency<=0.5ms at once, though each is kept"
     )
 
 
 def test_what_breaks_a_limit_is_not_in_the_table_but_the_baseline_is(trials: list[Trial]) -> None:
-    rows = front_rows(trials, goals([], "latency<=0.3ms"))
+    rows = front_rows(Findings(trials, goals([], "latency<=0.3ms")))
     assert [row.number for row in rows] == [4, 6, 7]
     assert rows[0].is_baseline
 
@@ -105,34 +108,34 @@ def test_the_summary_of_a_baseline_alone_counts_the_rest(make_trial: MakeTrial) 
     failed = make_trial(2, choices=INT8, state=State.FAILED, reason="ExportError: no")
     trials = [make_trial(0, 0.0), make_trial(1, choices=INT8), failed]
     expected = "Nothing but the baseline has an accuracy yet (3 trials: 1 closed as dominated, 1 failed)"
-    assert summary_line(trials) == expected
+    assert summary_line(Findings(trials)) == expected
 
 
 def test_the_summary_of_nothing_says_so(make_trial: MakeTrial) -> None:
-    assert summary_line([]) == "No trial has ended yet"
+    assert summary_line(Findings([])) == "No trial has ended yet"
     assert (
-        summary_line([make_trial(0, state=State.FAILED, reason="out of memory")])
+        summary_line(Findings([make_trial(0, state=State.FAILED, reason="out of memory")]))
         == "The baseline failed: out of memory"
     )
 
 
 def test_the_baseline_has_the_training_of_the_front(trials: list[Trial]) -> None:
-    assert find_baseline(trials) is trials[4]
-    assert find_baseline(trials[:4]) is trials[0]
-    assert find_baseline([]) is None
+    assert Findings(trials).baseline is trials[4]
+    assert Findings(trials[:4]).baseline is trials[0]
+    assert Findings([]).baseline is None
 
 
 def test_the_pick_is_compressed(trials: list[Trial]) -> None:
-    assert find_pick(trials) is trials[6]
-    assert find_pick(trials[:1]) is None
+    assert Findings(trials).pick is trials[6]
+    assert Findings(trials[:1]).pick is None
 
 
 def test_failed_are_also_those_not_verified(trials: list[Trial]) -> None:
-    assert [trial.number for trial in failed_trials(trials)] == [3, 8]
+    assert [trial.number for trial in Findings(trials).failed] == [3, 8]
 
 
 def test_the_rows_go_from_accurate_to_fast(trials: list[Trial]) -> None:
-    rows = front_rows(trials)
+    rows = front_rows(Findings(trials))
     assert [row.number for row in rows] == [4, 5, 6, 7]
     assert [row.speedup for row in rows] == pytest.approx([1, 4, 10, 20])
     assert [row.size_ratio for row in rows] == pytest.approx([1, 4, 16, 32])
@@ -144,13 +147,13 @@ def test_the_rows_go_from_accurate_to_fast(trials: list[Trial]) -> None:
 
 def test_a_row_tells_what_was_executed(make_trial: MakeTrial) -> None:
     details = {"executed_int8": 17, "planned_int8": 20, "latency_quality": "low"}
-    _, row = front_rows([make_trial(0, 0.0), make_trial(1, 0.5, 1.0, choices=INT8, details=details)])
+    _, row = front_rows(Findings([make_trial(0, 0.0), make_trial(1, 0.5, 1.0, choices=INT8, details=details)]))
     assert row.executed_int8 == (17, 20)
     assert not row.is_latency_good
 
 
 def test_there_are_no_rows_without_a_baseline(make_trial: MakeTrial) -> None:
-    assert front_rows([make_trial(0, state=State.FAILED)]) == []
+    assert front_rows(Findings([make_trial(0, state=State.FAILED)])) == []
 
 
 def predicted(trial: Trial, said: float) -> Trial:

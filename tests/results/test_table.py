@@ -7,6 +7,7 @@ import pytest
 
 from parefront.evaluators.evaluator import Score
 from parefront.results import Run
+from parefront.results.findings import Findings
 from parefront.results.table import score_column, trial_table, write_table
 from parefront.search.trial import REMEASURED, State, Trial
 
@@ -50,7 +51,7 @@ def test_it_tells_the_front_the_pick_and_the_files(run: Run) -> None:
 def test_a_trial_that_was_measured_again_says_so(run: Run, trials: list[Trial]) -> None:
     again = replace(trials[6], number=9, details={REMEASURED: 6})
     failed = replace(trials[7], number=10, state=State.FAILED, scores={}, details={REMEASURED: 7})
-    table = trial_table([*trials, again, failed], run.goals, run.sites, run.artefacts)
+    table = trial_table(Findings([*trials, again, failed], run.goals), run.sites, run.artefacts)
     assert list(table.index[table["is_superseded"]]) == [6]  # a failed measurement replaces nothing
     assert table.loc[9, "supersedes"] == 6
 
