@@ -57,6 +57,7 @@ def _connect(app: Dash, updates: Updates) -> None:
     )
     app.callback(Output("page", "children"), revision, State("kind", "data"), prevent_initial_call=True)(updates.page)
     app.callback(Output("runs", "children"), revision)(updates.all_runs)
+    app.callback(Output("sweep", "children"), revision)(updates.one_sweep)
     app.callback(Output("comparison-place", "children"), revision, State("comparison-place", "children"))(
         updates.comparison_place
     )

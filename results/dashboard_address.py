@@ -20,6 +20,7 @@ class Selection:
 
     Attributes:
         run: Name of the run; empty for the list of all.
+        sweep: Name of the sweep, where no run is looked at; empty for none.
         trial: Number of the trial that is looked at, or None.
         limits: Only trials within them, as they were written.
         kind: Which trials the table lists.
@@ -30,6 +31,7 @@ class Selection:
     """
 
     run: str = ""
+    sweep: str = ""
     trial: int | None = None
     limits: str = ""
     kind: str = KINDS[0]
@@ -54,7 +56,7 @@ class Selection:
 
 
 _DEFAULTS: Mapping[str, Any] = {
-    name: getattr(Selection(), name) for name in ("run", "trial", "limits", "kind", "order", "page", "figure")
+    name: getattr(Selection(), name) for name in ("run", "sweep", "trial", "limits", "kind", "order", "page", "figure")
 }
 
 
@@ -69,6 +71,7 @@ def read_address(search: str | None) -> Selection:
     compared = dict.fromkeys(value for name, value in pairs if name == "compare")
     return Selection(
         run=said.get("run", ""),
+        sweep=said.get("sweep", ""),
         trial=_number(said.get("trial", "")),
         limits=said.get("limits", "").strip(),
         kind=said["kind"] if said.get("kind") in KINDS else KINDS[0],

@@ -10,7 +10,7 @@ from .dashboard_front import HEIGHT
 from .page import read_resource
 
 TITLE = "parefront dashboard"
-ALL, ONE = "all", "one"
+ALL, ONE, SWEEP = "all", "one", "sweep"
 """Kinds of page."""
 GRAPH: Any = {  # Dash writes the type of a component's settings down for itself only
     "responsive": True,
@@ -121,6 +121,11 @@ def one_run() -> list[Any]:
     listed = html.Section([html.H2("Trials"), html.Div(id="trials")], id="list")
     shown = [html.Div(id="head"), html.Div([limits, beside, html.Div(id="layers"), figures, listed], id="body")]
     return [dcc.Store(id="kind", data=ONE), dcc.Store(id="drawn"), html.Div(shown, id="one")]
+
+
+def one_sweep() -> list[Any]:
+    """The page of one sweep: what it holds is known when the sweep is."""
+    return [dcc.Store(id="kind", data=SWEEP), html.Div("Reading the sweep ...", id="sweep")]
 
 
 def _graph(name: str, height: int) -> dcc.Graph:

@@ -6,33 +6,33 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..hardware_profiles.errors import ParefrontError
-from ..search.sweep_directory import SearchState, SweepDirectory
+from ..search.sweep_directory import SearchState
 from .dashboard_address import MAX_COMPARED, Selection
 from .dashboard_markup import go_to
 from .markup import Html, as_html, element, join, table
-from .run_catalogue import ITSELF, is_inside
+from .run_catalogue import ITSELF, checked_sweep
 from .run_list import RunLine
 from .wording import word_ratio
 
 _HEAD = ("run", "task on hardware", "status", "trials", "front", "lost, pt", "faster", "smaller", "compare")
-_SWEEPS = ("sweep.json", "*/sweep.json")
 _STATUS_CLASSES = {"running": "good", "unreadable": "warn", "unfinished": "warn"}
 
 
-def listing(folder: Path, lines: Mapping[str, RunLine], selection: Selection) -> Html:
+def listing(folder: Path, lines: Mapping[str, RunLine], sweeps: Mapping[str, Path], selection: Selection) -> Html:
     """Sweeps in a sentence each, then every run as a row.
 
     Args:
         folder: That was opened.
         lines: Runs by name.
+        sweeps: Directories of the sweeps by name.
         selection: What is shown; its runs to compare are marked.
     """
     if not lines:
         nothing = f"No run in {folder} yet. `parefront search TASK --out {folder}/NAME` begins one; it appears here."
-        return join([_sweeps(folder), element("p", nothing, "note")])
+        return join([_sweeps(folder, sweeps), element("p", nothing, "note")])
     rows = [_row(name, line, selection) for name, line in lines.items()]
     notes = [note for name, line in lines.items() for note in _notes(name, line)]
-    return join([_sweeps(folder), table(_HEAD, rows, "numbers runs"), *notes])
+    return join([_sweeps(folder, sweeps), table(_HEAD, rows, "numbers runs"), *notes])
 
 
 def shown_name(name: str, line: RunLine | None = None) -> str:
@@ -72,19 +72,17 @@ def _notes(name: str, line: RunLine) -> list[Html]:
     return [element("p", join([element("strong", name), f": {sentence}"]), "note warn") for sentence in sentences]
 
 
-def _sweeps(folder: Path) -> Html:
-    found = sorted({path.parent for pattern in _SWEEPS for path in folder.glob(pattern)})
-    sentences = [_sweep(path, path.relative_to(folder).as_posix()) for path in found if is_inside(path, folder)]
-    return join([element("p", sentence, "note") for sentence in sentences if sentence])
+def _sweeps(folder: Path, sweeps: Mapping[str, Path]) -> Html:
+    sentences = [_sweep(folder, path, name) for name, path in sweeps.items()]
+    return join([element("p", sentence, "note") for sentence in sentences])
 
 
-def _sweep(root: Path, name: str) -> Html:
+def _sweep(folder: Path, root: Path, name: str) -> Html:
     """How far a sweep is, and why searches of it failed."""
-    directory = SweepDirectory(root)
-    head = join(["Sweep ", element("strong", root.resolve().name if name == ITSELF else name), ": "])
-    if not is_inside(directory.manifest, root):
-        return Html("")
+    shown = root.resolve().name if name == ITSELF else name
+    head = join(["Sweep ", element("strong", go_to(Selection(sweep=name), shown)), ": "])
     try:
+        directory = checked_sweep(root, folder)
         plan, driver = directory.read_plan(), directory.driver()
         states = {each.name: directory.state(each.name, is_driven=bool(driver)) for each in plan.searches}
         errors = {name: directory.attempts(name).error for name, s in states.items() if s is SearchState.FAILED}

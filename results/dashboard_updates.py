@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,10 +14,11 @@ from .comparison_figure import draw_comparison
 from .dashboard_address import Selection, read_address
 from .dashboard_figures import figure_choices, further_figure, plain_figure, what_changed
 from .dashboard_front import live_front
-from .dashboard_layout import ALL, ONE, all_runs, comparison, one_run
+from .dashboard_layout import ALL, ONE, SWEEP, all_runs, comparison, one_run, one_sweep
 from .dashboard_listing import listing, shown_name
 from .dashboard_markup import to_components
 from .dashboard_run import head, read_limits, trials_table
+from .dashboard_sweep import sweep_page
 from .dashboard_trial import trial_layers, trial_panel
 from .figure_style import message, new_figure
 from .markup import element
@@ -42,7 +44,7 @@ class Updates:
         """What changes when the page must: the address, or the files behind it; nothing where `known` is that."""
         selection = read_address(search)
         try:
-            stamp = self._catalogue.stamp(selection.run or None)
+            stamp = self._catalogue.stamp(selection.run or None, selection.sweep or None)
         except UNREADABLE as error:
             stamp = word_problem(error)
         new = f"{selection.address}\n{stamp}"
@@ -50,18 +52,27 @@ class Updates:
 
     def page(self, revision: str, kind: str) -> Any:
         """The places of the page that is wanted; nothing where the browser has them."""
-        wanted = ONE if _selection(revision).run else ALL
-        if wanted == kind:
-            return no_update
-        return one_run() if wanted == ONE else all_runs()
+        wanted = _kind(_selection(revision))
+        return no_update if wanted == kind else _PAGES[wanted]()
 
     def all_runs(self, revision: str | None) -> Any:
         """The list of all runs; nothing on the page of one."""
         selection = _selection(revision)
-        if revision is None or selection.run:
+        if revision is None or _kind(selection) != ALL:
             return no_update
-        rows = to_components(listing(self._catalogue.folder, self._catalogue.lines(), selection))
+        known = self._catalogue
+        rows = to_components(listing(known.folder, known.lines(), known.sweeps(), selection))
         return [*rows, "Add another run to see both fronts." if len(selection.compare) == 1 else ""]
+
+    def one_sweep(self, revision: str | None) -> Any:
+        """All of a sweep's page; nothing on the others."""
+        selection = _selection(revision)
+        if _kind(selection) != SWEEP:
+            return no_update
+        try:
+            return sweep_page(self._catalogue.sweep(selection.sweep), selection.sweep)
+        except UNREADABLE as error:
+            return _refusal(error)
 
     def comparison_place(self, revision: str | None, shown: object) -> Any:
         """The place of a comparison where there are runs to compare, else none; nothing where that is so already."""
@@ -152,8 +163,18 @@ def _selection(revision: str | None) -> Selection:
     return read_address((revision or "").partition("\n")[0].removeprefix("/"))
 
 
+_PAGES: Mapping[str, Callable[[], list[Any]]] = {ALL: all_runs, ONE: one_run, SWEEP: one_sweep}
+
+
+def _kind(selection: Selection) -> str:
+    """Of the page."""
+    if selection.run:
+        return ONE
+    return SWEEP if selection.sweep else ALL
+
+
 def _has_comparison(selection: Selection) -> bool:
-    return not selection.run and len(selection.compare) > 1
+    return _kind(selection) == ALL and len(selection.compare) > 1
 
 
 def _run(revision: str | None) -> str | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,15 +17,18 @@ from ..search.journal_lines import JournalReader
 from ..search.run_directory import RunDirectory
 from ..search.run_log import read_log
 from ..search.storage import FACT
+from ..search.sweep_directory import SweepDirectory
 from ..search.trial import Trial
 from .artefact_state import ArtefactState, artefact_states
 from .load import ResultsError, Run, load
 from .run_list import RunLine, find_runs, locked_files, run_line, run_status
+from .sweep import Sweep, load_sweep
 
 MAX_OPEN = 12
 """Runs that are kept in memory with all their trials."""
 DATABASE_SECONDS = 15
 """How long what was read from a database counts as new: it has no file whose change could be seen."""
+_SWEEPS = ("sweep.json", "*/sweep.json")
 ITSELF = "."
 """Name of a run whose directory is the folder itself."""
 
@@ -60,8 +64,21 @@ class RunCatalogue:
         """Every run directory by its name: its path within the folder."""
         return {path.relative_to(self.folder).as_posix(): path for path in find_runs(self.folder)}
 
-    def stamp(self, name: str | None = None) -> str:
-        """What changes when a run changes; without a name, when any of them does.
+    def sweeps(self) -> dict[str, Path]:
+        """Every sweep's directory by its name: its path within the folder."""
+        found = sorted({path.parent for pattern in _SWEEPS for path in self.folder.glob(pattern)})
+        return {path.relative_to(self.folder).as_posix(): path for path in found if is_inside(path, self.folder)}
+
+    def sweep(self, name: str) -> Sweep:
+        """A sweep as it is now.
+
+        Raises:
+            ParefrontError: There is no sweep of that name, or it cannot be read.
+        """
+        return load_sweep(self._sweep(name).root, self._opened)
+
+    def stamp(self, name: str | None = None, sweep: str | None = None) -> str:
+        """What changes when a run or a sweep changes; without a name, when any of them does.
 
         Raises:
             ResultsError: There is no run of that name.
@@ -69,6 +86,8 @@ class RunCatalogue:
         with self._lock:
             if name is not None:
                 return self._stamp(self._directory(name))
+            if sweep is not None:
+                return self._sweep_stamp(self._sweep(sweep))
             found, locked = self.directories().values(), locked_files()
             inodes = [_inode(RunDirectory(path).lock) in locked for path in found]
             return " ".join(f"{self._stamp(path)}{is_locked:d}" for path, is_locked in zip(found, inodes, strict=True))
@@ -92,16 +111,7 @@ class RunCatalogue:
             ParefrontError: There is no run of that name, or it cannot be read.
         """
         with self._lock:
-            directory = self._directory(name)
-            stamp = self._stamp(directory)
-            known = self._runs.get(directory)
-            if known is None or known[0] != stamp:
-                known = stamp, self._load(directory)
-                self._runs[directory] = known
-            self._runs.move_to_end(directory)
-            while len(self._runs) > MAX_OPEN:
-                self._journals.pop(self._runs.popitem(last=False)[0], None)
-            return known[1]
+            return self._opened(self._directory(name))
 
     def status(self, name: str) -> str:
         """How far a run is, in one word.
@@ -148,6 +158,32 @@ class RunCatalogue:
         _check(known[name], self.folder)
         return known[name]
 
+    def _sweep(self, name: str) -> SweepDirectory:
+        known = self.sweeps()
+        if name not in known:
+            raise ResultsError(f"{unknown_name('sweep', name, known)}; choose one from the list")
+        return checked_sweep(known[name], self.folder)
+
+    def _opened(self, directory: Path) -> Run:
+        """A run, read as far as it changed, and kept."""
+        with self._lock:
+            stamp = self._stamp(directory)
+            known = self._runs.get(directory)
+            if known is None or known[0] != stamp:
+                known = stamp, self._load(directory)
+                self._runs[directory] = known
+            self._runs.move_to_end(directory)
+            while len(self._runs) > MAX_OPEN:
+                self._journals.pop(self._runs.popitem(last=False)[0], None)
+            return known[1]
+
+    def _known_or_read(self, directory: Path) -> Run:
+        """A run that is open, where nothing of it changed; else it is read, and not kept."""
+        with self._lock:
+            opened = self._runs.get(directory)
+            is_new = opened is not None and opened[0] == self._stamp(directory)
+            return opened[1] if opened is not None and is_new else self._read_once(directory)
+
     def _load(self, directory: Path) -> Run:
         _check(directory, self.folder)
         reader = self._journals.setdefault(directory, JournalReader(RunDirectory(directory).journal))
@@ -160,10 +196,8 @@ class RunCatalogue:
         stamp = self._stamp(directory)
         known = self._lines.get(directory)
         if known is None or known.stamp != stamp:
-            opened = self._runs.get(directory)
-            is_new = opened is not None and opened[0] == stamp
             # Not kept: the trials of a hundred runs would fill the memory.
-            line = run_line(directory, locked, lambda path: opened[1] if opened and is_new else self._read_once(path))
+            line = run_line(directory, locked, self._known_or_read)
             known = self._lines[directory] = _Read(stamp, line)
         if known.line.status in ("running", "unfinished"):
             is_locked = _inode(RunDirectory(directory).lock) in locked
@@ -176,6 +210,12 @@ class RunCatalogue:
         if run.manifest.get(FACT) is not None:
             self._in_database.add(directory)
         return run
+
+    def _sweep_stamp(self, directory: SweepDirectory) -> str:
+        searches = [each.name for each in directory.read_plan().searches]
+        own = (directory.manifest, directory.driving, *map(directory.noted, searches))
+        runs = [self._stamp(directory.run(name).root) for name in searches]
+        return " ".join([directory.driver(), *map(_file_stamp, own), *runs])
 
     def _stamp(self, directory: Path) -> str:
         run = RunDirectory(directory)
@@ -191,6 +231,19 @@ def handing_out_problem(run: Run, trial: Trial) -> str:
         return f"it failed its check: {trial.reason}"
     state = artefact_states([trial], run.artefacts)[0]
     return "" if state is ArtefactState.WHOLE else _STATES[state]
+
+
+def checked_sweep(root: Path, folder: Path) -> SweepDirectory:
+    """A sweep's directory of which nothing leads out of the folder that was opened.
+
+    Raises:
+        ParefrontError: Something does, or it cannot be read.
+    """
+    directory = SweepDirectory(root)
+    _check_inside((root, directory.manifest, directory.driving), folder)
+    for search in directory.read_plan().searches:
+        _check_inside((directory.run(search.name).root, directory.noted(search.name)), folder)
+    return directory
 
 
 def is_inside(path: Path, folder: Path) -> bool:
@@ -213,11 +266,16 @@ def _check(directory: Path, folder: Path) -> None:
         ResultsError: It would.
     """
     run = RunDirectory(directory)
-    for path in (directory, run.manifest, run.journal, run.unsent, run.log, run.artefacts):
+    _check_inside((directory, run.manifest, run.journal, run.unsent, run.log, run.artefacts), folder)
+
+
+def _check_inside(paths: Iterable[Path], folder: Path) -> None:
+    for path in paths:
         if not is_inside(path, folder):
+            shown = os.path.relpath(path, folder)
             raise ResultsError(
-                f"what is shown must lie in the folder that was opened, but {path.relative_to(folder)} is a link that "
-                "leads out of it: open the folder that it leads to"
+                f"what is shown must lie in the folder that was opened, but {shown} leads out of it: open the folder "
+                "that it leads to"
             )
 
 

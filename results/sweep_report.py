@@ -15,7 +15,7 @@ from .sweep_figure import draw_sweep_front
 from .sweep_fronts import SweepFront, sweep_fronts
 from .wording import word_ratio, word_seconds
 
-_HEAD = ("search", "state", "trials", "hypervolume", "faster", "smaller", "lost pt", "on test", "time")
+HEAD = ("search", "state", "trials", "hypervolume", "faster", "smaller", "lost pt", "on test", "time")
 
 
 def write_sweep_report(sweep: Sweep) -> Path:
@@ -40,6 +40,18 @@ def sweep_line(sweep: Sweep) -> str:
     return ", ".join([f"{counts[SearchState.FINISHED]} of {len(sweep.searches)} {noun} finished", *others])
 
 
+def sweep_facts(sweep: Sweep, rows: Sequence[SweepRow]) -> Html:
+    """The line of facts below the headline."""
+    return definitions(
+        {
+            "Searches": len(rows),
+            "Side by side": sweep.plan.concurrency,
+            "Time of all searches": word_seconds(sum(row.seconds or 0.0 for row in rows)),
+            "Version": sweep.plan.version,
+        }
+    )
+
+
 def row_cells(row: SweepRow) -> list[str]:
     """What a table shows of a search behind its name; empty where there is nothing yet."""
     return [
@@ -56,20 +68,14 @@ def row_cells(row: SweepRow) -> list[str]:
 
 def _render(sweep: Sweep) -> str:
     rows = sweep_rows(sweep)
-    facts = {
-        "Searches": len(rows),
-        "Side by side": sweep.plan.concurrency,
-        "Time of all searches": word_seconds(sum(row.seconds or 0.0 for row in rows)),
-        "Version": sweep.plan.version,
-    }
     return Template(read_resource("sweep.html")).substitute(
         **page_parts(),
         name=as_html(sweep.directory.root.name),
         headline=as_html(sweep_line(sweep)),
-        facts=definitions(facts),
+        facts=sweep_facts(sweep, rows),
         fronts=_sections(sweep_fronts(sweep)),
-        table=table(_HEAD, [_cells(sweep, row) for row in rows], "numbers"),
-        failed=_failed(rows),
+        table=table(HEAD, [_cells(sweep, row) for row in rows], "numbers"),
+        failed=failed_searches(rows),
     )
 
 
@@ -93,17 +99,20 @@ def _sections(fronts: Sequence[SweepFront]) -> Html:
 def _figure(front: SweepFront, name: str) -> Html:
     label = f"Accuracy against the main cost of {front.task} on {front.hardware}, by setting"
     drawn = figure_slot(draw_sweep_front(front), name, label)
+    return element("figure", join([drawn, element("figcaption", front_caption(front))]))
+
+
+def front_caption(front: SweepFront) -> str:
+    """How to read the figure of one front, and what is not in it."""
     left_out = "; ".join(f"{search}: {reason}" for search, reason in front.left_out)
-    caption = (
+    return (
         f"{front.task}, after the {front.fidelity} fine-tune. Large points are in the front of all searches together; "
-        "small ones only in that of their own."
-    )
-    return element(
-        "figure", join([drawn, element("figcaption", f"{caption}{f' Not shown: {left_out}.' if left_out else ''}")])
+        f"small ones only in that of their own.{f' Not shown: {left_out}.' if left_out else ''}"
     )
 
 
-def _failed(rows: Sequence[SweepRow]) -> Html:
+def failed_searches(rows: Sequence[SweepRow]) -> Html:
+    """A section with the reason of each; nothing where none failed."""
     failed = [(row.name, row.n_attempts, row.error) for row in rows if row.error]
     if not failed:
         return Html("")

@@ -94,6 +94,11 @@ class SweepDirectory:
         return self.root / "sweep.json"
 
     @property
+    def driving(self) -> Path:
+        """Who runs it."""
+        return self.root / "driver.json"
+
+    @property
     def fronts(self) -> Path:
         """The figures."""
         return self.root / "fronts.html"
@@ -110,6 +115,10 @@ class SweepDirectory:
     def flags(self, name: str) -> Path:
         """What `parefront search --config` of a search reads."""
         return self.root / name / "search.yaml"
+
+    def noted(self, name: str) -> Path:
+        """What a search notes of its attempts."""
+        return self.root / name / "attempts.jsonl"
 
     def output(self, name: str) -> Path:
         """What a search printed."""
@@ -147,19 +156,19 @@ class SweepDirectory:
         """
         with owned(RunDirectory(self.root)):
             facts = {"host": socket.gethostname(), "pid": os.getpid(), "start": start_of(os.getpid())}
-            self._write(self.root / "driver.json", facts)
+            self._write(self.driving, facts)
             (self.root / "stop.json").unlink(missing_ok=True)
             try:
                 yield
             finally:
-                (self.root / "driver.json").unlink(missing_ok=True)
+                self.driving.unlink(missing_ok=True)
 
     def driver(self) -> str:
         """Who runs the sweep, in words; empty where nobody does.
 
         A process on another machine cannot be looked for, so it counts until it says that it has ended.
         """
-        facts = self._read(self.root / "driver.json")
+        facts = self._read(self.driving)
         if facts is None:
             return ""
         if facts["host"] != socket.gethostname():
@@ -177,7 +186,7 @@ class SweepDirectory:
 
     def note(self, name: str, event: Event, **facts: Any) -> None:
         """Adds a line to what a search tells of its attempts."""
-        path = self.root / name / "attempts.jsonl"
+        path = self.noted(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         line = {"event": event, "time": time.time(), "host": socket.gethostname(), **facts}
         with path.open("a", encoding="utf-8") as file:
@@ -185,7 +194,7 @@ class SweepDirectory:
 
     def attempts(self, name: str) -> Attempts:
         """What a search told of its attempts; half a line that a killed process left is ignored."""
-        path = self.root / name / "attempts.jsonl"
+        path = self.noted(name)
         if not path.is_file():
             return Attempts()
         lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]

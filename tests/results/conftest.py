@@ -14,8 +14,11 @@ import pytest
 from parefront.evaluators.evaluator import Score
 from parefront.results import Run, load
 from parefront.results.export import export_member
+from parefront.results.sweep import Sweep, load_sweep
 from parefront.search.record import Record
 from parefront.search.run_directory import RunDirectory
+from parefront.search.sweep_directory import Event, SweepDirectory
+from parefront.search.sweep_plan import SweepPlan
 from parefront.search.trial import Fidelity, State, Trial
 from parefront.spaces import SearchSpace
 from parefront.spaces.configuration import Configuration
@@ -24,6 +27,8 @@ from parefront.spaces.site import Choice
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 from parefront.tasks import Task
+
+from .planned_sweep import planned
 
 MakeTrial = Callable[..., Trial]
 AXE = "axe-core@4.10.3"
@@ -195,3 +200,27 @@ def axe(pytestconfig: pytest.Config) -> str:
             pytest.skip(f"accessibility is judged by {AXE}, which npm cannot fetch here")
     unpacked = subprocess.run(["tar", "xzOf", archive, "package/axe.min.js"], check=True, capture_output=True)
     return unpacked.stdout.decode()
+
+
+@pytest.fixture(scope="session")
+def begin_sweep(finished_run: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], SweepDirectory]:
+    """A factory of sweeps with two finished searches, `a` and `b`, and `c` that failed before it had anything."""
+
+    def make() -> SweepDirectory:
+        directory = SweepDirectory(tmp_path_factory.mktemp("sweep"))
+        searches = (planned("a", "ours"), planned("b", "<theirs>"), planned("c", "ours"))
+        directory.write(SweepPlan(searches, 2, 1, Path.cwd(), "1.2"))
+        for name in ("a", "b"):
+            shutil.copytree(finished_run.directory.root, directory.root / name)
+            for event in (Event.BEGAN, Event.FINISHED):
+                directory.note(name, event)
+        for event, facts in ((Event.BEGAN, {}), (Event.FAILED, {"error": "no luck"})):
+            directory.note("c", event, **facts)
+        return directory
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def sweep(begin_sweep: Callable[[], SweepDirectory]) -> Sweep:
+    return load_sweep(begin_sweep().root)

@@ -4,7 +4,9 @@ from parefront.results.dashboard_address import MAX_COMPARED, Selection, read_ad
 
 
 def test_an_address_shows_what_it_was_made_from() -> None:
-    chosen = Selection("sweep/a b&c", 12, "accuracy_drop<=1pt and size<=2MB", "failed", "size", 3, "time", ("x", "y=z"))
+    chosen = Selection(
+        "sweep/a b&c", "s", 12, "accuracy_drop<=1pt and size<=2MB", "failed", "size", 3, "time", ("x", "y=z")
+    )
     assert read_address(chosen.address.removeprefix("/")) == chosen
     assert Selection().address == "/?"
     assert Selection(run="a").but(trial=0).address == "/?run=a&trial=0"

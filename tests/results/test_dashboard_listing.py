@@ -14,15 +14,15 @@ def test_runs_and_sweeps_are_listed_with_what_is_wrong(runs: Path) -> None:
     (runs / "s" / "sweep.json").write_text(json.dumps({"schema": 1, "plan": {"searches": [search]}}))
     (runs / "z").mkdir()
     (runs / "z" / "sweep.json").write_text('{"schema": 7}')
-    html = listing(runs, RunCatalogue(runs).lines(), Selection(compare=("a",)))
+    html = listing(runs, (known := RunCatalogue(runs)).lines(), known.sweeps(), Selection(compare=("a",)))
     assert '<a href="/?run=a">a</a>' in html
     assert "digits on cpu-ort-1t" in html
     assert "<td>0.75</td><td>10.0x</td><td>16.0x</td>" in html
     assert ">remove</a>" in html
     assert "read it with parefront 9.9" in html
-    assert "Sweep <strong>s</strong>: " in html
-    assert "schema of" in html.partition("Sweep <strong>z</strong>: ")[2]
+    assert 'Sweep <strong><a href="/?sweep=s">s</a></strong>: ' in html
+    assert "schema of" in html.partition(">z</a></strong>: ")[2]
 
 
 def test_an_empty_folder_says_how_to_begin(tmp_path: Path) -> None:
-    assert "`parefront search TASK --out" in listing(tmp_path, {}, Selection())
+    assert "`parefront search TASK --out" in listing(tmp_path, {}, {}, Selection())

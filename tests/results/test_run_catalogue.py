@@ -104,11 +104,11 @@ def test_links_that_lead_out_are_refused(runs: Path, tmp_path: Path) -> None:
     (runs / "a").symlink_to(outside)
     catalogue = RunCatalogue(runs)
     assert catalogue.lines()["a"].status == "unreadable"
-    with pytest.raises(ResultsError, match="a is a link that leads out of it"):
+    with pytest.raises(ResultsError, match="a leads out of it"):
         catalogue.run("a")
     (runs / "b").mkdir()
     (runs / "b" / "run.json").symlink_to(outside / "run.json")
-    with pytest.raises(ResultsError, match=r"b/run\.json is a link"):
+    with pytest.raises(ResultsError, match=r"b/run\.json leads out"):
         catalogue.run("b")
 
 

@@ -1,7 +1,6 @@
 """What a sweep shows, from two copies of one finished search and one that never began."""
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,39 +13,10 @@ from parefront.results.sweep_cost import Pace, estimated_s, read_paces, total_li
 from parefront.results.sweep_figure import draw_sweep_front, envelope
 from parefront.results.sweep_fronts import sweep_fronts
 from parefront.results.sweep_report import row_cells, sweep_line, write_sweep_report
-from parefront.search.sweep_directory import Event, SweepDirectory
-from parefront.search.sweep_plan import SweepPlan, SweepSearch
+from parefront.search.sweep_directory import SweepDirectory
+from parefront.search.sweep_plan import SweepPlan
 
-N_TRIALS, N_FINALS = 7, 2
-"""Of `finished_run`."""
-
-
-def planned(name: str, setting: str) -> SweepSearch:
-    return SweepSearch(name, "tiny", "fast", setting, 0, {}, n_trials=N_TRIALS, n_finals=N_FINALS)
-
-
-@pytest.fixture(scope="module")
-def begin(finished_run: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], SweepDirectory]:
-    """A factory of sweeps with two finished searches, `a` and `b`, and `c` that failed before it had anything."""
-
-    def make() -> SweepDirectory:
-        directory = SweepDirectory(tmp_path_factory.mktemp("sweep"))
-        searches = (planned("a", "ours"), planned("b", "<theirs>"), planned("c", "ours"))
-        directory.write(SweepPlan(searches, 2, 1, Path.cwd(), "1.2"))
-        for name in ("a", "b"):
-            shutil.copytree(finished_run.directory.root, directory.root / name)
-            for event in (Event.BEGAN, Event.FINISHED):
-                directory.note(name, event)
-        for event, facts in ((Event.BEGAN, {}), (Event.FAILED, {"error": "no luck"})):
-            directory.note("c", event, **facts)
-        return directory
-
-    return make
-
-
-@pytest.fixture(scope="module")
-def sweep(begin: Callable[[], SweepDirectory]) -> Sweep:
-    return load_sweep(begin().root)
+from .planned_sweep import N_FINALS, N_TRIALS, planned
 
 
 def test_a_row_for_each_search(sweep: Sweep, finished_run: Any) -> None:
@@ -74,8 +44,8 @@ def test_what_two_equal_searches_found_counts_once(sweep: Sweep, finished_run: A
     assert front.left_out == (("c", "no front yet"),)
 
 
-def test_what_was_measured_on_another_machine_stays_apart(begin: Callable[[], SweepDirectory]) -> None:
-    directory = begin()
+def test_what_was_measured_on_another_machine_stays_apart(begin_sweep: Callable[[], SweepDirectory]) -> None:
+    directory = begin_sweep()
     manifest = directory.run("b").manifest
     manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "fingerprint_key": "another"}))
     (front,) = sweep_fronts(load_sweep(directory.root))
@@ -83,8 +53,8 @@ def test_what_was_measured_on_another_machine_stays_apart(begin: Callable[[], Sw
     assert front.left_out[0] == ("b", "another machine")
 
 
-def test_a_run_that_cannot_be_read_is_said(begin: Callable[[], SweepDirectory]) -> None:
-    directory = begin()
+def test_a_run_that_cannot_be_read_is_said(begin_sweep: Callable[[], SweepDirectory]) -> None:
+    directory = begin_sweep()
     directory.run("b").manifest.write_text("{")
     row = sweep_rows(load_sweep(directory.root))[1]
     assert "must be readable JSON" in row.error
@@ -106,8 +76,8 @@ def test_the_picture_has_a_trace_for_each_setting_and_escapes_names(sweep: Sweep
     assert sum(len(trace.x) for trace in figure.data if trace.mode == "markers") == len(front.points)
 
 
-def test_the_page_links_to_the_searches_and_tells_what_failed(begin: Callable[[], SweepDirectory]) -> None:
-    page = write_sweep_report(load_sweep(begin().root)).read_text()
+def test_the_page_links_to_the_searches_and_tells_what_failed(begin_sweep: Callable[[], SweepDirectory]) -> None:
+    page = write_sweep_report(load_sweep(begin_sweep().root)).read_text()
     assert "2 of 3 searches finished, 1 failed" in page
     assert '<a href="a/report.html">a</a>' in page
     assert "no luck" in page
