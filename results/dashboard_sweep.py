@@ -30,12 +30,12 @@ def sweep_page(sweep: Sweep, name: str) -> list[Any]:
     rows = sweep_rows(sweep)
     driver = f" · {sweep.driver} runs it" if sweep.driver else ""
     shown = sweep.directory.root.resolve().name
-    title = element("p", join([element("strong", shown), f" sweep{driver}"]), "name")
+    title = element("p", join(["Sweep ", element("strong", shown), driver]), "name")
     head = join([title, element("h1", sweep_line(sweep)), sweep_facts(sweep, rows)])
     cells = [[_linked(sweep, name, row.name), *row_cells(row)] for row in rows]
     searches = element("section", join([element("h2", "All searches"), table(HEAD, cells, "numbers")]))
     return [
-        html.Div(to_components(head), id="head"),
+        html.Div(to_components(head), id="sweep-head"),
         *_sections(sweep_fronts(sweep)),
         *to_components(join([searches, failed_searches(rows)])),
     ]

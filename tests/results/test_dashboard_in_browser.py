@@ -13,9 +13,11 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from parefront.results import load
 from parefront.results.dashboard import build_dashboard
 from parefront.results.dashboard_server import OWN_NAMES, listen
 from parefront.search.run_directory import RunDirectory
+from parefront.search.sweep_directory import Event, SweepDirectory
 
 from ..conftest import N_TRIALS, FinishedRun
 from .test_run_catalogue import append_trial
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 Serve = Callable[[Path], str]
+BeginSweep = Callable[[], SweepDirectory]
 
 
 @pytest.fixture
@@ -144,17 +147,36 @@ def test_names_can_do_nothing(page: Page, serve: Serve, runs: Path) -> None:
     assert page.title() == "parefront dashboard"
 
 
+def test_a_sweep_is_followed_and_leads_to_its_searches(
+    page: Page, serve: Serve, runs: Path, begin_sweep: BeginSweep
+) -> None:
+    shutil.copytree((directory := begin_sweep()).root, runs / "s")
+    page.goto(serve(runs))
+    page.click("#runs a[href='/?sweep=s']")
+    page.wait_for_selector("#sweep .points path.point", state="attached")
+    assert page.inner_text("#sweep h1") == "2 of 3 searches finished, 1 failed"
+    SweepDirectory(runs / "s").note("c", Event.BEGAN)
+    page.wait_for_selector("#sweep h1:has-text('interrupted')")
+    page.click("#sweep a[href='/?run=s%2Fa']")
+    page.wait_for_selector("#trials table")
+    assert page.inner_text("#head h1") == load(directory.root / "a").summary
+    page.go_back()
+    page.wait_for_selector("#sweep .points path.point", state="attached")
+
+
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
 def test_the_dashboard_can_be_read_by_everybody(
-    browser: Browser, axe: str, serve: Serve, runs: Path, scheme: Any, width: int
+    browser: Browser, axe: str, serve: Serve, runs: Path, begin_sweep: BeginSweep, scheme: Any, width: int
 ) -> None:
+    shutil.copytree(begin_sweep().root, runs / "s")
     # Without its policy, since axe is none of the page's own scripts.
     context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 800}, bypass_csp=True)
     page = context.new_page()
     page.set_default_timeout(LOADING_MS)
     address = serve(runs)
     bad = []
-    for path, there in (("/?compare=a", "#runs table"), ("/?run=a&trial=6", "#layers .log")):
+    shown = (("/?compare=a", "#runs table"), ("/?run=a&trial=6", "#layers .log"), ("/?sweep=s", "#sweep .points path"))
+    for path, there in shown:
         page.goto(f"{address}{path}")
         page.wait_for_selector(there)
         page.wait_for_timeout(300)
