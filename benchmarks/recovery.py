@@ -69,14 +69,14 @@ SECTIONS: Mapping[str, Section] = {
         recovery_low_bits.measure, 30, "training through the rounding at 8, 4, 2, 1 bits against plain rounding"
     ),
     "linearisation": Section(
-        recovery_linearisation.measure, 120, "λ sweep: depth against accuracy, degree from 20 and 32 layers, scratch"
+        recovery_linearisation.measure, 30, "λ sweep: depth against accuracy, degree from 20 and 32 layers, scratch"
     ),
     "freezeout": Section(recovery_cheaper.measure_freezeout, 8, "time saved and accuracy lost by freezing layers"),
     "segment": Section(recovery_cheaper.measure_segment, 4, "the same by training the changed segment only"),
     "snapshots": Section(recovery_cheaper.measure_snapshots, 10, "ensemble against best member, and as teacher"),
     "inheritance": Section(recovery_cheaper.measure_inheritance, 10, "steps saved by starting from a parent's weights"),
     "rungs": Section(
-        recovery_rungs.measure, 150, "one-shot against short and full accuracy of 20 random configurations"
+        recovery_rungs.measure, 45, "one-shot against short and full accuracy of 30 random configurations"
     ),
 }
 

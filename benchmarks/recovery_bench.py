@@ -55,7 +55,7 @@ class Effort:
     n_configurations: int
 
 
-FULL = Effort({"cluttered-digits": 0.25, "digits": 1.0}, (0, 1, 2), False, (0,), tuple(LEVELS), 20)
+FULL = Effort({"cluttered-digits": 0.25, "digits": 1.0}, (0, 1, 2), False, (0,), tuple(LEVELS), 30)
 QUICK = Effort({"cluttered-digits": 0.125, "digits": 0.25}, (0,), True, (0,), ("pruned 50 %", "pruned 87.5 %"), 6)
 
 

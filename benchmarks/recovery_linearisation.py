@@ -22,21 +22,26 @@ from parefront.tasks.residual_networks import CifarResNet
 from parefront.training import Split
 
 DEPTHS = (20, 32)
-STRENGTHS = (0.05, 0.25, 1.0, 4.0)
+STRENGTHS = (0.05, 0.25, 0.5, 1.0, 4.0)
 
 
 def measure(bench: Bench, effort: Effort, journal: Journal) -> Figures:
     """Per start: the degree with its interval, and by λ what is left, what it costs and what scratch reaches."""
     figures: Figures = {}
     for layers in DEPTHS:
-        key = ("linearisation", bench.at_share, f"{layers} layers", f"{len(effort.seeds)} seeds")
+        swept = f"{len(effort.seeds)} seeds, λ {', '.join(f'{each:g}' for each in _strengths(effort))}"
+        key = ("linearisation", bench.at_share, f"{layers} layers", swept)
         found = journal.measure(key, partial(_sweep, bench, effort, journal, layers))
         figures[f"{layers} layers"] = found
     return figures
 
 
+def _strengths(effort: Effort) -> tuple[float, ...]:
+    return STRENGTHS[1::3] if effort.is_quick else STRENGTHS
+
+
 def _sweep(bench: Bench, effort: Effort, journal: Journal, layers: int) -> Figures:
-    strengths = STRENGTHS if not effort.is_quick else STRENGTHS[1::2]
+    strengths = _strengths(effort)
     settings = SweepSettings(strengths, n_seeds=len(effort.seeds), training="full")
     task = _task(bench.task, layers, bench.share)
     # Every training of a sweep is kept here, so that a killed one goes on.
