@@ -12,7 +12,8 @@ two it was is in the output.
 What is lost once both workers have made a network: a `worker` of the second node is killed; all processes of that
 `node` are killed and it is started again ten seconds later; its `link` is cut silently for a minute, then the same.
 
-Prints one JSON object, which is also written to `benchmarks/results/cluster_nodes.json`:
+Prints one JSON object, which also goes into `benchmarks/results/cluster_nodes.json`, beside those of other tasks and
+losses:
 
 - `nodes`: `namespaces` or `loopback`; `lose`: what was lost.
 - `n_trials`, `n_failed`: of the record, baselines and final members included.
@@ -276,9 +277,10 @@ def main() -> None:
                 time.sleep(60 if options.lose == "link" else 10)
         print(search.communicate()[0], file=sys.stderr)
         found = report(nodes.kind, options.lose, run, time.monotonic() - begun)
-    text = json.dumps(found)
-    print(text)
-    options.out.write_text(text + "\n")
+    print(json.dumps(found))
+    known = json.loads(options.out.read_text()) if options.out.is_file() else {}
+    known[f"{options.task.stem}, {options.lose} lost"] = found
+    options.out.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
 
 
 def _offered(profile: Path | None) -> str:
