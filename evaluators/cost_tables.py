@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..hardware_profiles.runtimes import OperatorTime
-from ..spaces import Choice, Configuration, SearchSpace
+from ..spaces import Choice, SearchSpace
 from ..spaces.factorize import is_part_of
 from ..spaces.site import Site
 from .graph_bytes import GraphBytes, Terms
@@ -92,9 +92,8 @@ class CostTables:
 
     def forms(self, choices: Mapping[str, Choice]) -> list[Form]:
         """The layers of the compressed network, in order."""
-        chosen = _as_dict(choices)
-        keys = ((layer, *map(chosen.get, deciding)) for layer, deciding in self._deciding.items())
-        return [place.form for key in keys if (place := self._place(key, chosen)) is not None]
+        keys = ((layer, *map(choices.get, deciding)) for layer, deciding in self._deciding.items())
+        return [place.form for key in keys if (place := self._place(key, choices)) is not None]
 
     def observe(
         self,
@@ -149,11 +148,10 @@ class CostTables:
     def layers(self, choices: Mapping[str, Choice]) -> list[LayerCost]:
         """What each layer costs, without those that a fold has taken in."""
         known, found = self._costs, []
-        chosen = _as_dict(choices)
         for layer, deciding in self._deciding.items():
-            key = (layer, *map(chosen.get, deciding))
+            key = (layer, *map(choices.get, deciding))
             if key not in known:
-                known[key] = self._priced(key, chosen)
+                known[key] = self._priced(key, choices)
             if (cost := known[key]) is not None:
                 found.append(cost)
         return found
@@ -228,8 +226,3 @@ class CostTables:
             taken = {name: total * estimate / sum(estimates.values()) for name, estimate in estimates.items()}
         for part in form.parts:
             self._operators.add(part, taken[part.name])
-
-
-def _as_dict(choices: Mapping[str, Choice]) -> Mapping[str, Choice]:
-    """The same with a quick `get`: a configuration looks through all of its items."""
-    return dict(choices.items_) if isinstance(choices, Configuration) else choices

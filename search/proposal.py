@@ -29,7 +29,7 @@ class Proposal:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
-        choices = dict(self.configuration.items_)
+        choices = dict(self.configuration)
         return {"configuration": choices, "origin": self.origin, "details": dict(self.details)}
 
     @classmethod

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import ItemsView, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, overload
 
 from ..hardware_profiles.errors import SpaceError
 from .site import Choice
 
 SCHEMA = 1
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,10 @@ class Configuration(Mapping[str, Choice]):
     """Choices by site name, sorted by name; sites that are not listed are neutral."""
 
     items_: tuple[tuple[str, Choice], ...] = ()
+    _choices: Mapping[str, Choice] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_choices", dict(self.items_))
 
     @classmethod
     def of(cls, choices: Mapping[str, Choice]) -> Configuration:
@@ -48,7 +54,7 @@ class Configuration(Mapping[str, Choice]):
 
     def to_json(self) -> str:
         """Canonical text: keys sorted, no spaces, so that equal configurations have equal text."""
-        return json.dumps({"schema": SCHEMA, "choices": dict(self.items_)}, sort_keys=True, separators=(",", ":"))
+        return json.dumps({"schema": SCHEMA, "choices": self._choices}, sort_keys=True, separators=(",", ":"))
 
     @property
     def key(self) -> str:
@@ -57,16 +63,31 @@ class Configuration(Mapping[str, Choice]):
 
     def with_choice(self, site: str, choice: Choice) -> Configuration:
         """This configuration with one site set."""
-        return Configuration.of({**dict(self.items_), site: choice})
+        return Configuration.of({**self._choices, site: choice})
 
     def __getitem__(self, site: str) -> Choice:
-        for name, choice in self.items_:
-            if name == site:
-                return choice
-        raise KeyError(site)
+        return self._choices[site]
 
     def __iter__(self) -> Iterator[str]:
-        return (name for name, _ in self.items_)
+        return iter(self._choices)
 
     def __len__(self) -> int:
         return len(self.items_)
+
+    def __contains__(self, site: object) -> bool:
+        return site in self._choices
+
+    @overload
+    def get(self, site: str, default: None = None, /) -> Choice | None: ...
+    @overload
+    def get(self, site: str, default: Choice | T, /) -> Choice | T: ...
+    def get(self, site: str, default: Any = None, /) -> Any:
+        """The choice at a site; the default where it is neutral."""
+        return self._choices.get(site, default)
+
+    def items(self) -> ItemsView[str, Choice]:
+        """Sites with their choices."""
+        return self._choices.items()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Configuration, (self.items_,)
