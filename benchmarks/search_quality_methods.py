@@ -34,7 +34,7 @@ class WrongTables(CostTables):
         super().__init__(space)
         self._instead = instead
 
-    def layers(self, choices: Choices) -> list[LayerCost]:
+    def layers(self, choices: Choices) -> Sequence[LayerCost]:
         """As of `CostTables`, of other choices; so are all whole networks, which it adds up from these."""
         return super().layers(self._instead(choices))
 

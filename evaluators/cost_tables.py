@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..hardware_profiles.runtimes import OperatorTime
-from ..spaces import Choice, SearchSpace
+from ..spaces import Choice, Configuration, SearchSpace
 from ..spaces.factorize import is_part_of
 from ..spaces.site import Site
 from .graph_bytes import GraphBytes, Terms
@@ -89,6 +89,8 @@ class CostTables:
         # By a layer and the choices of the sites that decide about it; costs are forgotten with every observation.
         self._places: dict[_Key, _Place | None] = {}
         self._costs: dict[_Key, LayerCost | None] = {}
+        # A configuration is asked for its latency, its size and its MACs, one after the other.
+        self._latest: tuple[Configuration | None, Sequence[LayerCost]] = None, []
 
     def forms(self, choices: Mapping[str, Choice]) -> list[Form]:
         """The layers of the compressed network, in order."""
@@ -124,6 +126,7 @@ class CostTables:
         self._surroundings.add(forms, others, 1000 * latency_ms)
         self._graph.add(forms, size_bytes - sum(form.weight_bytes for form in forms))
         self._costs.clear()
+        self._latest = None, []
 
     def cost(self, choices: Mapping[str, Choice]) -> NetworkCost:
         """What a configuration costs, all at once."""
@@ -145,15 +148,20 @@ class CostTables:
         """MACs of a configuration for one sample, exactly."""
         return self.cost(choices).macs
 
-    def layers(self, choices: Mapping[str, Choice]) -> list[LayerCost]:
+    def layers(self, choices: Mapping[str, Choice]) -> Sequence[LayerCost]:
         """What each layer costs, without those that a fold has taken in."""
-        known, found = self._costs, []
+        if choices is self._latest[0]:
+            return self._latest[1]
+        known, found = self._costs, list[LayerCost]()
+        chosen = dict(choices.items())  # a dictionary's `get` takes a fraction of any other's
         for layer, deciding in self._deciding.items():
-            key = (layer, *map(choices.get, deciding))
+            key = (layer, *map(chosen.get, deciding))
             if key not in known:
-                known[key] = self._priced(key, choices)
+                known[key] = self._priced(key, chosen)
             if (cost := known[key]) is not None:
                 found.append(cost)
+        if isinstance(choices, Configuration):  # which cannot change
+            self._latest = choices, found
         return found
 
     def layer(self, name: str, choices: Mapping[str, Choice]) -> LayerCost | None:

@@ -45,7 +45,7 @@ class ExpectedGain:
         self,
         candidates: Sequence[Candidate],
         front: Sequence[Point],
-        pending: Sequence[Configuration],
+        expected: Sequence[Point],
         n: int,
         rng: random.Random,
     ) -> list[Candidate]:
@@ -54,12 +54,11 @@ class ExpectedGain:
         Args:
             candidates: At least one.
             front: The members' points.
-            pending: Configurations under way: as if they had come out as predicted.
+            expected: Where what is under way will come out, see `points`.
             n: How many.
             rng: Says when to explore.
         """
         samples, chances = self._sampled(candidates, WIDENED if rng.random() < EXPLORING else 1.0)
-        expected = [tuple(point) for point in self._sampled([Candidate(c, "") for c in pending], 0.0)[0][:, 0]]
         reference = self._goals.objectives.reference
         # A candidate that breaks a limit adds nothing: so many of its samples as it is likely to break one do not.
         means = samples.mean(axis=1)
@@ -73,6 +72,10 @@ class ExpectedGain:
         drops, deviations = self._surrogate.predict(self._surrogate.rows([c.configuration for c in candidates]))
         order = np.argsort(drops - 2 * deviations, kind="stable")
         return [candidates[int(position)] for position in order[:n]]
+
+    def points(self, configurations: Sequence[Configuration]) -> list[Point]:
+        """Where configurations are expected to come out."""
+        return [tuple(point) for point in self._sampled([Candidate(c, "") for c in configurations], 0.0)[0][:, 0]]
 
     def _sampled(self, candidates: Sequence[Candidate], widening: float) -> tuple[Array, Array]:
         """Points at the quantiles of the drop, (candidates, quantiles, objectives), and chances to keep all limits."""

@@ -178,9 +178,10 @@ def _greedy(
     is_old = is_taken.copy()
     n_leading = min(N_REFRESHED, len(gains))
     for _ in range(len(gains)):
-        while is_old[best := int(gains.argmax())]:
+        while is_old[best := int(gains.argmax())] and gains[best] > 0:  # what gained nothing never will
             leading = np.argpartition(-gains, n_leading - 1)[:n_leading]
-            leading = leading[is_old[leading]]
+            # The best itself may not be among them: where more of them gain the same, any of these are.
+            leading = np.union1d(leading[is_old[leading]], best)
             gains[leading] = boxes.gains(samples[leading]).mean(axis=1)
             is_old[leading] = False
         boxes.add(points[best])

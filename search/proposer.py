@@ -26,11 +26,12 @@ from .front import complete
 from .goals import DEFAULT_GOALS, Goals
 from .moves import mutate, random_configuration
 from .objectives import MAX_DROP
+from .pareto import Point
 from .proposal import PARENTS, Proposal, Proposer
 from .running_front import RunningFront
 from .screening import PREDICTED
 from .seeds import Direction, LagrangeSweep, directions
-from .surrogate import DropSurrogate
+from .surrogate import GROWTH, DropSurrogate
 from .tables import Observations
 from .trial import Fidelity, Trial
 from .uniform_ladder import uniform_ladder
@@ -89,6 +90,8 @@ class TableProposer:
         self._origins: set[str] = set()
         self._known: set[Configuration] = set()
         self._pending: dict[Configuration, Proposal] = {}
+        self._points: dict[Configuration, Point] = {}
+        self._n_expected = 0
         self._n_fitted = 0
 
     def ask(self, n: int) -> list[Proposal]:
@@ -109,6 +112,7 @@ class TableProposer:
     def tell(self, trial: Trial) -> None:
         """See `Proposer`."""
         self._pending.pop(trial.configuration, None)
+        self._points.pop(trial.configuration, None)
         self._known.add(trial.configuration)
         self._trials.append(trial)
         self._origins.add(trial.origin)
@@ -199,8 +203,19 @@ class TableProposer:
         objectives = self._goals.objectives
         points = [objectives.clipped(objectives.point(t, self._trials[0])) for t in members]
         gain = ExpectedGain(self._goals, self._trials[0], self._costs, self._surrogate)
-        chosen = gain.choose(candidates, points, list(self._pending), n, rng)
+        chosen = gain.choose(candidates, points, self._expected(gain), n, rng)
         return [Proposal(each.configuration, each.origin, _parents(each)) for each in chosen]
+
+    def _expected(self, gain: ExpectedGain) -> list[Point]:
+        """Where what is under way will come out, by what was known a little while ago.
+
+        To predict a thousand workers' candidates anew every time would take as long as to find new ones.
+        """
+        if self._n_fitted >= GROWTH * self._n_expected:
+            self._points, self._n_expected = {}, self._n_fitted
+        missing = [configuration for configuration in self._pending if configuration not in self._points]
+        self._points |= zip(missing, gain.points(missing), strict=True)
+        return [self._points[configuration] for configuration in self._pending]
 
     def _nearest_to_limits(self) -> list[Trial]:
         """Where nothing keeps all limits yet: the trials that are nearest to it."""

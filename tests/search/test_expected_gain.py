@@ -47,7 +47,9 @@ def screen(small_space: SearchSpace, evaluated: Evaluated) -> Screen:
         points = [goals.objectives.point(member, trials[0]) for member in members]
         under_way = [Configuration.of(each) for each in pending]
         pool = [Candidate(Configuration.of(each), "") for each in candidates]
-        return [dict(each.configuration) for each in gain.choose(pool, points, under_way, n, random.Random(1))]
+        return [
+            dict(each.configuration) for each in gain.choose(pool, points, gain.points(under_way), n, random.Random(1))
+        ]
 
     return chosen
 

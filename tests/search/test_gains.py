@@ -199,3 +199,10 @@ def test_points_that_no_gain_can_be_told_for() -> None:
         GainBoxes([(1.0, -np.inf)], (4.0, 4.0))
     with pytest.raises(ValueError, match="must have the 2 objectives of the reference"):
         GainBoxes([(1.0, 1.0, 1.0)], (4.0, 4.0))
+
+
+def test_of_many_candidates_that_gain_nothing_each_is_taken_once() -> None:
+    boxes = GainBoxes([(1.0, 1.0)], (4.0, 4.0))
+    picked = batch_gains(np.full((600, 1, 2), 2.0), boxes, 50)
+    assert len({position for position, _ in picked}) == 50
+    assert {gain for _, gain in picked} == {0.0}
