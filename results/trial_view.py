@@ -152,7 +152,8 @@ def _cost_line(axis: Objective, score: Score, baseline: Score | None) -> ScoreLi
     if baseline is None:
         return ScoreLine(heading, value, "", "")
     reference = f"{scaled(baseline, axis).value:.{words.digits}f}"
-    return ScoreLine(heading, value, reference, word_gain(axis, baseline.value / score.value))
+    change = "the same" if score.value == baseline.value else word_gain(axis, baseline.value / score.value)
+    return ScoreLine(heading, value, reference, change)
 
 
 def _loss(trial: Trial, name: str) -> str:
