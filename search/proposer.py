@@ -31,6 +31,7 @@ from .proposal import PARENTS, Proposal, Proposer
 from .running_front import RunningFront
 from .screening import PREDICTED
 from .seeds import Direction, LagrangeSweep, directions
+from .small_algebra import on_one_thread
 from .surrogate import GROWTH, DropSurrogate
 from .tables import Observations
 from .trial import Fidelity, Trial
@@ -96,6 +97,10 @@ class TableProposer:
 
     def ask(self, n: int) -> list[Proposal]:
         """See `Proposer`; what was proposed and not told yet counts as known."""
+        with on_one_thread():
+            return self._ask(n)
+
+    def _ask(self, n: int) -> list[Proposal]:
         self._fit()
         proposals: list[Proposal] = []
         while len(proposals) < n:
