@@ -26,9 +26,8 @@ help:
 demo: $(VENV)/.installed
 	$(BIN)/parefront search cluttered-digits --hardware cpu-ort-1t --trials 24 --finals 5 --out runs/demo
 
-# Side by side, file by file: what a file's tests share is made once.
 test: check
-	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(BIN)/pytest
 
 check: $(VENV)/.installed-dev
 	$(BIN)/python scripts/check
