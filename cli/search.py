@@ -38,7 +38,7 @@ def search(
     seed: Annotated[int, typer.Option(help="Of proposals and training.")] = 0,
     sampler: Annotated[
         str,
-        typer.Option(help="tables (ours), or Optuna's random, nsga2, nsga3, tpe (multivariate), tpe-univariate or gp."),
+        typer.Option(help="tables (ours), random, or Optuna's nsga2, nsga3, tpe (multivariate), tpe-univariate or gp."),
     ] = "tables",
     shorts: Annotated[
         int | None,
