@@ -15,7 +15,7 @@ from .load import ResultsError, Run, load
 _PATTERNS = ("run.json", "*/run.json", "*/*/run.json")
 """The folder itself, its runs, and those of its sweeps."""
 _LOCKS = Path("/proc/locks")
-UNREADABLE = (ParefrontError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+UNREADABLE = (ParefrontError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, OSError)
 """What reading a run raises where its files do not hold what a search writes: one of them must not hide the others."""
 
 

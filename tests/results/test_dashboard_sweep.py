@@ -73,3 +73,14 @@ def test_a_sweep_whose_searches_lie_elsewhere_is_not_read(folder: Path, name: st
 def test_an_unknown_sweep_is_a_sentence(folder: Path) -> None:
     updates = Updates(RunCatalogue(folder))
     assert "unknown sweep 't'" in text_of(updates.one_sweep(updates.revision("?sweep=t", None)))
+
+
+def test_a_plan_that_cannot_be_opened_is_a_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(directory: SweepDirectory) -> None:
+        raise PermissionError(f"not allowed to open {directory.manifest.name}")
+
+    updates = Updates(RunCatalogue(folder))
+    revision = updates.revision("?sweep=s", None)
+    monkeypatch.setattr(SweepDirectory, "driver", refuse)
+    assert "not allowed to open sweep.json" in text_of(updates.one_sweep(revision))
+    assert "not allowed" in updates.revision("?sweep=s", None)
