@@ -149,7 +149,8 @@ def do(job: Job) -> str:
         trace = run(surface, METHODS[job.method], job.n, job.seed, ask_limit_s=ASK_LIMIT_S)
     except ModuleNotFoundError as error:
         return f"{name}: skipped, {error.name} is not installed"
-    finished = as_run(surface, job.method, job.n, job.seed, trace)
+    head_start = surface.head_start if job.method in (OURS, *MISLED) else 0.0
+    finished = as_run(surface, job.method, job.n, job.seed, trace, head_start)
     Journal(job.folder / JOURNAL).add(finished)
     score = Scores([finished], surface.spec.goals.objectives.reference).best_known
     seconds = time.perf_counter() - started

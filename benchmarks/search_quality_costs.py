@@ -28,8 +28,8 @@ N_TOLD = (1_000, 10_000)
 N_LAYERS = 20
 """Each with a site for its width, its bits and its rank."""
 N_TIMED = 9
-SEED_WORDS = ("uniform", "sweep")
-"""Begin the origins of proposals that are not screened."""
+SEED_WORD = "uniform"
+"""Begins the origins of proposals that are not screened."""
 FRONTS = ((2, 10_000), (3, 10_000), (4, 500))
 
 
@@ -61,12 +61,12 @@ def ask_figures(n_told: Sequence[int] = N_TOLD, n_timed: int = N_TIMED) -> Figur
 
 
 def _end_seeds(proposer: TableProposer, space: SearchSpace, n_told: int) -> int:
-    """Lets the uniform configurations and the sweeps pass, which cost next to nothing; gives how many there were."""
+    """Lets the uniform configurations pass, which cost next to nothing; gives how many there were."""
     for n_seeds in itertools.count(1):
         (proposal,) = proposer.ask(1)
         trial = synthetic_trial(space, n_told + n_seeds - 1, proposal.configuration)
         proposer.tell(replace(trial, origin=proposal.origin))
-        if not proposal.origin.startswith(SEED_WORDS):
+        if not proposal.origin.startswith(SEED_WORD):
             return n_seeds
     raise AssertionError("the seeds end")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
@@ -22,7 +23,8 @@ from parefront.spaces import Choice, Configuration, SearchSpace
 
 OURS = "ours"
 MISLED = ("ours-flat-tables", "ours-shuffled-tables")
-MAX_SEEDS = 100
+N_OUR_SEEDS = 16
+"""Proposals of ours that others begin with: half of them are uniform, half the tables' best and changes of these."""
 Choices = Mapping[str, Choice]
 T = TypeVar("T")
 
@@ -47,39 +49,43 @@ class WrongTables(CostTables):
         return super().layer_macs(layer, self._instead(choices))
 
 
-def ours(surface: Surface, seed: int, *, tables: CostTables | None = None, damages: Damages | None = None) -> Proposer:
+def ours(
+    surface: Surface, seed: int, *, tables: CostTables | None = None, divergences: Damages | None = None
+) -> Proposer:
     """parefront's own proposer; the only place here that knows its constructor."""
     return TableProposer(
         surface.space,
         tables or CostTables(surface.space),
-        damages or site_damages(surface.network, surface.space),
+        site_damages(surface.network, surface.space),
         seed,
         surface.spec.goals,
+        divergences=divergences or surface.divergences,
     )
 
 
 def ours_with_flat_tables(surface: Surface, seed: int) -> Proposer:
-    """Every choice costs what the uncompressed layer costs, and destroys as much as any other."""
+    """Every choice costs what the uncompressed layer costs, and does as much to the outputs as any other."""
+    each = statistics.fmean(value for values in surface.divergences.values() for value in values.values())
     flat = {
-        site.name: {choice: float(choice != site.neutral) for choice in site.choices} for site in surface.space.sites
+        site.name: {choice: each * (choice != site.neutral) for choice in site.choices} for site in surface.space.sites
     }
-    return ours(surface, seed, tables=WrongTables(surface.space, lambda choices: {}), damages=flat)
+    return ours(surface, seed, tables=WrongTables(surface.space, lambda choices: {}), divergences=flat)
 
 
 def ours_with_shuffled_tables(surface: Surface, seed: int) -> Proposer:
-    """Every site's costs are those of its choices in another order, and damages are dealt out anew over all sites."""
+    """Every site's costs are those of its choices in another order, and divergences are dealt out anew over all."""
     rng = random.Random(f"shuffle:{seed}")
-    right = site_damages(surface.network, surface.space)
+    right = surface.divergences
     orders = {
         site.name: dict(zip(site.choices, _shuffled(site.choices, rng), strict=True)) for site in surface.space.sites
     }
-    dealt = iter(_shuffled([damage for each in right.values() for damage in each.values()], rng))
-    damages = {name: {choice: next(dealt) for choice in each} for name, each in right.items()}
+    dealt = iter(_shuffled([value for each in right.values() for value in each.values()], rng))
+    wrong = {name: {choice: next(dealt) for choice in each} for name, each in right.items()}
 
     def instead(choices: Choices) -> Choices:
         return {site.name: orders[site.name][choices.get(site.name, site.neutral)] for site in surface.space.sites}
 
-    return ours(surface, seed, tables=WrongTables(surface.space, instead), damages=damages)
+    return ours(surface, seed, tables=WrongTables(surface.space, instead), divergences=wrong)
 
 
 def ladder(surface: Surface, seed: int) -> list[Configuration]:
@@ -88,21 +94,14 @@ def ladder(surface: Surface, seed: int) -> list[Configuration]:
 
 
 def our_seeds(surface: Surface, seed: int) -> list[Configuration]:
-    """The ladder, and what our own proposer's sweeps over the tables propose on this surface, results and all."""
-    proposer, found = ours(surface, seed), ladder(surface, seed)
+    """What our own proposer begins with on this surface, results and all, and the rest of the ladder."""
+    proposer, found = ours(surface, seed), []
     proposer.tell(surface.baseline)
-    for number in range(1, MAX_SEEDS):
-        proposals = proposer.ask(1)
-        if not proposals or not is_seed(proposals[0].origin):
-            break
-        found.append(proposals[0].configuration)
-        proposer.tell(surface.trial(number, proposals[0]))
-    return list(dict.fromkeys(found))
-
-
-def is_seed(origin: str) -> bool:
-    """Whether one of our proposals comes before any local move."""
-    return origin.startswith(("uniform", "sweep"))
+    for number in range(1, N_OUR_SEEDS + 1):
+        (proposal,) = proposer.ask(1)
+        found.append(proposal.configuration)
+        proposer.tell(surface.trial(number, proposal))
+    return list(dict.fromkeys([*found, *ladder(surface, seed)]))
 
 
 def _shuffled(values: Iterable[T], rng: random.Random) -> list[T]:

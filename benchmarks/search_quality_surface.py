@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import statistics
 import tempfile
 import time
 from functools import cached_property
@@ -25,9 +26,14 @@ from parefront.evaluators.accuracy import accuracy_score, drop_score, sample_sco
 from parefront.evaluators.calibration_draw import draw_calibration
 from parefront.evaluators.deploy import misexecuted_layers
 from parefront.evaluators.evaluator import Score
+from parefront.evaluators.first_order import first_order_divergences
 from parefront.evaluators.macs import macs_score
+from parefront.evaluators.output_divergence import OutputDivergence
+from parefront.evaluators.sensitivity import Damages
+from parefront.evaluators.sensitivity_table import SensitivityTable
 from parefront.evaluators.size import size_score
 from parefront.evaluators.stopwatch import Stopwatch
+from parefront.evaluators.table_file import TableFile
 from parefront.hardware_profiles import OperatorTime, load_profile
 from parefront.hardware_profiles.errors import ParefrontError
 from parefront.hardware_profiles.export.qdq import export_onnx
@@ -132,6 +138,40 @@ class Surface:
         configurations = map(Configuration.from_json, self._file.keys())
         trials = (self.trial(0, Proposal(configuration, "")) for configuration in configurations)
         return [self.point(trial) for trial in trials if trial.state is State.COMPLETE]
+
+    @cached_property
+    def divergences(self) -> Damages:
+        """What each choice does to the outputs: estimates, corrected in about the time of an evaluation."""
+        return {site: dict(pairs) for site, pairs in self._tables["divergences"].items()}
+
+    @property
+    def head_start(self) -> float:
+        """Evaluations that could be made in the time that `divergences` took."""
+        return float(self._tables["cpu_s"]) / self._evaluation_s
+
+    @cached_property
+    def _tables(self) -> dict[str, Any]:
+        def measure() -> dict[str, Any]:
+            started = time.process_time()
+            estimates = first_order_divergences(self.network, self.space, self._calibration)
+            divergence = OutputDivergence(self.network, self._calibration)
+            with tempfile.TemporaryDirectory(prefix="parefront-surface-") as folder:
+                file = TableFile(Path(folder) / "table", 10_000)
+                table = SensitivityTable(self.space, divergence, file, clock=time.process_time)
+                table.measure(table.plan(self._evaluation_s))
+            found = table.damages(estimates)
+            cpu_s = time.process_time() - started
+            return {"cpu_s": round(cpu_s, 4), "divergences": {name: [*each.items()] for name, each in found.items()}}
+
+        facts: dict[str, Any] = self._file.fact("tables", measure)
+        return facts
+
+    @cached_property
+    def _evaluation_s(self) -> float:
+        """Median CPU seconds of an evaluation, over all that were ever made here."""
+        assert self.baseline
+        recorded = [self._file.get(key) or {} for key in list(self._file.keys())]
+        return statistics.median(each["cpu_s"] for each in recorded if "cpu_s" in each)
 
     @cached_property
     def baseline(self) -> Trial:

@@ -81,13 +81,13 @@ def search(
         typer.Option("--from", metavar="RUN", help="Begin from the trials of an earlier run of the same task."),
     ] = None,
     table_time: Annotated[
-        str | None,
+        str,
         typer.Option(
             metavar="TIME",
-            help="What measuring each choice's effect on the outputs may take before the search; kept for later ones.",
-            show_default="nothing is measured",
+            help="What measuring single choices' effects on the outputs may take before the search; the others are "
+            "estimated. Kept for later searches.",
         ),
-    ] = None,
+    ] = "5s",
     stored_tables: Annotated[
         bool,
         typer.Option(
@@ -168,9 +168,8 @@ def search(
     from .progress import open_display
     from .quantities import parse_seconds
 
-    max_wall_s, max_cpu_s, table_s = (
-        None if each is None else parse_seconds(each) for each in (max_time, max_cpu, table_time)
-    )
+    max_wall_s, max_cpu_s = (None if each is None else parse_seconds(each) for each in (max_time, max_cpu))
+    table_s = parse_seconds(table_time)
     limits = Limits(max_wall_s, max_cpu_s, patience)
     loaded_task = load_task(task)
     workers = workers_of(task, n_workers, address, trial_timeout, loaded_task.resources)
@@ -191,7 +190,7 @@ def search(
         limits=limits,
         n_repeats=remeasure,
         earlier=earlier,
-        table_seconds=table_s or 0.0,
+        table_seconds=table_s,
         has_stored_tables=stored_tables,
         inheritance=Inheritance.parse(inherit),
     )

@@ -44,12 +44,14 @@ class NetworkCost:
 
     Attributes:
         latency_ms: Per run.
+        doubt_ms: What it may take beyond that, where operators are of kinds that were never timed.
         size_bytes: Of the exported file.
         macs: Multiply-accumulates per sample.
         n_weights: Of all convolutions and linear layers.
     """
 
     latency_ms: float
+    doubt_ms: float
     size_bytes: float
     macs: int
     n_weights: int
@@ -62,6 +64,7 @@ class LayerCost:
     Attributes:
         microseconds: With what stands around it.
         operator_us: Of the operators that multiply alone.
+        doubt_us: What these may take beyond that.
         n_bytes: Of its weights, and of its part of the graph.
     """
 
@@ -69,6 +72,7 @@ class LayerCost:
     following: Form | None
     microseconds: float
     operator_us: float
+    doubt_us: float
     n_bytes: float
     macs: int
     n_weights: int
@@ -88,6 +92,9 @@ class CostTables:
         self._deciding = {layer: tuple(name for name in under if layer in under[name]) for layer in layers}
         # By a layer and the choices of the sites that decide about it; costs are forgotten with every observation.
         self._places: dict[_Key, _Place | None] = {}
+        # Most choices of other sites change nothing but the precision behind: few places are priced.
+        self._distinct: dict[tuple[Form, Choice | None], _Place] = {}
+        self._prices: dict[int, LayerCost] = {}  # by the identity of the place, which is kept above
         self._costs: dict[_Key, LayerCost | None] = {}
         # A configuration is asked for its latency, its size and its MACs, one after the other.
         self._latest: tuple[Configuration | None, Sequence[LayerCost]] = None, []
@@ -126,6 +133,7 @@ class CostTables:
         self._surroundings.add(forms, others, 1000 * latency_ms)
         self._graph.add(forms, size_bytes - sum(form.weight_bytes for form in forms))
         self._costs.clear()
+        self._prices.clear()
         self._latest = None, []
 
     def cost(self, choices: Mapping[str, Choice]) -> NetworkCost:
@@ -134,7 +142,8 @@ class CostTables:
         microseconds = self._surroundings.fixed_us + sum([layer.microseconds for layer in layers])
         n_bytes = self._graph.fixed + sum([layer.n_bytes for layer in layers])
         macs, n_weights = sum([layer.macs for layer in layers]), sum([layer.n_weights for layer in layers])
-        return NetworkCost(max(0.0, microseconds / 1000), max(0.0, n_bytes), macs, n_weights)
+        doubt_ms = sum([layer.doubt_us for layer in layers]) / 1000
+        return NetworkCost(max(0.0, microseconds / 1000), doubt_ms, max(0.0, n_bytes), macs, n_weights)
 
     def latency_ms(self, choices: Mapping[str, Choice]) -> float:
         """Predicted latency of a configuration."""
@@ -172,9 +181,9 @@ class CostTables:
         return self._costs[key]
 
     def layer_cost(self, layer: str, choices: Mapping[str, Choice]) -> tuple[float, float]:
-        """Predicted milliseconds and bytes of one layer, nothing where a fold has taken it in."""
+        """Milliseconds, at worst, and bytes of one layer, nothing where a fold has taken it in."""
         cost = self.layer(layer, choices)
-        return (0.0, 0.0) if cost is None else (cost.microseconds / 1000, cost.n_bytes)
+        return (0.0, 0.0) if cost is None else ((cost.microseconds + cost.doubt_us) / 1000, cost.n_bytes)
 
     def layer_macs(self, layer: str, choices: Mapping[str, Choice]) -> int:
         """MACs of one layer for one sample, none where a fold has taken it in."""
@@ -194,6 +203,8 @@ class CostTables:
         if key not in self._places:
             if len(self._places) >= MAX_REMEMBERED:
                 self._places.clear()
+                self._distinct.clear()
+                self._prices.clear()
             self._places[key] = self._found(str(key[0]), choices)
         return self._places[key]
 
@@ -202,8 +213,11 @@ class CostTables:
         if form is None:
             return None
         following = self._following(layer, choices)
-        around, graph = self._surroundings.terms(form, following), self._graph.terms(form, following)
-        return _Place(form, following, form.weight_bytes, form.macs, form.weights, around, graph)
+        key = (form, None if following is None else following.bits)
+        if key not in self._distinct:
+            around, graph = self._surroundings.terms(form, following), self._graph.terms(form, following)
+            self._distinct[key] = _Place(form, following, form.weight_bytes, form.macs, form.weights, around, graph)
+        return self._distinct[key]
 
     def _priced(self, key: _Key, choices: Mapping[str, Choice]) -> LayerCost | None:
         if len(self._costs) >= MAX_REMEMBERED:
@@ -211,10 +225,18 @@ class CostTables:
         place = self._place(key, choices)
         if place is None:
             return None
+        if id(place) not in self._prices:
+            self._prices[id(place)] = self._price(place)
+        return self._prices[id(place)]
+
+    def _price(self, place: _Place) -> LayerCost:
         operator_us = self.operator_us(place.form)
         microseconds = operator_us + self._surroundings.of(place.around)
+        doubt_us = sum([self._operators.doubt_us(part) for part in place.form.parts])
         n_bytes = place.weight_bytes + self._graph.of(place.graph)
-        return LayerCost(place.form, place.following, microseconds, operator_us, n_bytes, place.macs, place.n_weights)
+        return LayerCost(
+            place.form, place.following, microseconds, operator_us, doubt_us, n_bytes, place.macs, place.n_weights
+        )
 
     def _following(self, layer: str, choices: Mapping[str, Choice]) -> Form | None:
         """The next layer that no fold has taken in."""

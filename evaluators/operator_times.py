@@ -22,6 +22,9 @@ BLOCK = 16
 SPARSE_COST = 2.5
 """How many weights are computed in the time of one among zeros that are skipped: about 2.5 in PyTorch, see
 `benchmarks/sparse_execution.py`."""
+UNTRIED = 2.2
+"""Times as long as estimated that an operator of a kind which was never timed may take. A search takes what is cheapest
+by the estimates, so it meets the kinds that are estimated too low: there they took up to five times as long."""
 _CENTRE = math.log(64)
 _N_TERMS = 11
 _PENALTIES = (
@@ -62,6 +65,10 @@ class OperatorTimes:
             middle = len(seen) // 2
             self._cache[part] = math.exp((seen[middle] + seen[-1 - middle]) / 2) if seen else self._estimate(part)
         return self._cache[part]
+
+    def doubt_us(self, part: Part) -> float:
+        """What an operator may take beyond `microseconds`; nothing where its kind was timed."""
+        return 0.0 if _groups(part)[-1] in self._levels else (UNTRIED - 1) * self.microseconds(part)
 
     def _estimate(self, part: Part) -> float:
         *above, last = _groups(part)

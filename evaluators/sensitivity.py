@@ -15,7 +15,7 @@ from ..spaces.fold import n_folded
 from ..spaces.quantize import round_weight
 from ..spaces.rank_scheme import Source
 from ..spaces.rank_schemes import lost_energies
-from ..spaces.sparsify import smallest
+from ..spaces.sparsify import without_smallest
 from ..spaces.substitute import operator_losses
 from ..spaces.weight_codes import code_weight
 
@@ -39,7 +39,9 @@ def site_damages(network: Network, space: SearchSpace) -> Damages:
         "operator": lambda site: _missed_outputs(site, network),
         "rank": lambda site: _lost_energies(site, network),
         "bits": lambda site: _weight_errors(site, network, round_weight),
-        "sparsity": lambda site: _weight_errors(site, network, _without_smallest),
+        "sparsity": lambda site: _weight_errors(
+            site, network, lambda weight, choice: without_smallest(weight, int(choice))
+        ),
         "code": lambda site: _weight_errors(
             site, network, lambda weight, choice: code_weight(weight, str(choice)).decode()
         ),
@@ -69,7 +71,3 @@ def _weight_errors(site: Site, network: Network, change: Callable[[Tensor, Choic
     changed = {choice: change(weight, choice) for choice in site.choices if choice != site.neutral}
     errors = {choice: float((each - weight).square().sum()) / energy for choice, each in changed.items()}
     return {site.neutral: 0.0, **errors}
-
-
-def _without_smallest(weight: Tensor, choice: Choice) -> Tensor:
-    return weight.masked_fill(smallest(weight, int(choice)), 0.0)

@@ -1,6 +1,7 @@
-"""What each choice of each site alone does to the outputs: measured as far as a time limit allows, else interpolated.
+"""What each choice of each site alone does to the outputs: measured as far as a time limit allows, else estimated.
 
-The most telling choices come first: the strongest of every site, then the middle ones, then the middles between those.
+The most telling choices come first: the strongest of every site, of widths above all, as these are farthest from what
+an estimate of first order holds for; then the middle ones, then the middles between those.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+import numpy as np
 
 from ..hardware_profiles.errors import ParefrontError
 from ..spaces import Choice, Configuration, SearchSpace, Site
@@ -21,6 +24,8 @@ N_TIMED = 3
 DIVERGENCE = "divergence"
 WORST = 1.0
 """As if the outputs no longer depended on the inputs."""
+LEAST = 1e-6
+"""Divergences below count as this where they are divided by: no drop can be told from such."""
 
 _SiteChoice = tuple[Site, Choice]
 
@@ -51,7 +56,7 @@ class SensitivityPlan:
 
     @property
     def n_measured(self) -> int:
-        """Choices that will be measured; those left are interpolated."""
+        """Choices that will be measured; those left are estimated."""
         if self.max_seconds <= 0:
             return 0
         affordable = self.n_choices if self.seconds_each <= 0 else int(self.max_seconds / self.seconds_each)
@@ -66,8 +71,8 @@ class SensitivityPlan:
         """One line for people."""
         n_left = self.n_choices - self.n_known - self.n_measured
         known = f"{self.n_known} of {self.n_choices} choices known, "
-        interpolated = f", {n_left} interpolated (at most {self.max_seconds:.0f} s)" if n_left else ""
-        return f"{known}{self.n_measured} to measure in {self.seconds:.0f} s{interpolated}"
+        estimated = f", {n_left} estimated (at most {self.max_seconds:.0f} s)" if n_left else ""
+        return f"{known}{self.n_measured} to measure in {self.seconds:.0f} s{estimated}"
 
 
 class SensitivityTable:
@@ -128,18 +133,16 @@ class SensitivityTable:
             if progress is not None:
                 progress(done, plan.n_measured)
 
-    def damages(self, prior: Damages) -> Damages:
-        """Divergence by site and choice, 0 for neutral ones and at most 1; of sites without a measured choice nothing.
+    def damages(self, estimates: Damages) -> Damages:
+        """Divergence of every choice of every site, 0 for neutral ones and at most 1.
 
         Args:
-            prior: What the weights alone say, see `site_damages`: it gives the course between two measured choices.
+            estimates: Of all of them, exact for small ones, see `first_order_divergences`.
         """
-        table: dict[str, dict[Choice, float]] = {}
-        for site in self._space.sites:
-            known = {c: self._values[site.name, c] for c in site.choices if (site.name, c) in self._values}
-            if known:
-                table[site.name] = interpolated(site, known, prior[site.name])
-        return table
+        return {site.name: corrected(site, self._known(site), estimates[site.name]) for site in self._space.sites}
+
+    def _known(self, site: Site) -> dict[Choice, float]:
+        return {c: self._values[site.name, c] for c in site.choices if (site.name, c) in self._values}
 
     @property
     def _n_known(self) -> int:
@@ -168,37 +171,35 @@ class SensitivityTable:
 
 def by_importance(space: SearchSpace) -> Iterator[_SiteChoice]:
     """All choices but the neutral ones: the strongest of every site, the middle ones, the middles between those, ..."""
-    orders = [_bisected(len(site.choices)) for site in space.sites]
+    sites = sorted(space.sites, key=lambda site: site.technique != "prune")
+    orders = [_bisected(len(site.choices)) for site in sites]
     for rank in range(max((len(order) for order in orders), default=0)):
-        for site, order in zip(space.sites, orders, strict=True):
+        for site, order in zip(sites, orders, strict=True):
             if rank < len(order):
                 yield site, site.choices[order[rank]]
 
 
-def interpolated(site: Site, known: Mapping[Choice, float], prior: Mapping[Choice, float]) -> dict[Choice, float]:
-    """Values of all choices of a site from those of some.
+def corrected(site: Site, known: Mapping[Choice, float], estimates: Mapping[Choice, float]) -> dict[Choice, float]:
+    """Values of all choices of a site: those that are known, and estimates that are off as much as their neighbours.
 
-    Between two known choices the value grows as a power of the prior, before the first as its square: that is how
-    measured tables mostly run. An interpolated value never leaves the range of the two beside it.
+    The logarithm of what an estimate is off by grows evenly from nothing at the neutral choice to the first known one,
+    from that to the next, and stays behind the last: that is how measured tables mostly run.
 
     Args:
         site: Its choices, weakest first.
-        known: At least one of them.
-        prior: Rises with the strength of a choice.
+        known: Any of them.
+        estimates: Of all of them.
     """
-    values: dict[Choice, float] = {site.neutral: 0.0}
-    places = [place for place, choice in enumerate(site.choices) if choice in known and place > 0]
+    places = [place for place, choice in enumerate(site.choices) if place == 0 or choice in known]
+    errors = [
+        0.0 if place == 0 else math.log(max(known[choice], LEAST) / max(estimates[choice], LEAST))
+        for place, choice in enumerate(site.choices)
+        if place in places
+    ]
+    values = {site.neutral: 0.0}
     for place, choice in enumerate(site.choices[1:], 1):
-        before = max((p for p in places if p <= place), default=0)
-        behind = min((p for p in places if p >= place), default=before)
-        low, high = (site.choices[p] for p in (before, behind))
-        if place in places or behind == before:
-            values[choice] = known[low]
-        elif before == 0:
-            values[choice] = known[high] * _share(prior[choice], 0.0, prior[high], place / behind) ** 2
-        else:
-            share = _log_share(prior[choice], prior[low], prior[high], (place - before) / (behind - before))
-            values[choice] = _between(known[low], known[high], share)
+        factor = math.exp(float(np.interp(place, places, errors)))
+        values[choice] = known[choice] if choice in known else min(WORST, factor * estimates[choice])
     return values
 
 
@@ -212,24 +213,6 @@ def _bisected(n_choices: int) -> list[int]:
             order.append(middle)
             spans += [(middle, high), (low, middle)]
     return order
-
-
-def _share(value: float, low: float, high: float, otherwise: float) -> float:
-    """Where a value lies between two others, from 0 to 1; `otherwise` where these do not rise."""
-    return min(1.0, max(0.0, (value - low) / (high - low))) if high > low else otherwise
-
-
-def _log_share(value: float, low: float, high: float, otherwise: float) -> float:
-    if not 0 < low < high:
-        return otherwise
-    return _share(math.log(max(value, low)), math.log(low), math.log(high), otherwise)
-
-
-def _between(low: float, high: float, share: float) -> float:
-    """On a logarithmic scale, on a linear one where a value is 0."""
-    if low > 0 and high > 0:
-        return math.exp((1 - share) * math.log(low) + share * math.log(high))
-    return (1 - share) * low + share * high
 
 
 def _subject(site: Site, choice: Choice) -> str:

@@ -19,10 +19,7 @@ def beginning_line(manifest: Mapping[str, Any]) -> str:
         candidates = " and ".join(_candidates(name, n) for name, n in observed.items())
         parts.append(f"Began with {candidates} of earlier searches")
     if tables.get("plan"):
-        left = "" if tables.get("divergences") else ", too few to be of use"
-        parts.append(
-            f"{'e' if parts else 'E'}ffect of single choices on the outputs, as planned: {tables['plan']}{left}"
-        )
+        parts.append(f"{'e' if parts else 'E'}ffect of single choices on the outputs, as planned: {tables['plan']}")
     return "; ".join(parts)
 
 

@@ -13,6 +13,7 @@ from ..spaces import Configuration, SearchSpace
 from .costs import CostModel
 from .moves import cross, exchange, mutate, shift_group
 from .seeds import MULTIPLIERS, Direction, LagrangeSweep
+from .site_blocks import SiteBlocks
 from .surrogate import DropSurrogate
 from .trial import Trial
 
@@ -21,8 +22,8 @@ N_MORE = 64
 """Moves screened for one proposal, and for each further one of the batch."""
 LARGE_BATCH, N_MORE_OF_LARGE = 8, 16
 """Beyond so many proposals fewer moves for each: so many workers must not wait for the screening."""
-N_SWEEPS = 8
-"""Solutions of the tables along one direction, found anew for every proposal."""
+N_SOLUTIONS = 8
+"""Of the tables along each direction, found anew for every proposal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class CandidatePool:
         self, space: SearchSpace, costs: CostModel, surrogate: DropSurrogate, directions: Sequence[Direction]
     ) -> None:
         self._space, self._costs, self._surrogate = space, costs, surrogate
-        self._directions = directions
+        self._directions, self._blocks = directions, SiteBlocks(space, costs)
 
     def draw(
         self, members: Sequence[Trial], known: Collection[Configuration], n: int, rng: random.Random
@@ -73,16 +74,16 @@ class CandidatePool:
         return list(found.values())
 
     def _sweeps(self, members: Sequence[Trial], rng: random.Random) -> list[Candidate]:
-        """Solutions along one direction, with the sites' scales drawn from what is believed of them."""
-        direction = rng.choice(self._directions)
-        noise = np.array([rng.gauss(0.0, 1.0) for _ in self._space.sites])
-        sweep = LagrangeSweep(self._space, self._costs, self._surrogate.site_drops(noise))
+        """Solutions along every direction, with the sites' scales drawn from what is believed of them."""
         low, high = math.log(MULTIPLIERS[0]), math.log(MULTIPLIERS[1])
-        choices = dict(rng.choice(members).configuration) if members else {}
         found = []
-        for multiplier in sorted(rng.uniform(low, high) for _ in range(N_SWEEPS)):
-            choices = sweep.solve(math.exp(multiplier), direction, choices, passes=1)
-            found.append(Candidate(self._space.canonical(choices), f"tables' best for {direction.name}"))
+        for direction in self._directions:
+            noise = np.array([rng.gauss(0.0, 1.0) for _ in self._space.sites])
+            sweep = LagrangeSweep(self._blocks, direction, self._surrogate.site_drops(noise))
+            choices = dict(rng.choice(members).configuration) if members else {}
+            for multiplier in sorted(rng.uniform(low, high) for _ in range(N_SOLUTIONS)):
+                choices = sweep.solve(math.exp(multiplier), choices, passes=1)
+                found.append(Candidate(self._space.canonical(choices), f"tables' best for {direction.name}"))
         return found
 
     def _move(self, members: Sequence[Trial], rng: random.Random) -> Candidate:

@@ -29,6 +29,10 @@ _PENALTY = 2.0
 """As if so many candidates had shown that a score without a table goes with latency and size alike."""
 N_ERRORS = 24
 """Latest predictions that say how far the next ones may be off."""
+GROWTH = 1.1
+"""What layers cost is worked out anew, for the sweeps, whenever there are so many times the observations: each of them
+changes all a little, and there are thousands."""
+MAX_REMEMBERED = 200_000
 LEARNING, FORGETTING = 0.3, 0.97
 """How quickly the optimism of the tables follows what comes out, and is forgotten where nothing does."""
 FIRST_ERROR = 0.15
@@ -76,6 +80,7 @@ class CostModel:
         under = {layer: [name for name, layers in self._layers.items() if layer in layers] for layer in space.widths}
         self._sites_of = {layer: tuple(names) for layer, names in under.items()}
         self._n_observed = 0
+        self._n_shared = 0
         self._shares: dict[tuple[Choice | None, ...], tuple[float, ...]] = {}
         self._wholes: dict[str, float] = {}
         self._optimism = dict.fromkeys(self.scores, 0.0)
@@ -92,7 +97,8 @@ class CostModel:
             return  # a promotion measures nothing anew
         self._note_errors(trial)
         self._n_observed += 1
-        self._shares, self._wholes = {}, {}
+        if self._n_observed >= GROWTH * self._n_shared or len(self._shares) > MAX_REMEMBERED:
+            self._shares, self._wholes, self._n_shared = {}, {}, self._n_observed
         for name, predictor in self._predictors.items():
             at = f"@{name}" if name else ""
             times = [OperatorTime(*row) for row in trial.details.get(f"{OPERATORS}{at}", ())]
@@ -139,13 +145,21 @@ class CostModel:
         """By how much, in the logarithm, what the tables held best has come out dearer lately; at least 0."""
         return max(0.0, self._optimism[score])
 
+    def doubt(self, score: str, configuration: Configuration) -> float:
+        """By how much, in the logarithm, a prediction may be too low because nothing of a kind was measured yet."""
+        base, _, profile = score.partition("@")
+        if base != _LATENCY or not self._by_tables(score):
+            return 0.0
+        cost = self._predictors[profile].tables.cost(configuration)
+        return math.log1p(cost.doubt_ms / max(cost.latency_ms, 1e-12))
+
     @property
-    def has_observed(self) -> bool:
-        """Whether anything was measured, so that predictions mean something."""
-        return self._n_observed > 0
+    def n_observed(self) -> int:
+        """How many candidates were measured: without any, predictions mean nothing."""
+        return self._n_observed
 
     def shares(self, layer: str, choices: Mapping[str, Choice]) -> tuple[float, ...]:
-        """What one layer costs, as a share of the baseline's cost in each of `scores`.
+        """What one layer costs, as a share of the baseline's cost in each of `scores`; a little out of date.
 
         Args:
             layer: Of the original network.
@@ -153,14 +167,30 @@ class CostModel:
         """
         key = (layer, *map(choices.get, self._sites_of[layer]))
         if key not in self._shares:
-            self._shares[key] = tuple(self._share(name, layer, choices) for name in self.scores)
+            costs = {name: each.tables.layer_cost(layer, choices) for name, each in self._predictors.items()}
+            self._shares[key] = tuple(self._share(name, layer, choices, costs) for name in self.scores)
         return self._shares[key]
+
+    @property
+    def n_shared(self) -> int:
+        """The number of observations that `shares` follow from."""
+        return self._n_shared
+
+    def sites_of(self, layer: str) -> tuple[str, ...]:
+        """The sites that the cost of a layer depends on."""
+        return self._sites_of[layer]
 
     def layers_under(self, site: Site) -> tuple[str, ...]:
         """The layers whose cost depends on a site."""
         return self._layers[site.name]
 
-    def _share(self, name: str, layer: str, choices: Mapping[str, Choice]) -> float:
+    def _share(
+        self,
+        name: str,
+        layer: str,
+        choices: Mapping[str, Choice],
+        costs: Mapping[str, tuple[float, float]],
+    ) -> float:
         base, _, profile = name.partition("@")
         tables = self._predictors[profile].tables
         if base == _MACS:
@@ -168,7 +198,7 @@ class CostModel:
         if not self._by_tables(name):
             cost = tables.layer(layer, choices)
             return 0.0 if cost is None else self._sums[name].share(cost)
-        ms, size = tables.layer_cost(layer, choices)
+        ms, size = costs[profile]
         if base == _LATENCY:
             return ms / self._whole(name)
         if base == _SIZE:

@@ -29,8 +29,14 @@ PRIOR_DROPS: Mapping[str, tuple[float, ...]] = {
 }
 """Points lost when every site of a technique takes its strongest choice, before anything was observed."""
 UNKNOWN_PRIOR = (2.0,)
-DIVERGENCE_PRIOR = 1.0
-PRIOR_WEIGHT = 0.05
+POINTS_PER_DIVERGENCE = 50.0
+"""Points lost per unit of divergence: on four networks, without training, .03 cost 1 point, .1 about 5, .5 about 35."""
+COMMON_SPREAD, OWN_SPREAD = 0.7, 0.5
+"""Standard deviations, as shares of the prior, of the factor that all scales share and of each scale beside it."""
+OFFSET_SPREAD = 0.5
+"""Points, of what every configuration loses."""
+NOISE, RELATIVE_NOISE = 0.4, 0.3
+"""Standard deviation of a drop: in points, and as a share of it, as what destroys much is no plain sum over sites."""
 LEAST_SCALE = 0.05
 """Share of the prior that a technique or a site keeps: more damage never helps, whatever a few noisy drops say."""
 _DIVERGENCE = -1
@@ -46,15 +52,17 @@ class DamageScales:
         Args:
             space: What may be chosen.
             damages: Of every choice of every site, 0 for neutral; only their proportions matter.
-            divergences: What every choice alone does to the outputs without training, likewise; they get a scale per
-                technique of their own.
+            divergences: What every choice alone does to the outputs without training, where that is known: then the
+                damages do not count.
         """
         self.sites = space.sites
         self._position = {
             site.name: (i, {choice: k for k, choice in enumerate(site.choices)}) for i, site in enumerate(self.sites)
         }
-        tables = [(i, k, damages) for i, site in enumerate(self.sites) for k in range(len(_powers(site.technique)))]
-        tables += [(i, _DIVERGENCE, divergences) for i in range(len(self.sites)) if divergences]
+        if divergences:
+            tables = [(i, _DIVERGENCE, divergences) for i in range(len(self.sites))]
+        else:
+            tables = [(i, k, damages) for i, site in enumerate(self.sites) for k in range(len(_powers(site.technique)))]
         width = max((len(site.choices) for site in self.sites), default=1)
         self._column_site = np.array([i for i, _, _ in tables])
         self._features = np.zeros((len(tables), width))
@@ -63,10 +71,7 @@ class DamageScales:
         kinds = [(self.sites[i].technique, k) for i, k, _ in tables]
         groups = sorted(set(kinds))
         self._group = np.array([groups.index(kind) for kind in kinds], dtype=np.int64)
-        strongest = np.zeros(len(groups))
-        np.add.at(strongest, self._group, self._features.max(1, initial=0.0))
-        self._strongest = np.maximum(strongest, 1e-9)
-        self._prior = np.array([_prior(technique, k) for technique, k in groups]) / self._strongest
+        self._prior = self._priors(groups)
         self._offset, self._scales = 0.0, self._prior.copy()
 
     def rows(self, configurations: Sequence[Mapping[str, Choice]]) -> Rows:
@@ -79,13 +84,29 @@ class DamageScales:
         return found
 
     def fit(self, rows: Rows, drops: Array) -> None:
-        """Fits the offset and the scales, none of them negative."""
+        """Fits the offset and the scales, none of them negative: first what they have in common, then each.
+
+        Args:
+            rows: At least one.
+            drops: In points, shape (configurations,).
+        """
         from scipy.optimize import nnls
 
-        grouped, pull = self._grouped(rows), np.sqrt(PRIOR_WEIGHT) * self._strongest
-        prior_rows = np.hstack([np.zeros((len(pull), 1)), np.diag(pull)])
-        design = np.vstack([np.hstack([np.ones((len(grouped), 1)), grouped]), prior_rows])
-        solution, _ = nnls(design, np.concatenate([drops, pull * self._prior]))
+        grouped = self._grouped(rows)
+        certainty = 1 / np.hypot(NOISE, RELATIVE_NOISE * drops)
+        expected, observed = grouped @ self._prior * certainty, drops * certainty
+        weight = 1 / COMMON_SPREAD**2
+        common = (weight + expected @ observed) / (weight + expected @ expected)
+        prior = self._prior * max(LEAST_SCALE, float(common))
+        pull = 1 / (OWN_SPREAD * prior)
+        design = np.block(
+            [
+                [certainty[:, None], grouped * certainty[:, None]],
+                [np.zeros((len(pull), 1)), np.diag(pull)],
+                [np.full((1, 1), 1 / OFFSET_SPREAD), np.zeros((1, len(pull)))],
+            ]
+        )
+        solution, _ = nnls(design, np.concatenate([observed, pull * prior, [0.0]]))
         self._offset = float(solution[0])
         self._scales = np.maximum(solution[1:], LEAST_SCALE * self._prior)
 
@@ -104,6 +125,14 @@ class DamageScales:
         found = np.zeros((len(self.sites), self._features.shape[1]))
         np.add.at(found, self._column_site, self._features * self._scales[self._group][:, None])
         return found
+
+    def _priors(self, groups: Sequence[tuple[str, int]]) -> Array:
+        """Points per unit of damage of each group of columns."""
+        strongest = np.zeros(len(groups))
+        np.add.at(strongest, self._group, self._features.max(1, initial=0.0))
+        points = [POINTS_PER_DIVERGENCE if k == _DIVERGENCE else _prior(technique, k) for technique, k in groups]
+        is_absolute = np.array([k == _DIVERGENCE for _, k in groups])
+        return np.array(points) / np.where(is_absolute, 1.0, np.maximum(strongest, 1e-9))
 
     def _values(self, rows: Rows) -> Array:
         """Damages to their powers, shape (configurations, columns)."""
@@ -125,7 +154,7 @@ def _column(site: Site, k: int, table: Damages | None) -> list[float]:
 
 
 def _prior(technique: str, k: int) -> float:
-    return DIVERGENCE_PRIOR if k == _DIVERGENCE else PRIOR_DROPS.get(technique, UNKNOWN_PRIOR)[k]
+    return PRIOR_DROPS.get(technique, UNKNOWN_PRIOR)[k]
 
 
 def _powers(technique: str) -> tuple[float, ...]:

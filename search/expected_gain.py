@@ -117,7 +117,7 @@ class ExpectedGain:
         for name, value in values.items():
             error = self._costs.error(name)
             beyond = CAUTION * ANCHORED * error if anchor is not None else CAUTION * error + self._costs.optimism(name)
-            values[name] = value * math.exp(beyond)
+            values[name] = value * math.exp(beyond + self._costs.doubt(name, candidate.configuration))
         return {name: values.get(name, self._baseline.value(name)) for name in self._costs.scores}
 
     def _chances(self, predicted: Sequence[Mapping[str, float]], means: Array, deviations: Array) -> Array:

@@ -1,13 +1,11 @@
 """Proposes configurations: ask and tell, without side effects, the same for the same seed and results.
 
-First uniform configurations and what the tables hold best at a few drops, in several directions; then whatever
-promises the greatest gain in hypervolume among small changes of the front and new solutions of the tables, which
-learn from every trial.
+First uniform configurations; then whatever promises the greatest gain in hypervolume among small changes of the front
+and what the tables hold best in several directions. The tables learn from every trial.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 import random
 from collections.abc import Sequence
@@ -24,13 +22,13 @@ from .damage_scales import Rows
 from .expected_gain import ExpectedGain
 from .front import complete
 from .goals import DEFAULT_GOALS, Goals
-from .moves import mutate, random_configuration
+from .moves import random_configuration
 from .objectives import MAX_DROP
 from .pareto import Point
 from .proposal import PARENTS, Proposal, Proposer
 from .running_front import RunningFront
 from .screening import PREDICTED
-from .seeds import Direction, LagrangeSweep, directions
+from .seeds import directions
 from .small_algebra import on_one_thread
 from .surrogate import GROWTH, DropSurrogate
 from .tables import Observations
@@ -41,10 +39,7 @@ __all__ = ["Proposal", "Proposer", "TableProposer"]
 
 LEAST_DROP = 0.25
 """Points: less cannot be told from nothing."""
-SWEEP_SHARES = (0.5, 1.0, 0.2)
-"""Drops that the first sweeps aim at, as shares of the largest that counts."""
 N_LADDER = 8
-N_DIRECTIONS = 3
 SURELY = 0.7
 """Standard deviations of a predicted cost beyond a limit that count as breaking it."""
 HOPELESS = 2.0
@@ -54,7 +49,7 @@ MAX_TRIES = 100
 
 
 class TableProposer:
-    """Uniform ladder, sweeps over the tables, then whatever promises most around the front."""
+    """Uniform ladder, then whatever promises most around the front and by the tables."""
 
     def __init__(
         self,
@@ -82,13 +77,11 @@ class TableProposer:
         self._max_drop = _largest_drop(goals)
         self._costs = CostModel(space, tables, goals, observations)
         self._surrogate = DropSurrogate(space, damages, self._max_drop, divergences)
-        self._directions = directions(self._costs, goals)
         self._ladder = list(uniform_ladder(space))
-        self._pool = CandidatePool(space, self._costs, self._surrogate, self._directions)
+        self._pool = CandidatePool(space, self._costs, self._surrogate, directions(self._costs, goals))
         self._trials: list[Trial] = []
         self._front = RunningFront(self._trials, Fidelity.SHORT, goals)
         self._observed: dict[int, tuple[Trial, Rows]] = {}
-        self._origins: set[str] = set()
         self._known: set[Configuration] = set()
         self._pending: dict[Configuration, Proposal] = {}
         self._points: dict[Configuration, Point] = {}
@@ -105,7 +98,7 @@ class TableProposer:
         proposals: list[Proposal] = []
         while len(proposals) < n:
             rng = random.Random(f"{self._seed}:{len(self._known)}")
-            found = self._seeds(rng) or self._promising(n - len(proposals), rng) or self._random(rng)
+            found = self._uniform() or self._promising(n - len(proposals), rng) or self._random(rng)
             if not found:
                 break
             for proposal in found:
@@ -120,7 +113,6 @@ class TableProposer:
         self._points.pop(trial.configuration, None)
         self._known.add(trial.configuration)
         self._trials.append(trial)
-        self._origins.add(trial.origin)
         self._costs.observe(trial)
         if trial.configuration and complete([trial], Fidelity.SHORT):
             if trial.supersedes is not None:
@@ -149,18 +141,12 @@ class TableProposer:
             rows = np.array([row for _, row in self._observed.values()])
             self._surrogate.fit(rows, [trial.value("accuracy_drop") for trial, _ in self._observed.values()])
 
-    def _seeds(self, rng: random.Random) -> list[Proposal]:
-        """The next step of the ladder, or the next sweep; nothing when all were made."""
+    def _uniform(self) -> list[Proposal]:
+        """The next step of the ladder; nothing when enough were made."""
         n_done = sum(configuration in self._known for configuration, _ in self._ladder)
         for configuration, origin in self._ladder if n_done < N_LADDER else ():
             if configuration not in self._known and not self._is_hopeless(configuration):
                 return [Proposal(configuration, origin)]
-        origins = self._origins | {proposal.origin for proposal in self._pending.values()}
-        for share, direction in itertools.product(SWEEP_SHARES, self._directions[:N_DIRECTIONS]):
-            target = self._target(share)
-            origin = f"sweep for {direction.name} at {target:g} pt"
-            if origin not in origins:
-                return self._sweep(target, direction, origin, rng)
         return []
 
     def _is_hopeless(self, configuration: Configuration) -> bool:
@@ -174,7 +160,7 @@ class TableProposer:
     def _breaks_limits(self, configuration: Configuration) -> bool:
         """Whether it is sure to be slower or larger than is allowed."""
         limits = [limit for limit in self._goals.constraints if limit.is_structural]
-        if not limits or not self._costs.has_observed:
+        if not limits or not self._costs.n_observed:
             return False
         values = self._costs.values(configuration)
         surely = [math.exp(SURELY * self._costs.error(limit.score)) for limit in limits]
@@ -182,23 +168,9 @@ class TableProposer:
             values.get(limit.score, 0.0) > limit.limit * beyond for limit, beyond in zip(limits, surely, strict=True)
         )
 
-    def _target(self, share: float) -> float:
-        return round(share * self._max_drop, 3)
-
-    def _sweep(self, target: float, direction: Direction, origin: str, rng: random.Random) -> list[Proposal]:
-        sweep = LagrangeSweep(self._space, self._costs, self._surrogate.site_drops())
-        configuration = sweep.strongest(
-            direction, lambda choices: self._breaks_limits(choices) or self._surrogate.drops([choices])[0] <= target
-        )
-        for _ in range(MAX_TRIES):
-            if configuration not in self._known:
-                return [Proposal(configuration, origin)]
-            configuration = mutate(self._space, configuration, rng)
-        return []
-
     def _promising(self, n: int, rng: random.Random) -> list[Proposal]:
         """Up to n candidates that together promise the greatest gain in hypervolume."""
-        if not self._trials or not self._costs.has_observed:
+        if not self._trials or not self._costs.n_observed:
             return []
         members = [t for t in self._front.members if t.configuration]
         members = members or self._nearest_to_limits()

@@ -33,7 +33,8 @@ class SearchSettings:
         limits: What ends the search beside its trials.
         n_repeats: Trials that may be measured again, where the front turns on a difference that is not sure.
         earlier: Directory of a run to begin from; None for none. A run goes on with what it took.
-        table_seconds: What measuring each choice's effect on the outputs may take before the search.
+        table_seconds: What measuring single choices' effects on the outputs may take before the search; the others are
+            estimated.
         has_stored_tables: Whether to begin with what earlier searches measured.
         inheritance: What short fine-tunes take over from the most similar trial that had one.
         has_cut: Whether a candidate that even the best accuracy seen would not bring into the front is closed before it

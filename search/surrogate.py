@@ -21,8 +21,15 @@ MAX_OBSERVED = 256
 """Observations that the process is fitted to: those with the smallest drops and the latest."""
 NOISE_PT = 0.4
 """Standard deviation of an observed drop, in points, about that of a validation accuracy and of a training."""
-SITE_SPREADS = (0.3, 1.0, 2.0)
-REST_SPREADS = (0.3, 1.0, 3.0)
+POWER = 1.3
+"""On four networks without training a drop in points grew with the sum of the divergences to this power."""
+MOST_RUINED = 4.0
+"""Times the largest drop that counts, beyond which drops tell the scales no more."""
+SITE_SPREADS = (0.15, 0.35, 0.7)
+"""Of a site's scale, as a share of it."""
+REST_SPREADS = (0.1, 0.25, 0.5)
+"""Of what sites do to each other, as a share of the drop, which counts as at least `LEAST_REST` points."""
+LEAST_REST = 1.0
 LENGTHS = (0.25, 0.7)
 GROWTH = 1.15
 """The spreads are chosen anew by marginal likelihood whenever there are so many times the observations."""
@@ -53,8 +60,8 @@ class DropSurrogate:
             space: What may be chosen.
             damages: Of every choice of every site, 0 for neutral; only their proportions matter.
             max_drop: In points; see the attribute.
-            divergences: What every choice alone does to the outputs without training, likewise; they get a scale per
-                technique of their own.
+            divergences: What every choice alone does to the outputs without training, where that is known: then the
+                damages do not count.
         """
         self.max_drop = max_drop
         self._scales = DamageScales(space, damages, divergences)
@@ -89,7 +96,7 @@ class DropSurrogate:
 
     def predict(self, rows: Rows) -> tuple[Array, Array]:
         """Mean and standard deviation of the compressed drop, each of shape (configurations,)."""
-        mean = self._scales.drops(rows)
+        mean = self._limited(self._scales.drops(rows))
         prior = self._prior_variance(rows)
         if not len(self._observed):
             return mean, np.sqrt(prior)
@@ -121,24 +128,48 @@ class DropSurrogate:
         }
 
     def compressed(self, drops: Array) -> Array:
-        """Points as they are up to the largest that matters, logarithmic beyond."""
-        beyond = self.max_drop * (1 + np.log(np.maximum(drops, self.max_drop) / self.max_drop))
-        return np.where(drops > self.max_drop, beyond, drops)
+        """Points on the scale on which sites add up, logarithmic beyond the largest drop that matters; that stays."""
+        return self._limited(self._stretched(drops))
 
     def expanded(self, compressed: Array) -> Array:
         """The inverse of `compressed`."""
         beyond = self.max_drop * np.exp(np.clip(compressed / self.max_drop - 1, 0, 20))
-        return np.where(compressed > self.max_drop, beyond, compressed)
+        return self._restored(np.where(compressed > self.max_drop, beyond, compressed))
+
+    def _limited(self, stretched: Array) -> Array:
+        beyond = self.max_drop * (1 + np.log(np.maximum(stretched, self.max_drop) / self.max_drop))
+        return np.where(stretched > self.max_drop, beyond, stretched)
+
+    def _stretched(self, drops: Array) -> Array:
+        """A drop grows faster than what causes it: its root of that power, in proportion to the drop below 0."""
+        whole = (1 + self.max_drop) ** (1 / POWER) - 1
+        grown = ((1 + np.maximum(drops, 0.0)) ** (1 / POWER) - 1) / whole
+        return np.asarray(self.max_drop * np.where(drops > 0, grown, drops / (POWER * whole)))
+
+    def _restored(self, stretched: Array) -> Array:
+        """The inverse of `_stretched`."""
+        whole, shares = (1 + self.max_drop) ** (1 / POWER) - 1, stretched / self.max_drop
+        grown = (1 + whole * np.maximum(shares, 0.0)) ** POWER - 1
+        return np.asarray(np.where(shares > 0, grown, shares * POWER * whole))
 
     def _kernel(self, a: Rows, b: Rows, spreads: _Spreads) -> Array:
-        linear = self._scales.contributions(a) @ self._scales.contributions(b).T
-        smooth = np.exp(-self._distances(a, b) / (2 * spreads.length**2))
+        linear = self._contributions(a) @ self._contributions(b).T
+        smooth = np.outer(self._sizes(a), self._sizes(b)) * np.exp(-self._distances(a, b) / (2 * spreads.length**2))
         return np.asarray(spreads.site**2 * linear + spreads.rest**2 * smooth)
 
     def _prior_variance(self, rows: Rows) -> Array:
-        contributions = self._scales.contributions(rows)
+        contributions = self._contributions(rows)
         own = np.einsum("ij,ij->i", contributions, contributions)
-        return np.asarray(self._spreads.site**2 * own + self._spreads.rest**2)
+        return np.asarray(self._spreads.site**2 * own + self._spreads.rest**2 * self._sizes(rows) ** 2)
+
+    def _contributions(self, rows: Rows) -> Array:
+        """What each site adds to the compressed drop, to first order, shape (configurations, sites)."""
+        slopes = self.max_drop / np.maximum(self._scales.drops(rows), self.max_drop)
+        return np.asarray(self._scales.contributions(rows) * slopes[:, None])
+
+    def _sizes(self, rows: Rows) -> Array:
+        """What the rest is a share of, in compressed points, shape (configurations,)."""
+        return np.hypot(LEAST_REST, np.minimum(self._scales.drops(rows), self.max_drop))
 
     def _distances(self, a: Rows, b: Rows) -> Array:
         """Squared distances between configurations as positions along their sites' choices; at most about 1."""
@@ -154,16 +185,16 @@ class DropSurrogate:
         """Fits the techniques' scales; gives the observations that count and what the scales leave of them."""
         kept = _kept(target)
         rows, target = rows[kept], target[kept]
-        self._scales.fit(rows, target)
-        return rows, target - self._scales.drops(rows)
+        self._scales.fit(rows, self._stretched(np.minimum(self.expanded(target), MOST_RUINED * self.max_drop)))
+        return rows, target - self._limited(self._scales.drops(rows))
 
     def _choose_spreads(self, rows: Rows, residual: Array) -> None:
         """The spreads under which the residuals are likeliest."""
-        contributions = self._scales.contributions(rows)
+        contributions, sizes = self._contributions(rows), self._sizes(rows)
         linear, distances = contributions @ contributions.T, self._distances(rows, rows)
         best = -math.inf
         for length in LENGTHS:
-            smooth = np.exp(-distances / (2 * length**2))
+            smooth = np.outer(sizes, sizes) * np.exp(-distances / (2 * length**2))
             for site in SITE_SPREADS:
                 for rest in REST_SPREADS:
                     likelihood = _log_likelihood(site**2 * linear + rest**2 * smooth, residual)
@@ -175,7 +206,7 @@ class DropSurrogate:
         self._cholesky = _cholesky(kernel)
         half = _forward(self._cholesky, residual[:, None])
         self._weights = _backward(self._cholesky, half)[:, 0]
-        self._deviations = self._spreads.site**2 * (self._scales.contributions(rows).T @ self._weights)
+        self._deviations = self._spreads.site**2 * (self._contributions(rows).T @ self._weights)
 
 
 def _milestone(n_observed: int) -> int:

@@ -18,6 +18,7 @@ from torch import Tensor
 from ..evaluators import Workbench
 from ..evaluators.calibration_draw import draw_calibration
 from ..evaluators.candidate_networks import one_thread
+from ..evaluators.first_order import first_order_divergences
 from ..evaluators.observation import Observation
 from ..evaluators.output_divergence import N_INPUTS, OutputDivergence
 from ..evaluators.sensitivity import Damages, site_damages
@@ -47,8 +48,8 @@ class Tables:
         observations: Of earlier searches, by profile, oldest first.
         damages: What each choice destroys by the weights alone, between 0 and 1; each technique has its own scale.
         divergences: What each choice alone does to the outputs without training, between 0 and 1, on one scale for all
-            techniques; empty unless at least one choice of every site was measured.
-        plan: What the divergences were expected to cost; empty where none were asked for.
+            techniques; empty where the outputs are no tensor or have no derivatives.
+        plan: What the divergences were expected to cost; empty where none were measured.
         problem: Why measurements can no longer be stored for later searches; empty while they can.
     """
 
@@ -117,9 +118,8 @@ def open_tables(
             {name: _observations(store, workbench) if has_reuse else () for name, store in stores.items()},
             site_damages(workbench.network, workbench.space),
         )
-        if has_reuse or max_seconds > 0:
-            with one_thread():
-                _measure_divergences(tables, workbench, max_seconds, on_plan, progress)
+        with one_thread():
+            _find_divergences(tables, workbench, max_seconds, has_reuse, on_plan, progress)
         _write(tables, path)
     tables._stores = stores
     return tables
@@ -149,17 +149,19 @@ def _observation(entry: Mapping[str, Any]) -> Observation | None:
         return None  # not written by this version: measured again sooner or later
 
 
-def _measure_divergences(
+def _find_divergences(
     tables: Tables,
     workbench: Workbench,
     max_seconds: float,
+    has_reuse: bool,
     on_plan: Callable[[SensitivityPlan], None] | None,
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    """Sets the divergences if at least one choice of every site is measured within the time."""
+    """Sets the divergences: estimates for next to nothing, corrected by what is stored or measured within the time."""
     inputs: Tensor = draw_calibration(workbench.data.train, workbench.seed).inputs[:N_INPUTS]
+    tables.divergences = first_order_divergences(workbench.network, workbench.space, inputs)
     path = sensitivity_path(workbench.network, inputs, workbench.options)
-    if max_seconds <= 0 and not path.is_file():
+    if not tables.divergences or (max_seconds <= 0 and not (has_reuse and path.is_file())):
         return
     divergence = OutputDivergence(workbench.network, inputs, workbench.options)
     table = SensitivityTable(workbench.space, divergence, TableFile(path, MAX_SENSITIVITIES))
@@ -171,9 +173,7 @@ def _measure_divergences(
         table.measure(plan, progress)
     except OSError as error:
         tables.problem = f"{path}: {error}"
-    divergences = table.damages(tables.damages)
-    if len(divergences) == len(workbench.space.sites):
-        tables.divergences = divergences
+    tables.divergences = table.damages(tables.divergences)
 
 
 def _write(tables: Tables, path: Path) -> None:

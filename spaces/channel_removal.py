@@ -66,6 +66,20 @@ def prune_channels(
     return {name: indices for name, indices in gone.items() if indices}
 
 
+def weakest_channels(network: Network, widths: Mapping[str, int]) -> Numbers:
+    """The numbers of the channels that go where groups of the uncompressed network get some widths.
+
+    Args:
+        network: Traced; not touched.
+        widths: By name of a layer whose output channels belong to the group.
+
+    Raises:
+        SpaceError: As of `prune_channels`.
+    """
+    groups = {name: group for group in network.channels.groups for name in group.producers}
+    return _weakest(network.module, network.follower.map, groups, widths, network.importances)
+
+
 def unprunable(network: Network, widths: Mapping[str, int]) -> dict[str, str]:
     """The groups, of those named by their first layers, that cannot be pruned to those widths after all, and why.
 

@@ -72,6 +72,20 @@ def merge_linear_segments(module: fx.GraphModule) -> bool:
     return bool(segments)
 
 
+def folded_activations(module: fx.GraphModule, layer: str, choice: Choice) -> tuple[str, ...]:
+    """The activations that a fold makes linear, by name; none for `"off"`.
+
+    Args:
+        module: The uncompressed network.
+        layer: The one that the site is named after.
+        choice: Of that site.
+    """
+    if not n_folded(choice):
+        return ()
+    first = next(node for node in module.graph.nodes if node.op == "call_module" and node.target == layer)
+    return tuple(str(node.target) for node in _chosen(module, first, choice).activations)
+
+
 @dataclass(frozen=True, slots=True)
 class Fold:
     """Offers to merge layers around one or several activations, with the shortcut around them where there is one.
@@ -110,10 +124,9 @@ class Fold:
     def prepare(self, module: fx.GraphModule, decisions: Decisions, network: Network) -> None:
         """Makes the activations linearisable and moves the padding of all layers to the first."""
         for node in list(module.graph.nodes):
-            n_activations = n_folded(decisions.get(str(node.target), OFF))
-            if n_activations:
-                segments = segments_from(module, node)
-                _linearise(module, next(s for s in segments if len(s.activations) == n_activations))
+            choice = decisions.get(str(node.target), OFF)
+            if n_folded(choice):
+                _linearise(module, _chosen(module, node, choice))
         module.recompile()
 
     def finish(self, module: fx.GraphModule, decisions: Decisions) -> None:
@@ -176,6 +189,11 @@ def _projection(module: fx.GraphModule, segment: Segment) -> tuple[str, ...]:
     first, last = segment.layers[0], segment.layers[-1]
     shortcut = find_shortcut(module, last, first.all_input_nodes[0], merged_geometry(module, segment))
     return () if shortcut is None or shortcut.projection is None else (str(shortcut.projection.target),)
+
+
+def _chosen(module: fx.GraphModule, first: fx.Node, choice: Choice) -> Segment:
+    """The segment from a layer on with as many activations as a choice folds."""
+    return next(each for each in segments_from(module, first) if len(each.activations) == n_folded(choice))
 
 
 def _linearise(module: fx.GraphModule, segment: Segment) -> None:

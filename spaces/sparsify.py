@@ -128,6 +128,11 @@ def smallest(weight: Tensor, percent: int) -> Tensor:
     return ~largest(weight.detach().abs(), n_kept)
 
 
+def without_smallest(weight: Tensor, percent: int) -> Tensor:
+    """A weight whose entries of least magnitude are 0, see `smallest`."""
+    return weight.masked_fill(smallest(weight, percent), 0.0)
+
+
 def largest(magnitudes: Tensor, n: int) -> Tensor:
     """Which numbers are the n largest, of equal ones the first; boolean, in their shape."""
     # Sorted stably, so that equal magnitudes give the same mask everywhere.

@@ -81,6 +81,12 @@ def operator_losses(layer: nn.Module, moment: PatchMoment | None, choices: tuple
     return {choice: lost_share(layer.weight, _fit(layer, str(choice), moment), metric) for choice in choices}
 
 
+def operator_weight(layer: nn.Module, choice: str, moment: PatchMoment | None) -> Tensor:
+    """The weight of the one convolution that computes what an operator in its place would, float64."""
+    assert isinstance(layer, nn.Conv2d)
+    return _fit(layer, choice, moment).product
+
+
 def build_operator(layer: nn.Conv2d, choice: str, fit: OperatorFit, moment: PatchMoment | None) -> list[nn.Conv2d]:
     """The layers of an operator in the order in which they run; those that give the outputs have a bias.
 

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.search_quality_botorch import BotorchProposer
 from benchmarks.search_quality_costs import draw, synthetic_damages, synthetic_space, synthetic_trial
-from benchmarks.search_quality_methods import COLD, METHODS, OFF_THE_SHELF, SEEDED, WrongTables, is_seed
+from benchmarks.search_quality_methods import COLD, METHODS, OFF_THE_SHELF, SEEDED, WrongTables
 from benchmarks.search_quality_peers import Positions, PymooProposer
 from parefront.evaluators.cost_tables import CostTables
 from parefront.hardware_profiles.runtimes import OperatorTime
@@ -108,14 +108,6 @@ def test_what_is_ours_is_no_opponent() -> None:
     assert "tpe + ladder" in OFF_THE_SHELF
     assert "tpe + our seeds" not in OFF_THE_SHELF
     assert {"tpe + ladder", "tpe + our seeds"} <= set(SEEDED)
-
-
-def test_seeds_are_what_comes_before_local_moves() -> None:
-    assert [is_seed(origin) for origin in ("uniform prune 50 %", "sweep for size at 5 pt", "mutation of #3")] == [
-        True,
-        True,
-        False,
-    ]
 
 
 def test_synthetic_configurations_are_legal_and_their_trials_the_same_each_time(space: SearchSpace) -> None:

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks.search_quality_methods import ladder, our_seeds, ours
 from benchmarks.search_quality_networks import SPECS, HardenedActivation, SurfaceSpec
 from benchmarks.search_quality_surface import Surface
 from parefront.search.proposal import Proposal
@@ -114,3 +115,24 @@ def test_a_hardened_activation_is_the_activation_once_trained() -> None:
 @pytest.mark.parametrize("name", SPECS)
 def test_every_network_takes_the_digits(name: str) -> None:
     assert SPECS[name].task().build_network().eval()(torch.zeros(2, 1, 16, 16)).shape == (2, 10)
+
+
+def test_what_choices_do_is_found_out_once_in_about_the_time_of_an_evaluation(surface: Surface, folder: Path) -> None:
+    assert set(surface.divergences) == {site.name for site in surface.space.sites}
+    for site in surface.space.sites:
+        values = surface.divergences[site.name]
+        assert list(values) == list(site.choices)
+        assert values[site.neutral] == 0
+        assert all(0 <= value <= 1 for value in values.values())
+    assert 0 < surface.head_start < 20
+    again = Surface(SPEC, folder)
+    assert (again.divergences, again.n_fresh) == (surface.divergences, 0)
+
+
+def test_our_seeds_are_what_ours_begins_with_and_the_ladder(surface: Surface) -> None:
+    found = our_seeds(surface, 0)
+    assert len(set(found)) == len(found) > len(ladder(surface, 0))
+    assert set(ladder(surface, 0)) <= set(found)
+    proposer = ours(surface, 0)
+    proposer.tell(surface.baseline)
+    assert proposer.ask(1)[0].configuration == found[0]

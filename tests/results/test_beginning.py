@@ -4,7 +4,7 @@ import pytest
 
 from parefront.results.beginning import beginning_line, storing_problem
 
-PLAN = "4 of 60 choices known, 30 to measure in 20 s, 26 interpolated (at most 20 s)"
+PLAN = "4 of 60 choices known, 30 to measure in 20 s, 26 estimated (at most 20 s)"
 
 
 def manifest(observations: dict[str, int], divergences: int = 0, plan: str = "", problem: str = "") -> dict[str, Any]:
@@ -27,9 +27,9 @@ def manifest(observations: dict[str, int], divergences: int = 0, plan: str = "",
         (manifest({"": 0, "board": 1}), "Began with 1 candidate measured on board of earlier searches"),
         (manifest({"": 0}, 12, PLAN), f"Effect of single choices on the outputs, as planned: {PLAN}"),
         (
-            manifest({"": 2}, 0, PLAN),
+            manifest({"": 2}, 12, PLAN),
             "Began with 2 measured candidates of earlier searches; "
-            f"effect of single choices on the outputs, as planned: {PLAN}, too few to be of use",
+            f"effect of single choices on the outputs, as planned: {PLAN}",
         ),
     ],
 )

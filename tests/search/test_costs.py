@@ -45,7 +45,7 @@ def blind(trial: Trial) -> Trial:
 
 def test_macs_are_exact_before_anything_is_measured(small_space: SearchSpace) -> None:
     costs = model(small_space, [], parse_goals(["accuracy", "macs", "size"], [], ("",)))
-    assert not costs.has_observed
+    assert not costs.n_observed
     # 4 * 16 * 9 + 16 * 8 * 9 = 1728 weights at 64 positions.
     assert costs.values(Configuration.of({"prune/a": 16})) == {"macs": 1728 * 64}
 
@@ -57,7 +57,7 @@ def test_scores_are_predicted_from_what_was_measured(
     goals = parse_goals(["accuracy", "latency", "size", "energy"], [], ("",))
     seen = trials if has_operators else [blind(trial) for trial in trials]
     costs = model(small_space, seen[:21], goals)
-    assert costs.has_observed
+    assert costs.n_observed == 21
     for name, tolerance in (("latency_ms", 0.12), ("size_bytes", 0.1), ("energy_mj", 0.12)):
         errors = [abs(costs.values(t.configuration)[name] / t.value(name) - 1) for t in trials[21:]]
         assert sum(errors) / len(errors) < tolerance
@@ -108,4 +108,4 @@ def test_failures_and_promotions_teach_nothing(small_space: SearchSpace, trials:
     costs.observe(dataclasses.replace(trials[0], state=State.FAILED))
     costs.observe(dataclasses.replace(trials[1], parent=0))
     costs.observe(dataclasses.replace(trials[2], scores={}))
-    assert not costs.has_observed
+    assert not costs.n_observed

@@ -8,6 +8,7 @@ from parefront.evaluators import CostTables
 from parefront.search.costs import CostModel
 from parefront.search.goals import DEFAULT_GOALS, Goals, parse_goals
 from parefront.search.seeds import Direction, LagrangeSweep, directions
+from parefront.search.site_blocks import SiteBlocks
 from parefront.spaces import Choice, SearchSpace, Site
 from parefront.spaces.network import Layer
 from parefront.spaces.space import LayerWidths
@@ -62,6 +63,10 @@ def model(space: SearchSpace, goals: Goals = DEFAULT_GOALS) -> CostModel:
     return CostModel(space, CostTables(space), goals)
 
 
+def sweep(space: SearchSpace, costs: CostModel, drops: Drops, weights: tuple[float, ...]) -> LagrangeSweep:
+    return LagrangeSweep(SiteBlocks(space, costs), Direction("x", weights), drops)
+
+
 def cost(costs: CostModel, space: SearchSpace, weights: tuple[float, ...], choices: Mapping[str, Choice]) -> float:
     """What all layers cost, as a share of the baseline."""
     shares = [costs.shares(layer, choices) for layer in space.widths]
@@ -78,7 +83,7 @@ def test_no_single_site_improves_what_is_solved(
     def price(choices: Mapping[str, Choice]) -> float:
         return total(drops, choices) + multiplier * cost(costs, small_space, weights, choices)
 
-    found = LagrangeSweep(small_space, costs, drops).solve(multiplier, Direction("x", weights), {})
+    found = sweep(small_space, costs, drops, weights).solve(multiplier, {})
     neighbours = [{**found, site.name: choice} for site in small_space.sites for choice in site.choices]
     assert price(found) <= min(map(price, neighbours)) + 1e-9
 
@@ -107,7 +112,7 @@ def test_what_is_solved_beside_trying_everything(
         def price(choices: Mapping[str, Choice]) -> float:
             return total(drops, choices) + multiplier * cost(costs, space, weights, choices)  # noqa: B023
 
-        found = LagrangeSweep(space, costs, drops).solve(multiplier, Direction("x", weights), {}, passes=10)
+        found = sweep(space, costs, drops, weights).solve(multiplier, {}, passes=10)
         assert price(found) <= slack * min(map(price, everything)) + 1e-9
 
 
@@ -118,32 +123,32 @@ def test_bits_alone_are_chosen_optimally(small_space: SearchSpace) -> None:
     # a: 4*32*9 = 1152 weights, b: 2304. In 8 bits they save 3/4 of 4608 and of 9216 bytes, less 13 bytes per output
     # channel for a bias of 12 instead of 4 bytes and 5 for the scale: a saves 3456 - 416 = 3040, b 6912 - 104 = 6808
     # of 13824 + 160 = 13984 bytes.
-    sweep = LagrangeSweep(space, model(space, SIZE), drops)
+    by_size = sweep(space, model(space, SIZE), drops, (1.0,))
     # One point is worth it from a multiplier of 13984 / 6808 = 2.05 for b, and of 13984 / 3040 = 4.6 for a.
     for multiplier, expected in ((1.9, (32, 32)), (2.2, (32, 8)), (4.4, (32, 8)), (4.8, (8, 8))):
-        found = sweep.solve(multiplier, Direction("size", (1.0,)), {})
+        found = by_size.solve(multiplier, {})
         assert (found["bits/a"], found["bits/b"]) == expected
 
 
 @pytest.mark.parametrize("weights", WEIGHTS, ids=str)
-def test_more_drop_allowed_never_costs_more(small_space: SearchSpace, drops: Drops, weights: tuple[float, ...]) -> None:
+def test_where_costs_weigh_more_the_solution_costs_no_more(
+    small_space: SearchSpace, drops: Drops, weights: tuple[float, ...]
+) -> None:
     costs = model(small_space)
-    sweep = LagrangeSweep(small_space, costs, drops)
-    found = [
-        sweep.strongest(Direction("x", weights), lambda choices, most=target: total(drops, choices) <= most)
-        for target in (0.5, 1, 2, 4, 8)
-    ]
+    along = sweep(small_space, costs, drops, weights)
+    found = [along.solve(multiplier, {}) for multiplier in (0.1, 1.0, 5.0, 25.0, 1e4)]
     prices = [cost(costs, small_space, weights, choices) for choices in found]
     assert all(cheaper <= dearer + 1e-9 for dearer, cheaper in itertools.pairwise(prices))
     assert prices[-1] < prices[0]
+    lost = [total(drops, choices) for choices in found]
+    assert lost == sorted(lost)
 
 
-def test_the_target_is_kept(small_space: SearchSpace, drops: Drops) -> None:
-    sweep = LagrangeSweep(small_space, model(small_space), drops)
-    for target in (0.5, 1.0, 3.0, 6.0):
-        found = sweep.strongest(Direction("x", (1.0, 0.0)), lambda choices, most=target: total(drops, choices) <= most)
-        assert total(drops, found) <= target
-        assert small_space.canonical(found) == found
+def test_a_solution_begins_with_the_choices_it_is_given(small_space: SearchSpace, drops: Drops) -> None:
+    along = sweep(small_space, model(small_space), drops, WEIGHTS[0])
+    assert along.solve(5.0, {"prune/a": 16}, passes=0) == {
+        site.name: 16 if site.name == "prune/a" else site.neutral for site in small_space.sites
+    }
 
 
 def overlapping_folds(n: int) -> SearchSpace:
@@ -174,7 +179,7 @@ def test_folds_that_overlap_are_chosen_together_and_exactly(n: int) -> None:
         def price(choices: Mapping[str, Choice], drops: Drops = drops, multiplier: float = multiplier) -> float:
             return total(drops, choices) + multiplier * cost(costs, space, (1.0,), choices)
 
-        found = LagrangeSweep(space, costs, drops).solve(multiplier, Direction("size", (1.0,)), {})
+        found = sweep(space, costs, drops, (1.0,)).solve(multiplier, {})
         allowed = []
         for picked in itertools.product(*(site.choices for site in space.sites)):
             spans = [site.touched(choice) for site, choice in zip(space.sites, picked, strict=True)]
@@ -190,10 +195,9 @@ def test_a_sweep_takes_an_operator_or_a_rank(small_space: SearchSpace, drops: Dr
     space = SearchSpace((operators, small_space.site("rank/b")), (), small_space.widths)
     costs = CostModel(space, CostTables(space), SIZE)
     cheap = {**drops, "operator/b": {"full": 0.0, "pointwise": 0.01}}
-    sweep = LagrangeSweep(space, costs, cheap)
-    choices = sweep.solve(100.0, Direction("size", (1.0,)), {})
+    choices = sweep(space, costs, cheap, (1.0,)).solve(100.0, {})
     assert (choices["operator/b"], choices["rank/b"]) == ("pointwise", "full")
     dear = {**drops, "operator/b": {"full": 0.0, "pointwise": 1e6}}
-    choices = LagrangeSweep(space, costs, dear).solve(100.0, Direction("size", (1.0,)), {})
+    choices = sweep(space, costs, dear, (1.0,)).solve(100.0, {})
     assert choices["operator/b"] == "full"
     assert choices["rank/b"] != "full"

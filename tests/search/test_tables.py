@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from parefront.evaluators import Workbench
+from parefront.evaluators.calibration_draw import draw_calibration
 from parefront.evaluators.evaluator import Score
+from parefront.evaluators.first_order import first_order_divergences
 from parefront.evaluators.observation import Observation
+from parefront.evaluators.output_divergence import OutputDivergence
 from parefront.evaluators.sensitivity import site_damages
 from parefront.evaluators.sensitivity_table import SensitivityPlan
 from parefront.evaluators.table_file import TableFile
@@ -69,10 +72,18 @@ def run(tmp_path: Path, bench: Workbench, fast_profile: HardwareProfile) -> Run:
     return begin
 
 
-def test_the_first_search_begins_with_nothing_but_the_weights(run: Run, bench: Workbench) -> None:
+def test_the_first_search_begins_with_what_costs_nothing(run: Run, bench: Workbench) -> None:
     tables = run("first")
     assert tables.observations == {"": (), OTHER: ()}
     assert tables.damages == site_damages(bench.network, bench.space)
+    inputs = draw_calibration(bench.data.train, bench.seed).inputs
+    assert tables.divergences == first_order_divergences(bench.network, bench.space, inputs)
+    assert (tables.plan, tables.problem) == ("", "")
+
+
+def test_outputs_without_derivatives_have_no_divergences(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("parefront.search.tables.first_order_divergences", lambda *arguments: {})
+    tables = run("first", max_seconds=600.0)
     assert (tables.divergences, tables.plan, tables.problem) == ({}, "", "")
 
 
@@ -126,15 +137,27 @@ def test_divergences_are_measured_within_their_time_and_used_again(run: Run, ben
         assert all(0 < value <= 1 for value in values[1:])
     # Later nothing is to be spent, but all is known.
     assert run("second").divergences == run("first").divergences == first.divergences
-    assert run("third", has_reuse=False).divergences == {}
+    estimates = run("third", has_reuse=False).divergences
+    assert estimates != first.divergences
+    # What was measured need not be estimated: large divergences of a fold or a width are not of first order.
+    measured = OutputDivergence(bench.network, draw_calibration(bench.data.train, bench.seed).inputs)
+    site = next(site for site in bench.space.sites if site.technique == "prune")
+    strongest = Configuration.of({site.name: site.choices[-1]})
+    assert first.divergences[site.name][site.choices[-1]] == pytest.approx(measured.of(strongest), rel=1e-4)
 
 
-def test_divergences_need_a_measured_choice_of_every_site(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_not_measured_is_estimated(run: Run, monkeypatch: pytest.MonkeyPatch, bench: Workbench) -> None:
+    estimates = run("nothing measured").divergences
     monkeypatch.setattr("parefront.search.tables.SensitivityTable.measure", lambda *arguments: None)
-    assert run("first", max_seconds=600.0).divergences == {}  # only the three that were timed
+    found = run("first", max_seconds=600.0).divergences  # only the three that are timed, of widths
+    changed = {name.partition("/")[0] for name in found if found[name] != estimates[name]}
+    assert set(found) == {site.name for site in bench.space.sites}
+    assert changed == {"prune"}
 
 
-def test_a_cache_that_cannot_be_written_loses_no_search(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_that_cannot_be_written_loses_no_search(
+    run: Run, monkeypatch: pytest.MonkeyPatch, bench: Workbench
+) -> None:
     def full(*arguments: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -142,7 +165,7 @@ def test_a_cache_that_cannot_be_written_loses_no_search(run: Run, monkeypatch: p
     tables = run("first", max_seconds=600.0)
     tables.keep(trial())
     assert "No space left on device" in tables.problem
-    assert tables.divergences == {}
+    assert set(tables.divergences) == {site.name for site in bench.space.sites}
 
 
 @pytest.mark.parametrize("text", ["", "{}", json.dumps({"observations": 1})])
