@@ -35,13 +35,16 @@ _Effect = Tensor
 """What a choice does to the projected outputs, shape (n, projections)."""
 
 
-def first_order_divergences(network: Network, space: SearchSpace, inputs: Tensor) -> Damages:
+def first_order_divergences(
+    network: Network, space: SearchSpace, inputs: Tensor, progress: Callable[[int, int], None] | None = None
+) -> Damages:
     """Estimates of what `OutputDivergence` measures, between 0 and 1, by site and choice, 0 for neutral ones.
 
     Args:
         network: Traced; not touched.
         space: Of this network.
         inputs: Training inputs, shape (n, ...); the first `N_INPUTS` are used.
+        progress: Called with the sites that are done and all of them.
 
     Returns:
         Nothing where the outputs are no tensor or have no derivatives.
@@ -50,15 +53,15 @@ def first_order_divergences(network: Network, space: SearchSpace, inputs: Tensor
     taps = tap(network.module, inputs[:N_INPUTS], {layer.name for layer in network.layers} | activations)
     if taps is None:
         return {}
-    effects = _Effects(network, taps)
-    with torch.no_grad():
-        return {
-            site.name: {
-                choice: 0.0 if choice == site.neutral else _limited(divergence(taps.outputs, effects.of(site, choice)))
-                for choice in site.choices
-            }
-            for site in space.sites
-        }
+    effects, found = _Effects(network, taps), {}
+    for done, site in enumerate(space.sites, 1):
+        with torch.no_grad():
+            of_choices = {choice: effects.of(site, choice) for choice in site.choices[1:]}
+        divergences = {choice: _limited(divergence(taps.outputs, effect)) for choice, effect in of_choices.items()}
+        found[site.name] = {site.neutral: 0.0, **divergences}
+        if progress is not None:
+            progress(done, len(space.sites))
+    return found
 
 
 class _Effects:

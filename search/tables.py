@@ -99,7 +99,7 @@ def open_tables(
         has_reuse: Whether to begin with what earlier searches measured; what this one measures is kept in any case.
         max_seconds: What measuring divergences may take; with 0, those that are stored are used, if any may be.
         on_plan: Told what measuring will take before most of it begins.
-        progress: Told about choices measured and to measure.
+        progress: Told how many sites are estimated, of how many, then how many choices measured, of those to measure.
 
     Raises:
         SearchError: The run's tables cannot be read.
@@ -159,7 +159,7 @@ def _find_divergences(
 ) -> None:
     """Sets the divergences: estimates for next to nothing, corrected by what is stored or measured within the time."""
     inputs: Tensor = draw_calibration(workbench.data.train, workbench.seed).inputs[:N_INPUTS]
-    tables.divergences = first_order_divergences(workbench.network, workbench.space, inputs)
+    tables.divergences = first_order_divergences(workbench.network, workbench.space, inputs, progress)
     path = sensitivity_path(workbench.network, inputs, workbench.options)
     if not tables.divergences or (max_seconds <= 0 and not (has_reuse and path.is_file())):
         return

@@ -1,6 +1,6 @@
 import random
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ from torch import nn
 from parefront.evaluators import cost_tables as module
 from parefront.evaluators.cost_tables import CostTables
 from parefront.evaluators.macs import count_macs
+from parefront.evaluators.operator_times import UNTRIED
 from parefront.hardware_profiles import HardwareProfile, OperatorTime
 from parefront.hardware_profiles.runtimes import get_runtime
 from parefront.spaces import (
@@ -176,6 +177,25 @@ def test_before_anything_is_observed_the_macs_stand_in(tables: CostTables) -> No
     assert tables.latency_ms({}) == pytest.approx(2 * 16 * 32 * 9 * 64 / 1000)
 
 
+def test_operators_of_a_kind_that_was_never_timed_are_in_doubt(tables: CostTables) -> None:
+    # At 1 µs per MAC in blocks, as above.
+    assert tables.cost({}).doubt_ms == pytest.approx((UNTRIED - 1) * 2 * 16 * 32 * 9 * 64 / 1000)
+    observe(tables, {}, a=10.0, b=20.0, other=2.0)
+    assert tables.cost({}).doubt_ms == tables.cost({"prune/a": 16}).doubt_ms == 0
+    in_int8: dict[str, Choice] = {"bits/b": 8}
+    layer = tables.layer("b", in_int8)
+    assert layer is not None
+    assert layer.doubt_us == pytest.approx((UNTRIED - 1) * layer.operator_us)
+    # The latency is what is expected; the doubt stands beside it, and counts in what a layer may take at worst.
+    assert tables.cost(in_int8).doubt_ms == pytest.approx(layer.doubt_us / 1000)
+    assert tables.layer_cost("b", in_int8)[0] == pytest.approx((layer.microseconds + layer.doubt_us) / 1000)
+    fixed_ms = tables.latency_ms({}) - sum(tables.layer_cost(name, {})[0] for name in "ab")
+    expected_us = sum(each.microseconds for each in tables.layers(in_int8))
+    assert tables.latency_ms(in_int8) == pytest.approx(fixed_ms + expected_us / 1000)
+    observe(tables, in_int8, a=10.0, b=6.0, other=5.0)
+    assert tables.cost(in_int8).doubt_ms == 0
+
+
 def test_the_macs_of_a_layer(tables: CostTables) -> None:
     assert tables.macs({}) == 64 * (A_WEIGHTS + B_WEIGHTS)
     assert tables.cost({}).n_weights == A_WEIGHTS + B_WEIGHTS
@@ -203,6 +223,20 @@ def test_what_is_remembered_is_forgotten_with_an_observation(tables: CostTables)
     assert tables.layers({})[0].operator_us == pytest.approx(30.0)
 
 
+def test_a_layer_that_other_sites_leave_as_it_is_has_one_price(tables: CostTables) -> None:
+    observe(tables, {}, a=10.0, b=20.0, other=2.0)
+    plain = tables.layer("a", {})
+    assert tables.layer("a", {"rank/b": "spatial:16"}) is plain
+    assert tables.layer("a", {"bits/b": 8}) is not plain  # in front of another precision
+    assert tables.layer("a", {"prune/a": 16}) is not plain
+    # It is priced anew after an observation, wherever it stands.
+    observe(tables, {}, a=30.0, b=20.0, other=2.0)
+    for choices in ({}, {"rank/b": "spatial:16"}):
+        cost = tables.layer("a", choices)
+        assert cost is not None
+        assert cost.operator_us == pytest.approx((10.0 * 30.0) ** 0.5)  # the median of two, of their logarithms
+
+
 def test_memory_is_bounded(tables: CostTables, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = [tables.latency_ms({"prune/a": width}) for width in (32, 24, 16, 8)]
     monkeypatch.setattr(module, "MAX_REMEMBERED", 3)
@@ -210,7 +244,8 @@ def test_memory_is_bounded(tables: CostTables, monkeypatch: pytest.MonkeyPatch) 
     tables.observe({}, [OperatorTime("a", "Conv", "fp32", 12.0)], 0.032, 0.0)
     for width in (32, 24, 16, 8):
         tables.latency_ms({"prune/a": width})
-    assert len(tables._costs) <= 3
+    remembered: list[Sized] = [tables._costs, tables._places, tables._distinct, tables._prices]
+    assert all(len(each) <= 3 for each in remembered)
 
 
 def drawn(space: SearchSpace, n: int) -> list[Configuration]:

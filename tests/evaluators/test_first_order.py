@@ -74,8 +74,8 @@ def truncated(weight: Tensor) -> Tensor:
 
 
 def without_weakest_rows(weight: Tensor) -> Tensor:
-    """The second layer is orthogonal: all channels weigh the same there."""
-    is_kept = torch.zeros(len(weight)).index_fill(0, weight.square().sum(1).topk(16).indices, 1.0)
+    """The layer behind is orthogonal: all channels weigh the same there."""
+    is_kept = torch.zeros(len(weight)).index_fill(0, weight.square().sum(1).topk(8).indices, 1.0)
     return weight * is_kept[:, None]
 
 
@@ -83,7 +83,7 @@ def without_weakest_rows(weight: Tensor) -> Tensor:
     ("site", "change"),
     [
         (Site("rank/0", ("0",), ("full", "svd:5")), truncated),
-        (Site("prune/0", ("0",), (24, 16)), without_weakest_rows),
+        (Site("prune/0", ("0",), (12, 8)), without_weakest_rows),
         (Site("bits/0", ("0",), (32, "w4")), lambda weight: round_weight(weight, "w4")),
         (Site("bits/0", ("0",), (32, "bf16")), lambda weight: weight.bfloat16().float()),
         (Site("sparsity/0", ("0",), (0, 50)), lambda weight: weight.masked_fill(smallest(weight, 50), 0.0)),
@@ -92,14 +92,13 @@ def without_weakest_rows(weight: Tensor) -> Tensor:
 )
 def test_of_a_linear_network_the_first_order_is_all(site: Site, change: Callable[[Tensor], Tensor]) -> None:
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(64, 24), nn.Linear(24, 10))
-    nn.init.orthogonal_(model[1].weight.T)
-    model[1].weight.data = torch.linalg.qr(torch.randn(24, 24)).Q[:10]
-    inputs = torch.randn(50, 64)
+    first, second = nn.Linear(64, 12), nn.Linear(12, 12)
+    nn.init.orthogonal_(second.weight)
+    inputs, weight = torch.randn(50, 64), first.weight.detach()
     with torch.no_grad():
-        hidden, outer = change(model[0].weight), model[1].weight
-        expected = share_lost(inputs @ model[0].weight.T @ outer.T, inputs @ hidden.T @ outer.T)
-    assert estimates(model, site, inputs) == pytest.approx({site.neutral: 0.0, site.choices[1]: expected}, rel=2e-2)
+        expected = share_lost(second(inputs @ weight.T), second(inputs @ change(weight).T))
+    found = estimates(nn.Sequential(first, second), site, inputs)
+    assert found == pytest.approx({site.neutral: 0.0, site.choices[1]: expected}, rel=1e-2)
 
 
 def test_int8_rounds_what_a_layer_reads_too() -> None:
@@ -148,6 +147,17 @@ def test_a_fold_loses_what_no_line_follows() -> None:
     assert estimates(model, site, inputs) == pytest.approx({"off": 0.0, "on": 0.25}, rel=1e-5)
     # Where everything is above 0 it is a line already.
     assert estimates(nn.Sequential(linear([[1.0]], bias=2.0), *model[1:]), site, inputs)["on"] < 1e-9
+
+
+def test_a_fold_gets_its_scale_channel_by_channel() -> None:
+    # ReLUs of ±1 + 2, a line, and of ±1, which is half a line; one scale for both would lose 1 - (2 + 1)² / (2 * 5).
+    first = linear([[1.0, 0.0], [0.0, 1.0]])
+    first.bias = nn.Parameter(torch.tensor([2.0, 0.0]))
+    model = nn.Sequential(first, nn.ReLU(), linear([[1.0, 0.0], [0.0, 1.0]]))
+    found = estimates(
+        model, Site("fold/0", ("0", "2"), ("off", "on")), torch.cartesian_prod(*[torch.tensor([1.0, -1.0])] * 2)
+    )
+    assert found["on"] < 1e-9
 
 
 def test_a_fold_of_what_is_nearly_linear_costs_little() -> None:

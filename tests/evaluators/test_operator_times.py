@@ -3,7 +3,7 @@ import itertools
 import pytest
 
 from parefront.evaluators.layer_forms import Part
-from parefront.evaluators.operator_times import OperatorTimes
+from parefront.evaluators.operator_times import UNTRIED, OperatorTimes
 from parefront.spaces import Choice
 
 
@@ -85,3 +85,27 @@ def test_more_channels_never_take_less(times: OperatorTimes) -> None:
         # An estimate may lie a rounding below what was seen of the same number of blocks.
         assert all(wide > 0.999 * narrow for narrow, wide in itertools.pairwise(found))
         assert found[-1] > found[0]
+
+
+def test_an_operator_whose_kind_was_timed_is_not_in_doubt(times: OperatorTimes) -> None:
+    assert times.doubt_us(convolution(32, 32)) == 0  # at widths that were seen
+    assert times.doubt_us(convolution(40, 128)) == 0  # and at others
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        convolution(32, 32, kernel=5),
+        convolution(32, 32, positions=64),
+        convolution(32, 32, bits=8),
+        Part("any", 32, (3, 3), (2, 2), 1, 256, 32, 32),
+        Part("any", 32, (3, 3), (1, 1), 32, 256, 1, 32),
+        Part("any", 32, (3, 3), (1, 1), 1, 256, 32, 32, 0.1),
+    ],
+)
+def test_one_of_another_kind_may_take_longer_than_estimated(times: OperatorTimes, part: Part) -> None:
+    estimate = times.microseconds(part)
+    assert estimate + times.doubt_us(part) == pytest.approx(UNTRIED * estimate)
+    times.add(part, 3.0)
+    assert times.doubt_us(part) == 0
+    assert times.microseconds(part) == pytest.approx(3.0)

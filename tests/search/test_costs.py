@@ -109,3 +109,26 @@ def test_failures_and_promotions_teach_nothing(small_space: SearchSpace, trials:
     costs.observe(dataclasses.replace(trials[1], parent=0))
     costs.observe(dataclasses.replace(trials[2], scores={}))
     assert not costs.n_observed
+
+
+def test_operators_of_a_kind_that_was_never_timed_are_doubted(small_space: SearchSpace, trials: list[Trial]) -> None:
+    costs = model(small_space, trials[:1])
+    assert costs.doubt("latency_ms", Configuration()) == 0
+    # 3 x 3 convolutions in float were timed, in the baseline, 1 x 3 ones and those in int8 were not.
+    some, more = ({"bits/a": 8}, {"bits/a": 8, "rank/b": "spatial:8"})
+    assert 0 < costs.doubt("latency_ms", Configuration.of(some)) < costs.doubt("latency_ms", Configuration.of(more))
+    assert costs.doubt("size_bytes", Configuration.of(more)) == 0
+    narrower = Configuration.of({"prune/a": 16})
+    assert costs.doubt("latency_ms", narrower) == 0
+
+
+def test_shares_are_worked_out_anew_when_there_is_a_tenth_more_to_know(
+    small_space: SearchSpace, trials: list[Trial]
+) -> None:
+    # With 17 they are worked out, again with 1.1 * 17 = 18.7, which is 19, and with 1.1 * 19 = 20.9, which is 21.
+    costs = model(small_space, trials[:19])
+    assert costs.n_shared == 19
+    costs.observe(trials[19])
+    assert costs.n_shared == 19
+    costs.observe(trials[20])
+    assert costs.n_shared == 21

@@ -128,6 +128,8 @@ def test_divergences_are_measured_within_their_time_and_used_again(run: Run, ben
     n_choices = sum(len(site.choices) - 1 for site in bench.space.sites)
     assert plans[0].n_choices == n_choices
     assert first.plan == str(plans[0])
+    n_sites = len(bench.space.sites)
+    assert steps[:n_sites] == [(n, n_sites) for n in range(1, n_sites + 1)]
     assert steps[-1] == (n_choices - 3, n_choices - 3)
     assert first.damages == site_damages(bench.network, bench.space)
     assert set(first.divergences) == {site.name for site in bench.space.sites}

@@ -13,7 +13,7 @@ from torch.nn import functional
 from parefront.hardware_profiles.errors import SpaceError
 from parefront.hardware_profiles.profile import Capabilities
 from parefront.spaces import Configuration, Network, Site, finish, prepare, set_linearity, trace
-from parefront.spaces.fold import Fold, fold_choice, n_folded
+from parefront.spaces.fold import Fold, fold_choice, folded_activations, n_folded
 
 
 class Block(nn.Module):
@@ -242,6 +242,15 @@ def test_each_choice_says_which_layers_it_touches() -> None:
     assert site.layers == ("layers.0", "layers.3", "layers.6", "shortcut.0")
     assert site.choices == ("off", "on", "on:2")
     assert [site.touched(choice) for choice in site.choices] == [(), ("layers.0", "layers.3"), site.layers]
+
+
+def test_each_choice_says_which_activations_become_linear() -> None:
+    model = Block(conv(4, 6, 1), conv(6, 6, 3, 2, 1), conv(6, 5, 1))
+    module = trace(model, torch.zeros(2, 4, 9, 9)).module
+    # Each layer with its norm, an activation between: the layers are 0, 3 and 6.
+    found = [folded_activations(module, "layers.0", choice) for choice in ("off", "on", "on:2")]
+    assert found == [(), ("layers.2",), ("layers.2", "layers.5")]
+    assert folded_activations(module, "layers.3", "on") == ("layers.5",)
 
 
 def test_choices_count_the_activations() -> None:

@@ -16,7 +16,7 @@ from parefront.spaces import (
     prepare,
     trace,
 )
-from parefront.spaces.sparsify import LEAST_EXECUTED, executed_density, smallest, suffices
+from parefront.spaces.sparsify import LEAST_EXECUTED, executed_density, smallest, suffices, without_smallest
 
 EAGER = Capabilities(weight_bits=(32, "bf16"), sparse_density=0.2)
 SIDE = math.isqrt(LEAST_EXECUTED)
@@ -48,6 +48,13 @@ def test_the_smallest_magnitudes_go_and_of_equal_ones_the_last() -> None:
     weight = torch.tensor([[3.0, -1.0, 1.0], [0.5, -2.0, 1.0]])
     assert smallest(weight, 50).tolist() == [[False, False, True], [True, False, True]]
     assert not smallest(weight, 0).any()
+
+
+def test_without_the_smallest_the_others_are_as_they_were() -> None:
+    weight = torch.tensor([[3.0, -1.0], [0.5, -2.0]])
+    assert without_smallest(weight, 50).tolist() == [[3.0, 0.0], [0.0, -2.0]]
+    assert torch.equal(without_smallest(weight, 0), weight)
+    assert weight[1, 0] == 0.5  # the argument keeps them
 
 
 def test_one_weight_always_stays() -> None:

@@ -20,7 +20,7 @@ from parefront.spaces import (
     trace,
 )
 from parefront.spaces.patch_moments import measure_patch_moments
-from parefront.spaces.substitute import Substitute, operator_losses
+from parefront.spaces.substitute import Substitute, operator_losses, operator_weight
 
 ON = CompressionOptions(has_operators=True)
 
@@ -144,6 +144,17 @@ def test_outputs_are_nearer_where_the_patches_are_known(choice: str, has_bias: b
     energy = (expected - expected.mean((0, 2, 3), keepdim=True)).square().mean()
     lost = operator_losses(network.module.get_submodule("0"), known.patch_moments["0"], (choice,))[choice]
     assert errors[1] / float(energy) == pytest.approx(lost, rel=1e-2)
+
+
+@pytest.mark.parametrize("choice", ["fire:8", "separable", "pointwise"])
+def test_one_convolution_computes_what_an_operator_does(choice: str) -> None:
+    conv = nn.Conv2d(16, 12, 3, padding=1, bias=False)
+    network, images = network_of(conv, shape=(16, 8, 8)), random(2, 16, 8, 8)
+    module = prepare(network, space_of(network).parse({"operator/0": choice}))
+    weight = operator_weight(conv, choice, None)
+    with torch.no_grad():
+        expected = nn.functional.conv2d(images.double(), weight, padding=1)
+        torch.testing.assert_close(module(images).double(), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_an_edited_layer_is_taken_as_it_is() -> None:
