@@ -62,6 +62,7 @@ class LayerCost:
     """What one layer costs in front of the one that follows it.
 
     Attributes:
+        following: That one, or another in the same precision, which is all that counts of it.
         microseconds: With what stands around it.
         operator_us: Of the operators that multiply alone.
         doubt_us: What these may take beyond that.
@@ -98,6 +99,7 @@ class CostTables:
         self._costs: dict[_Key, LayerCost | None] = {}
         # A configuration is asked for its latency, its size and its MACs, one after the other.
         self._latest: tuple[Configuration | None, Sequence[LayerCost]] = None, []
+        self._latest_cost: tuple[Configuration | None, NetworkCost] = None, NetworkCost(0.0, 0.0, 0.0, 0, 0)
 
     def forms(self, choices: Mapping[str, Choice]) -> list[Form]:
         """The layers of the compressed network, in order."""
@@ -135,9 +137,18 @@ class CostTables:
         self._costs.clear()
         self._prices.clear()
         self._latest = None, []
+        self._latest_cost = None, self._latest_cost[1]
 
     def cost(self, choices: Mapping[str, Choice]) -> NetworkCost:
         """What a configuration costs, all at once."""
+        if choices is not self._latest_cost[0]:
+            found = self._cost(choices)
+            if not isinstance(choices, Configuration):  # which alone cannot change
+                return found
+            self._latest_cost = choices, found
+        return self._latest_cost[1]
+
+    def _cost(self, choices: Mapping[str, Choice]) -> NetworkCost:
         layers = self.layers(choices)
         microseconds = self._surroundings.fixed_us + sum([layer.microseconds for layer in layers])
         n_bytes = self._graph.fixed + sum([layer.n_bytes for layer in layers])

@@ -76,15 +76,17 @@ def tap(module: fx.GraphModule, inputs: Tensor, names: Collection[str]) -> Taps 
         outputs = recorder.run(inputs[: max(1, n_pairs // n_projections)])
         if not outputs.requires_grad:
             return None
-        projected = _projected(outputs.flatten(1), n_projections)
+        projected = _projected(outputs.reshape(len(outputs), -1), n_projections)
         tensors = [each for call in recorder.recorded for each in call[1:]]
-        slopes = [
-            torch.autograd.grad(column.sum(), tensors, retain_graph=True, materialize_grads=True)
-            for column in projected.T
-        ]
+        slopes = [each.new_empty((n_projections, *each.shape)) for each in tensors]
+        for k, column in enumerate(projected.T):
+            found = torch.autograd.grad(column.sum(), tensors, retain_graph=True, materialize_grads=True)
+            for slope, one in zip(slopes, found, strict=True):
+                slope[k] = one
+    if not any(slope.any() for slope in slopes):
+        return None
     calls: dict[str, list[Tap]] = {name: [] for name in names}
-    stacked = [torch.stack(each) for each in zip(*slopes, strict=True)]
-    for (name, read, given), of_read, of_given in zip(recorder.recorded, stacked[::2], stacked[1::2], strict=True):
+    for (name, read, given), of_read, of_given in zip(recorder.recorded, slopes[::2], slopes[1::2], strict=True):
         calls[name].append(Tap(read.detach(), given.detach(), of_read, of_given))
     return Taps(projected.detach(), calls)
 
@@ -102,10 +104,11 @@ class _Recorder(fx.Interpreter):
         if target not in self._names:
             return super().call_module(target, args, kwargs)
         # A value of its own: the derivative by it is that along this call alone, whoever else reads the same.
-        read = args[0].clone()
+        first, *others = *args, *kwargs.values()  # a layer may be called by keyword
+        read = first.clone()
         if torch.is_grad_enabled() and not read.requires_grad:
             read.requires_grad_()
-        given = super().call_module(target, (read, *args[1:]), kwargs)
+        given = super().call_module(target, (read, *others), {})
         self.recorded.append((target, read, given))
         return given
 

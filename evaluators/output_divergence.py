@@ -69,7 +69,7 @@ class OutputDivergence:
         finished = finish(module, configuration, self._inputs, self._options, stored=stored)
         with torch.no_grad():
             outputs: Tensor = simulate(finished.module, finished.plan)(self._inputs)
-        return outputs.flatten(1).double()
+        return outputs.reshape(len(outputs), -1).double()
 
 
 def divergence(outputs: Tensor, change: Tensor) -> float:

@@ -154,10 +154,8 @@ def test_a_fold_gets_its_scale_channel_by_channel() -> None:
     first = linear([[1.0, 0.0], [0.0, 1.0]])
     first.bias = nn.Parameter(torch.tensor([2.0, 0.0]))
     model = nn.Sequential(first, nn.ReLU(), linear([[1.0, 0.0], [0.0, 1.0]]))
-    found = estimates(
-        model, Site("fold/0", ("0", "2"), ("off", "on")), torch.cartesian_prod(*[torch.tensor([1.0, -1.0])] * 2)
-    )
-    assert found["on"] < 1e-9
+    inputs, site = torch.cartesian_prod(*[torch.tensor([1.0, -1.0])] * 2), Site("fold/0", ("0", "2"), ("off", "on"))
+    assert estimates(model, site, inputs)["on"] < 1e-9
 
 
 def test_a_fold_of_what_is_nearly_linear_costs_little() -> None:
@@ -191,7 +189,9 @@ def test_every_choice_of_every_site_has_a_share(
     assert {site.technique for site in whole.sites} == {
         *("fold", "prune", "operator", "rank", "bits", "sparsity", "code"),
     }
-    found = first_order_divergences(normed_network, whole, tiny_inputs)
+    steps: list[tuple[int, int]] = []
+    found = first_order_divergences(normed_network, whole, tiny_inputs, lambda done, total: steps.append((done, total)))
+    assert steps == [(done, len(whole.sites)) for done in range(1, len(whole.sites) + 1)]
     assert {name: list(each) for name, each in found.items()} == {s.name: list(s.choices) for s in whole.sites}
     assert all(found[site.name][site.neutral] == 0 for site in whole.sites)
     assert all(0 < found[site.name][choice] <= 1 for site in whole.sites for choice in site.choices[1:])
