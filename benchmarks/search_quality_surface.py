@@ -79,6 +79,7 @@ class Surface:
         spec: The network.
         network: Traced.
         space: What may be chosen in it.
+        calibration: Training inputs, shape (n, ...).
         n_fresh: Configurations that this object evaluated, the others were known.
     """
 
@@ -93,10 +94,10 @@ class Surface:
         data = task.load_data()
         trained = trained_network(task, data.train)
         drawn = draw_calibration(data.train, 0)
-        self._calibration, self._validation, self._score = drawn.inputs[:N_CALIBRATION], data.validation, task.score
+        self.calibration, self._validation, self._score = drawn.inputs[:N_CALIBRATION], data.validation, task.score
         self.network: Network = observe(
             trace(trained, data.train.inputs[:2]),
-            self._calibration,
+            self.calibration,
             DEFAULT_OPTIONS,
             lambda module: task.loss(module(drawn.inputs), drawn.targets),
         )
@@ -147,18 +148,18 @@ class Surface:
     @property
     def head_start(self) -> float:
         """Evaluations that could be made in the time that `divergences` took."""
-        return float(self._tables["cpu_s"]) / self._evaluation_s
+        return float(self._tables["cpu_s"]) / self.evaluation_s
 
     @cached_property
     def _tables(self) -> dict[str, Any]:
         def measure() -> dict[str, Any]:
             started = time.process_time()
-            estimates = first_order_divergences(self.network, self.space, self._calibration)
-            divergence = OutputDivergence(self.network, self._calibration)
+            estimates = first_order_divergences(self.network, self.space, self.calibration)
+            divergence = OutputDivergence(self.network, self.calibration)
             with tempfile.TemporaryDirectory(prefix="parefront-surface-") as folder:
                 file = TableFile(Path(folder) / "table", 10_000)
                 table = SensitivityTable(self.space, divergence, file, clock=time.process_time)
-                table.measure(table.plan(self._evaluation_s))
+                table.measure(table.plan(self.evaluation_s))
             found = table.damages(estimates)
             cpu_s = time.process_time() - started
             return {"cpu_s": round(cpu_s, 4), "divergences": {name: [*each.items()] for name, each in found.items()}}
@@ -167,11 +168,16 @@ class Surface:
         return facts
 
     @cached_property
-    def _evaluation_s(self) -> float:
+    def evaluation_s(self) -> float:
         """Median CPU seconds of an evaluation, over all that were ever made here."""
         assert self.baseline
         recorded = [self._file.get(key) or {} for key in list(self._file.keys())]
         return statistics.median(each["cpu_s"] for each in recorded if "cpu_s" in each)
+
+    def known_drops(self) -> dict[str, float]:
+        """Points lost by everything that was ever evaluated here and did not fail, by configuration as JSON."""
+        recorded = ((key, self._file.get(key) or {}) for key in list(self._file.keys()))
+        return {key: each["scores"]["accuracy_drop"]["value"] for key, each in recorded if each.get("scores")}
 
     @cached_property
     def baseline(self) -> Trial:
@@ -235,8 +241,8 @@ class Surface:
         """As `Workbench.calibrated` does: BatchNorm re-estimated, ranges calibrated, nothing trained."""
         module = prepare(self.network, configuration)
         set_linearity(module, 1.0)
-        reestimate_batch_norm(module, self._calibration)
-        return finish(module, configuration, self._calibration)
+        reestimate_batch_norm(module, self.calibration)
+        return finish(module, configuration, self.calibration)
 
     def _export(self, finished: Finished, folder: Path) -> Path:
         path = folder / "candidate.onnx"

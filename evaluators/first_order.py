@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from ..spaces import Choice, Network, SearchSpace, Site
-from ..spaces.channel_removal import weakest_channels
+from ..spaces.channel_removal import removal_order
 from ..spaces.compress import norm_behind
 from ..spaces.fold import folded_activations
 from ..spaces.quantize import round_weight
@@ -71,6 +71,7 @@ class _Effects:
         self._network, self._taps = network, taps
         self._none = torch.zeros_like(taps.outputs)
         self._reads: dict[str, Tensor] = {}
+        self._removals: dict[str, Tensor] = {}
         nodes = [node for node in network.module.graph.nodes if node.op == "call_module"]
         self._normed = {str(node.target) for node in nodes if norm_behind(network.module, node) is not None}
         self._of: Mapping[str, Callable[[Site, Choice], _Effect]] = {
@@ -99,13 +100,25 @@ class _Effects:
 
     def _of_removal(self, site: Site, choice: Choice) -> _Effect:
         """Of channels that are no longer read."""
-        removed = weakest_channels(self._network, {site.layer: int(choice)})
-        effect = self._none
+        if site.layer not in self._removals:
+            self._removals[site.layer] = self._by_removed(site.layer)
+        step = next(group.step for group in self._network.channels.groups if site.layer in group.producers)
+        of_first = self._removals[site.layer]
+        n_removed = min((int(site.neutral) - int(choice)) // step, of_first.shape[2])
+        return -of_first[:, :, n_removed - 1]
+
+    def _by_removed(self, layer: str) -> Tensor:
+        """What the channels of a group that go first add to the outputs, shape (n, projections, how many of them)."""
+        order = removal_order(self._network, layer)
+        place = np.full(self._network.follower.map.n_channels, len(order))
+        for position, numbers in enumerate(order):
+            place[numbers] = position
+        effects = self._none.new_zeros((*self._none.shape, len(order) + 1))  # the last is of those that stay
         for holder in self._network.follower.map.holders:
-            is_removed = torch.from_numpy(np.isin(holder.numbers, removed))
-            if holder.role == "in" and is_removed.any():
-                effect = effect - self._by_channel(holder.name) @ is_removed.to(self._none)
-        return effect
+            places = torch.from_numpy(place[holder.numbers])
+            if holder.role == "in" and (places < len(order)).any():
+                effects.index_add_(2, places, self._by_channel(holder.name))
+        return effects[:, :, :-1].cumsum(2)
 
     def _by_channel(self, layer: str) -> Tensor:
         """What each channel that a layer reads adds to the outputs, shape (n, projections, channels)."""

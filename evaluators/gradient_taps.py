@@ -35,7 +35,7 @@ class Tap:
 
     def effect(self, change: Tensor) -> Tensor:
         """What a change of what it gave does to the projected outputs, shape (n, projections)."""
-        return (self.output_slopes * change).flatten(2).sum(2).T
+        return torch.einsum("knf,nf->nk", self.output_slopes.flatten(2), change.flatten(1))
 
 
 @dataclass(frozen=True, slots=True)

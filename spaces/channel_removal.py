@@ -66,18 +66,22 @@ def prune_channels(
     return {name: indices for name, indices in gone.items() if indices}
 
 
-def weakest_channels(network: Network, widths: Mapping[str, int]) -> Numbers:
-    """The numbers of the channels that go where groups of the uncompressed network get some widths.
+def removal_order(network: Network, layer: str) -> list[Numbers]:
+    """The numbers of the channels that go at once where a group of the uncompressed network gets narrower, in order.
+
+    As many sets as may go; a width of `group.width - n * group.step` is what is left without the first n.
 
     Args:
         network: Traced; not touched.
-        widths: By name of a layer whose output channels belong to the group.
-
-    Raises:
-        SpaceError: As of `prune_channels`.
+        layer: Any whose output channels belong to the group.
     """
-    groups = {name: group for group in network.channels.groups for name in group.producers}
-    return _weakest(network.module, network.follower.map, groups, widths, network.importances)
+    channels = network.follower.map
+    group = next(group for group in network.channels.groups if layer in group.producers)
+    scores = class_scores(network.module, channels, group.classes, network.importances)
+    return [
+        np.concatenate([channels.made[name][classes == weakest] for name, classes in group.classes.items()])
+        for weakest in _weakest_classes(scores, 1, _needed(channels, group, {}))
+    ]
 
 
 def unprunable(network: Network, widths: Mapping[str, int]) -> dict[str, str]:

@@ -6,9 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from parefront.hardware_profiles.errors import SpaceError
 from parefront.spaces import Network, trace
-from parefront.spaces.channel_removal import prune_channels, weakest_channels
+from parefront.spaces.channel_removal import prune_channels, removal_order
 
 
 @pytest.fixture
@@ -21,31 +20,24 @@ def network() -> Network:
     return trace(nn.Sequential(first, nn.ReLU(), second).eval(), torch.zeros(2, 3))
 
 
-def weakest(network: Network, width: int) -> list[int]:
+def first_to_go(network: Network) -> list[list[int]]:
     """Output channels of the first layer."""
     made = network.follower.map.made["0"].tolist()
-    return sorted(made.index(number) for number in weakest_channels(network, {"0": width}).tolist())
+    return [[made.index(number) for number in numbers.tolist()] for numbers in removal_order(network, "0")]
 
 
-def test_the_weakest_channels_are_those_of_least_weight(network: Network) -> None:
-    assert [weakest(network, width) for width in (3, 2, 1)] == [[], [1], [0, 1]]
+def test_the_channels_of_least_weight_go_first_and_one_stays(network: Network) -> None:
+    assert first_to_go(network) == [[1], [0]]
 
 
 def test_measured_importances_count_before_weights(network: Network) -> None:
     measured = replace(network, importances={"0": torch.tensor([3.0, 2.0, 1.0])})
-    assert [weakest(measured, width) for width in (2, 1)] == [[2], [1, 2]]
+    assert first_to_go(measured) == [[2], [1]]
 
 
-def test_they_are_the_ones_that_pruning_takes(network: Network) -> None:
+@pytest.mark.parametrize("width", [2, 1])
+def test_they_are_the_ones_that_pruning_takes(network: Network, width: int) -> None:
     module = trace(network.module, network.example_inputs).module
-    assert prune_channels(module, network.follower.map, {"0": 1}) == {"0": weakest(network, 1)}
+    going = sorted(number for numbers in first_to_go(network)[: 3 - width] for number in numbers)
+    assert prune_channels(module, network.follower.map, {"0": width}) == {"0": going}
     assert network.module.get_parameter("0.weight").shape == (3, 3)  # to find them touches nothing
-
-
-@pytest.mark.parametrize(
-    ("widths", "message"),
-    [({"0": 4}, "between 1 and 3, got 4"), ({"0": 0}, "between 1 and 3, got 0"), ({"2": 1}, "cannot be removed")],
-)
-def test_widths_that_cannot_be_are_refused(network: Network, widths: dict[str, int], message: str) -> None:
-    with pytest.raises(SpaceError, match=message):
-        weakest_channels(network, widths)
