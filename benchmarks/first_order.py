@@ -7,7 +7,7 @@ On the networks of `benchmarks/search_quality`, nothing trained beside them. By 
 - **`rank_correlation`**: Spearman's, of `first_order_divergences` with what `OutputDivergence` measures of every
   choice; **`error_median`**, **`error_90`**: of the logarithm of their ratio, its absolute value, where .001 and more
   is measured.
-- **`estimate_s`**, **`measure_s`**: CPU seconds for the whole table in either way; **`evaluation_s`**: of an evaluation.
+- **`estimate_s`**, **`measure_s`**: CPU seconds for the whole table either way; **`evaluation_s`**: of an evaluation.
 
 Over all configurations that were ever evaluated on the surface (`DIR/SURFACE.jsonl`, see `make search-quality`):
 
