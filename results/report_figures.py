@@ -77,7 +77,7 @@ def decisions(run: Run) -> Html:
 
 
 def importance(run: Run) -> Html:
-    """Which decisions matter for each objective; what single choices do, where that was measured."""
+    """Which decisions matter for each objective; what single choices do, where that is known."""
     found = importances(run.trials, run.sites, run.objectives)
     slots = [
         Html("")
@@ -90,7 +90,10 @@ def importance(run: Run) -> Html:
     if not sensitivity.data:
         return charts
     label = "What each choice alone does to the outputs"
-    caption = "Each choice alone, without training: the stronger the blue (a square root), the more the outputs change."
+    caption = (
+        "Each choice alone, without training, estimated and in part measured: the stronger the blue (a square root), "
+        "the more the outputs change."
+    )
     slot = figure_slot(sensitivity, "sensitivity-figure", label, _MIN_WIDTHS["sensitivity"])
     return join([charts, captioned("sensitivity", slot, caption)])
 

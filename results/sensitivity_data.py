@@ -1,4 +1,4 @@
-"""What each choice alone does to the outputs, as far as the search measured it."""
+"""What each choice alone does to the outputs, as the search estimated or measured it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class SensitivityData:
 
 
 def sensitivity_data(run: Run) -> SensitivityData:
-    """Reads the table that the search began with; empty where it measured no single choices.
+    """Reads the table that the search began with; empty where it knew nothing of single choices.
 
     Raises:
         ResultsError: The table is there and cannot be read.

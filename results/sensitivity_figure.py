@@ -19,7 +19,7 @@ def draw_sensitivity(data: SensitivityData) -> go.Figure:
     Drawn are square roots, or small effects would look like none.
     """
     if not data.sites:
-        return message(new_figure(140), "This search did not measure single choices")
+        return message(new_figure(140), "This search knew nothing of single choices")
     n_columns = max(len(choices) for choices in data.choices)
     figure = new_figure(60 + 22 * len(data.sites))
     figure.add_trace(
