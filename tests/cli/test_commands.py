@@ -131,7 +131,7 @@ def test_the_flags_of_a_search_are_its_settings(run: Command, monkeypatch: pytes
             90.0,
             False,
         ),
-        SearchSettings(60),
+        SearchSettings(60, table_seconds=5.0),
     ]
 
 
