@@ -6,6 +6,7 @@ an estimate of first order holds for; then the middle ones, then the middles bet
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -183,7 +184,8 @@ def corrected(site: Site, known: Mapping[Choice, float], estimates: Mapping[Choi
     """Values of all choices of a site: those that are known, and estimates that are off as much as their neighbours.
 
     The logarithm of what an estimate is off by grows evenly from nothing at the neutral choice to the first known one,
-    from that to the next, and stays behind the last: that is how measured tables mostly run.
+    from that to the next, and stays behind the last: that is how measured tables mostly run. Narrower layers never do
+    less.
 
     Args:
         site: Its choices, weakest first.
@@ -200,7 +202,14 @@ def corrected(site: Site, known: Mapping[Choice, float], estimates: Mapping[Choi
     for place, choice in enumerate(site.choices[1:], 1):
         factor = math.exp(float(np.interp(place, places, errors)))
         values[choice] = known[choice] if choice in known else min(WORST, factor * estimates[choice])
-    return values
+    return _rising(site, known, values) if site.technique == "prune" else values
+
+
+def _rising(site: Site, known: Mapping[Choice, float], values: Mapping[Choice, float]) -> dict[Choice, float]:
+    """Values that never fall from a choice to the next, nor exceed a known one that follows: the same channels go."""
+    limits = itertools.accumulate([known.get(choice, WORST) for choice in reversed(site.choices)], min)
+    limited = [min(values[choice], limit) for choice, limit in zip(site.choices, [*limits][::-1], strict=True)]
+    return dict(zip(site.choices, itertools.accumulate(limited, max), strict=True))
 
 
 def _bisected(n_choices: int) -> list[int]:

@@ -181,3 +181,12 @@ def test_where_there_is_nothing_to_divide_by_the_least_stands_in(known: float, e
     # 0 counts as 1e-6: a factor of 2e-6, of 300,000, and of 1, on an estimate of 0.5.
     found = corrected(RANK, {"svd:32": known}, rank_values(0.0, estimate, 0.5, 0.5))
     assert found == pytest.approx(rank_values(0.0, known, behind, behind))
+
+
+def test_narrower_layers_never_do_less() -> None:
+    site = Site("prune/a", ("a",), (64, 48, 32, 16))
+    overshooting = {64: 0.0, 48: 0.1, 32: 0.6, 16: 0.5}
+    assert corrected(site, {}, overshooting) == {64: 0.0, 48: 0.1, 32: 0.6, 16: 0.6}
+    # From 16, which is off by half, 32 is off by the root of a quarter in three parts: 0.6 * 0.5 ** (2 / 3) = 0.378.
+    found = corrected(site, {16: 0.25}, overshooting)
+    assert found == {64: 0.0, 48: pytest.approx(0.1 * 0.5 ** (1 / 3)), 32: 0.25, 16: 0.25}
