@@ -26,7 +26,8 @@ the hypervolume of everything that anybody ever evaluated on the surface.
   method leaves, our own seeds given to it included; the largest.
 - **`misled_over_best200`**: ours with flat or with shuffled tables, the worse one, over the best off the shelf; the
   least.
-- **`ask_ms_1000`**, **`ask_ms_10000`** (`--ask`): a proposal of ours with so many trials told, 60 sites, 3 objectives.
+- **`ask_ms_1000`**, **`ask_ms_10000`** (`--ask`): a proposal of ours with so many trials told, 60 sites, 3 objectives,
+  right after they were told; **`ask_warm_ms_*`**: 50 proposals later.
 - **`hypervolume_s_*`** (`--hypervolume`): of fronts of 10,000 points in 2 and 3 objectives, and of 500 in 4.
 
 Prints a table per surface, writes `benchmarks/results/search_quality.json` (with `--quick`, `--surfaces` or `--methods`

@@ -28,6 +28,8 @@ N_TOLD = (1_000, 10_000)
 N_LAYERS = 20
 """Each with a site for its width, its bits and its rank."""
 N_TIMED = 9
+N_WARMING = 40
+"""Proposals after which the costs of most layers that come up are known."""
 SEED_WORD = "uniform"
 """Begins the origins of proposals that are not screened."""
 FRONTS = ((2, 10_000), (3, 10_000), (4, 500))
@@ -35,6 +37,8 @@ FRONTS = ((2, 10_000), (3, 10_000), (4, 500))
 
 def ask_figures(n_told: Sequence[int] = N_TOLD, n_timed: int = N_TIMED) -> Figures:
     """Median CPU and wall milliseconds of one proposal, and how much memory grows from one proposal to the next.
+
+    First of a search that goes on after it was stopped, then (`warm`) of one that has been running for a while.
 
     The trials are synthetic, 60 sites, three objectives; a result is told between two proposals, as in a search.
     """
@@ -45,19 +49,28 @@ def ask_figures(n_told: Sequence[int] = N_TOLD, n_timed: int = N_TIMED) -> Figur
         rng = random.Random(n)
         for number in range(n):
             proposer.tell(synthetic_trial(space, number, draw(space, rng) if number else Configuration()))
-        cpu_ms, wall_ms = [], []
-        n_seeds = _end_seeds(proposer, space, n)
-        before = _memory_mb()
-        for number in range(n + n_seeds, n + n_seeds + n_timed):
-            cpu, wall = time.process_time(), time.perf_counter()
-            (proposal,) = proposer.ask(1)
-            cpu_ms.append(1e3 * (time.process_time() - cpu))
-            wall_ms.append(1e3 * (time.perf_counter() - wall))
-            proposer.tell(synthetic_trial(space, number, proposal.configuration))
-        figures[f"ask_ms_{n}"] = round(statistics.median(wall_ms), 1)
-        figures[f"ask_cpu_ms_{n}"] = round(statistics.median(cpu_ms), 1)
-        figures[f"ask_memory_mb_{n}"] = round((_memory_mb() - before) / n_timed, 3)
+        number = n + _end_seeds(proposer, space, n)
+        for words, n_before in (("ask", 0), ("ask_warm", N_WARMING)):
+            _timed(proposer, space, number, n_before)
+            memory = _memory_mb()
+            wall_ms, cpu_ms = _timed(proposer, space, number + n_before, n_timed)
+            figures[f"{words}_ms_{n}"] = round(statistics.median(wall_ms), 1)
+            figures[f"{words}_cpu_ms_{n}"] = round(statistics.median(cpu_ms), 1)
+            figures[f"{words}_memory_mb_{n}"] = round((_memory_mb() - memory) / n_timed, 3)
+            number += n_before + n_timed
     return figures
+
+
+def _timed(proposer: TableProposer, space: SearchSpace, first: int, n: int) -> tuple[list[float], list[float]]:
+    """Wall and CPU milliseconds of n proposals, each told before the next."""
+    wall_ms, cpu_ms = [], []
+    for number in range(first, first + n):
+        cpu, wall = time.process_time(), time.perf_counter()
+        (proposal,) = proposer.ask(1)
+        cpu_ms.append(1e3 * (time.process_time() - cpu))
+        wall_ms.append(1e3 * (time.perf_counter() - wall))
+        proposer.tell(synthetic_trial(space, number, proposal.configuration))
+    return wall_ms, cpu_ms
 
 
 def _end_seeds(proposer: TableProposer, space: SearchSpace, n_told: int) -> int:
