@@ -25,9 +25,9 @@ def test_the_table_has_a_row_per_site(run: Run) -> None:
     assert list(second) == [0.2, None, None]
 
 
-def test_a_search_that_measured_no_single_choices_has_none(run: Run) -> None:
+def test_a_search_that_knew_nothing_of_single_choices_has_none(run: Run) -> None:
     assert sensitivity_data(run).sites == ()
-    assert "did not measure" in draw_sensitivity(sensitivity_data(run)).layout.annotations[0].text
+    assert "knew nothing of single choices" in draw_sensitivity(sensitivity_data(run)).layout.annotations[0].text
 
 
 def test_a_damaged_table_is_named(run: Run) -> None:
