@@ -13,6 +13,8 @@ from torch import Tensor, fx
 MAX_PROJECTIONS = 16
 """Backward passes: one per output where there are no more, else random sums of the outputs stand for them."""
 LEAST_PROJECTIONS = 2
+FEW = 2
+"""Samples, the fewest: of one alone a forward that squeezes its outputs makes another shape."""
 MEMORY_BYTES = 1 << 30
 """What inputs, outputs and gradients of the modules may take: of a large network fewer samples are looked at."""
 
@@ -60,20 +62,22 @@ def tap(module: fx.GraphModule, inputs: Tensor, names: Collection[str]) -> Taps 
         names: Modules whose first argument and result are tensors.
 
     Returns:
-        None where the outputs are no tensor, or do not follow smoothly from what any of the modules gives.
+        None where the outputs are no tensor with an entry per sample, or do not follow smoothly from what any of the
+        modules gives.
     """
-    counter = _Recorder(module, names)
+    counter, few = _Recorder(module, names), inputs[:FEW]
     with torch.no_grad():
-        outputs = counter.run(inputs[:1])
-    if not isinstance(outputs, Tensor) or not outputs.is_floating_point():
+        outputs = counter.run(few)
+    if not isinstance(outputs, Tensor) or not outputs.is_floating_point() or outputs.shape[:1] != few.shape[:1]:
         return None
     n_projections = min(outputs[0].numel(), MAX_PROJECTIONS)
-    n_pairs = MEMORY_BYTES // max(1, sum(each.nbytes for call in counter.recorded for each in call[1:]))
+    n_bytes = sum(each.nbytes for call in counter.recorded for each in call[1:]) // len(few)
+    n_pairs = MEMORY_BYTES // max(1, n_bytes)
     while n_projections > LEAST_PROJECTIONS and n_projections**2 > n_pairs:
         n_projections -= 1
     recorder = _Recorder(module, names)
     with torch.enable_grad():
-        outputs = recorder.run(inputs[: max(1, n_pairs // n_projections)])
+        outputs = recorder.run(inputs[: max(FEW, n_pairs // n_projections)])
         if not outputs.requires_grad:
             return None
         projected = _projected(outputs.reshape(len(outputs), -1), n_projections)

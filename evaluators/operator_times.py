@@ -24,7 +24,7 @@ SPARSE_COST = 2.5
 `benchmarks/sparse_execution.py`."""
 UNTRIED = 2.2
 """Times as long as estimated that an operator of a kind which was never timed may take. A search takes what is cheapest
-by the estimates, so it meets the kinds that are estimated too low: there they took up to five times as long."""
+by the estimates, so it meets the kinds that are estimated too low: there they took several times as long."""
 _CENTRE = math.log(64)
 _N_TERMS = 11
 _PENALTIES = (

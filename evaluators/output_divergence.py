@@ -1,9 +1,10 @@
 """How far a compressed network's outputs are from the uncompressed one's, without any training.
 
 Both are finished at the `calibrated` fidelity (BatchNorm re-estimated on the same inputs, ranges calibrated), so that
-a configuration is charged for what it changes and for nothing else. Without training, the sum of this measure over the
-choices of a configuration ranked accuracy drops on both digit tasks better than the Kullback-Leibler divergence of the
-classes, than the loss and than what the weights alone tell (`sensitivity.py`). Training mends some choices more than
+a configuration is charged for what it changes and for nothing else. Without training, the sum of the squared errors of
+a configuration's choices ranked accuracy drops on both digit tasks better than the Kullback-Leibler divergence of the
+classes, than the loss and than what the weights alone tell (`sensitivity.py`); this measure is that error without a
+common scale, see `benchmarks/first_order.py` for how it ranks them. Training mends some choices more than
 others, folds above all, so after it the measure needs a scale for each technique, as that of the weights does.
 """
 

@@ -102,7 +102,7 @@ class Lineage:
 
     @property
     def text(self) -> str:
-        """One line: `mutation of #31, itself a shift of #12, a sweep for latency at 2.5 pt`."""
+        """One line: `mutation of #31, itself a shift of #12, a uniform prune 25%`."""
         first, *rest = self.steps
         n_hidden = max(0, len(rest) - MAX_WORDED_STEPS)
         parts = [first.text]

@@ -30,7 +30,8 @@ PRIOR_DROPS: Mapping[str, tuple[float, ...]] = {
 """Points lost when every site of a technique takes its strongest choice, before anything was observed."""
 UNKNOWN_PRIOR = (2.0,)
 POINTS_PER_DIVERGENCE = 50.0
-"""Points lost per unit of divergence: on four networks, without training, .03 cost 1 point, .1 about 5, .5 about 35."""
+"""Points lost per unit of divergence: on four networks, without training, .1 cost 2-5 points and .5 some 45, see
+`drop_at` in `benchmarks/first_order.py`."""
 COMMON_SPREAD, OWN_SPREAD = 0.7, 0.5
 """Standard deviations, as shares of the prior, of the factor that all scales share and of each scale beside it."""
 OFFSET_SPREAD = 0.5

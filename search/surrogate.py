@@ -22,7 +22,8 @@ MAX_OBSERVED = 256
 NOISE_PT = 0.4
 """Standard deviation of an observed drop, in points, about that of a validation accuracy and of a training."""
 POWER = 1.3
-"""On four networks without training a drop in points grew with the sum of the divergences to this power."""
+"""A drop in points grows about as the sum of the divergences to this power, see `drop_at` in
+`benchmarks/first_order.py`."""
 MOST_RUINED = 4.0
 """Times the largest drop that counts, beyond which drops tell the scales no more."""
 SITE_SPREADS = (0.15, 0.35, 0.7)

@@ -121,7 +121,7 @@ def test_many_outputs_are_projected_onto_sums_with_random_signs() -> None:
 
 @pytest.mark.parametrize(
     ("n_pairs", "n_projections", "n_samples"),
-    [(1000, 4, 8), (16, 4, 4), (12, 3, 4), (5, 2, 2), (1, 2, 1)],
+    [(1000, 4, 8), (16, 4, 4), (12, 3, 4), (5, 2, 2), (1, 2, 2)],
 )
 def test_memory_limits_projections_and_samples(
     n_pairs: int, n_projections: int, n_samples: int, monkeypatch: pytest.MonkeyPatch
@@ -178,3 +178,31 @@ def test_the_network_is_left_as_it_was(is_frozen: bool) -> None:
     assert not any(each._forward_hooks or each._backward_hooks for each in module.modules())
     assert not inputs.requires_grad
     assert not any(each.requires_grad for call in taps.calls["0"] for each in (call.inputs, call.outputs))
+
+
+class Squeezed(nn.Module):
+    """Gives one number per sample, of a single sample a number alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x).squeeze()  # type: ignore[no-any-return]
+
+
+class Pooled(Squeezed):
+    """Gives one number for all samples together."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x).mean(0)  # type: ignore[no-any-return]
+
+
+def test_outputs_that_a_single_sample_would_give_another_shape_are_followed() -> None:
+    taps = tap(traced(Squeezed(), 4), torch.randn(8, 4), ("layer",))
+    assert taps is not None
+    assert taps.outputs.shape == (8, 1)
+
+
+def test_outputs_without_an_entry_per_sample_have_no_taps() -> None:
+    assert tap(traced(Pooled(), 4), torch.randn(8, 4), ("layer",)) is None
