@@ -30,7 +30,7 @@ class _Place:
     """A layer in front of the one that follows it, with all that no observation changes."""
 
     form: Form
-    following: Form | None
+    bits_behind: Choice | None
     weight_bytes: float
     macs: int
     n_weights: int
@@ -62,7 +62,7 @@ class LayerCost:
     """What one layer costs in front of the one that follows it.
 
     Attributes:
-        following: That one, or another in the same precision, which is all that counts of it.
+        bits_behind: Of that one, all that counts of it; None where none follows.
         microseconds: With what stands around it.
         operator_us: Of the operators that multiply alone.
         doubt_us: What these may take beyond that.
@@ -70,7 +70,7 @@ class LayerCost:
     """
 
     form: Form
-    following: Form | None
+    bits_behind: Choice | None
     microseconds: float
     operator_us: float
     doubt_us: float
@@ -203,7 +203,7 @@ class CostTables:
 
     def operator_us(self, form: Form) -> float:
         """Predicted time of the operators that multiply, without what stands around them, in µs."""
-        return sum(self._operators.microseconds(part) for part in form.parts)
+        return sum([self._operators.microseconds(part) for part in form.parts])
 
     def layers_under(self, site: Site) -> tuple[str, ...]:
         """The layers whose cost depends on a site."""
@@ -223,11 +223,11 @@ class CostTables:
         form = self._forms.form(layer, choices)
         if form is None:
             return None
-        following = self._following(layer, choices)
-        key = (form, None if following is None else following.bits)
+        behind = self._bits_behind(layer, choices)
+        key = (form, behind)
         if key not in self._distinct:
-            around, graph = self._surroundings.terms(form, following), self._graph.terms(form, following)
-            self._distinct[key] = _Place(form, following, form.weight_bytes, form.macs, form.weights, around, graph)
+            around, graph = self._surroundings.terms(form, behind), self._graph.terms(form, behind)
+            self._distinct[key] = _Place(form, behind, form.weight_bytes, form.macs, form.weights, around, graph)
         return self._distinct[key]
 
     def _priced(self, key: _Key, choices: Mapping[str, Choice]) -> LayerCost | None:
@@ -246,14 +246,14 @@ class CostTables:
         doubt_us = sum([self._operators.doubt_us(part) for part in place.form.parts])
         n_bytes = place.weight_bytes + self._graph.of(place.graph)
         return LayerCost(
-            place.form, place.following, microseconds, operator_us, doubt_us, n_bytes, place.macs, place.n_weights
+            place.form, place.bits_behind, microseconds, operator_us, doubt_us, n_bytes, place.macs, place.n_weights
         )
 
-    def _following(self, layer: str, choices: Mapping[str, Choice]) -> Form | None:
-        """The next layer that no fold has taken in."""
+    def _bits_behind(self, layer: str, choices: Mapping[str, Choice]) -> Choice | None:
+        """Of the next layer that no fold has taken in."""
         for name in self._after[layer]:
-            if (form := self._forms.form(name, choices)) is not None:
-                return form
+            if (bits := self._forms.bits(name, choices)) is not None:
+                return bits
         return None
 
     def _add(self, form: Form, taken: Mapping[str, float]) -> None:

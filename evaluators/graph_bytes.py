@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..spaces import Choice
 from ..spaces.quantize import half_of, weight_only_bits
 from .layer_forms import Form
 from .ridge import Ridge
@@ -46,8 +47,8 @@ class GraphBytes:
         self._unit = self._unit or n_bytes
         row = np.zeros(self._n_terms)
         row[0] = 1.0
-        for form, following in zip(forms, [*forms[1:], None], strict=True):
-            for position, value in self.terms(form, following):
+        for form, behind in zip(forms, [*(form.bits for form in forms[1:]), None], strict=True):
+            for position, value in self.terms(form, behind):
                 row[position] += value
         self._ridge.add(row, n_bytes / self._unit if self._unit else 0.0)
         self._bytes = None
@@ -68,10 +69,10 @@ class GraphBytes:
             self._bytes = (self._unit * self._ridge.coefficients()).tolist()
         return self._bytes
 
-    def terms(self, form: Form, following: Form | None) -> Terms:
-        """What applies to a layer in front of the layer that follows it."""
+    def terms(self, form: Form, bits_behind: Choice | None) -> Terms:
+        """What applies to a layer, by the bits of the layer that follows it; None where none does."""
         share, n_more = 1 / len(self._position), len(form.parts) - 1
-        is_int8, changes = form.bits == 8, following is not None and following.bits != form.bits
+        is_int8, changes = form.bits == 8, bits_behind not in (form.bits, None)
         own = _N_SHARED + _N_OWN * self._position[form.layer]
         values = {
             1: 1,

@@ -115,7 +115,7 @@ class LatencyPredictor:
         total, n_conversions, has_bits = 1e-9, 0, False
         layers = self.tables.layers(choices)
         for layer in layers:  # once over the layers: this is done for every candidate that is screened
-            form, following, microseconds = layer.form, layer.following, layer.operator_us
+            form, behind, microseconds = layer.form, layer.bits_behind, layer.operator_us
             total += microseconds
             if form.bits != _FLOAT:
                 has_bits = True
@@ -124,7 +124,7 @@ class LatencyPredictor:
                 merged += microseconds
             elif form.kind != PLAIN:
                 factorised += microseconds
-            n_conversions += following is not None and following.bits != form.bits
+            n_conversions += behind is not None and behind != form.bits
         shares = (int8 / total, narrow / total, merged / total, factorised / total)
         return np.array([1.0, float(has_bits), *shares, n_conversions / max(1, len(layers))])
 

@@ -18,6 +18,8 @@ from ..spaces.site import Site
 from ..spaces.sparsify import executed_density
 from .stored_form import AS_EXECUTED, StoredForm, stored_form
 
+FLOAT = 32
+"""The bits of what nothing was chosen for."""
 MERGED = "merged"
 PLAIN = "plain"
 _BIAS_BYTES: Mapping[Choice, int] = {8: 12, "bf16": 2, "fp16": 2}
@@ -141,15 +143,23 @@ class LayerForms:
         span = (layer,) if fold is None else fold.touched(choices[fold.name])
         if layer != span[0]:
             return None
-        inner, outer = self._space.widths[span[0]].under(choices)[0], self._space.widths[span[-1]].under(choices)[1]
+        inner, outer = self._space.widths[layer].under(choices)
+        if len(span) > 1:
+            outer = self._space.widths[span[-1]].under(choices)[1]
         operator, rank = ("full", "full") if fold is not None else _replacement(layer, choices)
-        bits = choices.get(f"bits/{layer}", 32)
+        bits = choices.get(f"bits/{layer}", FLOAT)
         stored = stored_form(layer, choices) if fold is None else AS_EXECUTED
         key = (span, inner, outer, operator, rank, bits, stored)
         if key not in self._cache:
             layers = [self._space.widths[name].layer for name in span]
             self._cache[key] = self._stored(_form(layers, inner, outer, operator, rank, bits), stored)
         return self._cache[key]
+
+    def bits(self, layer: str, choices: Mapping[str, Choice]) -> Choice | None:
+        """What one layer computes in; None where a fold has taken it in."""
+        fold = self._fold_over(layer, choices)
+        is_taken = fold is not None and layer != fold.touched(choices[fold.name])[0]
+        return None if is_taken else choices.get(f"bits/{layer}", FLOAT)
 
     def layers_under(self, site: Site) -> tuple[str, ...]:
         """The layers that depend on a site, and those in front of a layer whose precision or place does."""
@@ -182,8 +192,10 @@ class LayerForms:
 
     def _fold_over(self, layer: str, choices: Mapping[str, Choice]) -> Site | None:
         """The fold that merges a layer with others; of folds that overlap the first counts."""
+        if layer not in self._folds_near:
+            return None
         taken: set[str] = set()
-        for fold in self._folds_near.get(layer, ()):
+        for fold in self._folds_near[layer]:
             span = fold.touched(choices.get(fold.name, fold.neutral))
             if not taken.isdisjoint(span):
                 continue
@@ -195,8 +207,8 @@ class LayerForms:
 
 def _replacement(layer: str, choices: Mapping[str, Choice]) -> tuple[str, str]:
     """The operator and the rank of a layer; beside another operator a rank has no effect."""
-    operator, rank = (str(choices.get(f"{technique}/{layer}", "full")) for technique in ("operator", "rank"))
-    return operator, rank if operator == "full" else "full"
+    operator = str(choices.get(f"operator/{layer}", "full"))
+    return operator, str(choices.get(f"rank/{layer}", "full")) if operator == "full" else "full"
 
 
 def _form(layers: list[Layer], inner: int, outer: int, operator: str, rank: str, bits: Choice) -> Form:

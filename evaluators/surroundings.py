@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from ..spaces import Choice
 from .graph_bytes import Terms
 from .layer_forms import Form
 from .operator_times import BLOCK
@@ -45,8 +46,8 @@ class Surroundings:
         self._unit_us = self._unit_us or latency_us
         row = np.zeros(self._n_terms)
         row[0] = 1.0
-        for form, following in zip(forms, [*forms[1:], None], strict=True):
-            for position, value in self.terms(form, following):
+        for form, behind in zip(forms, [*(form.bits for form in forms[1:]), None], strict=True):
+            for position, value in self.terms(form, behind):
                 row[position] += value
         self._ridge.add(row * self._unit_us / latency_us, others_us / latency_us)
         self._microseconds = None
@@ -56,18 +57,18 @@ class Surroundings:
         """What does not depend on any layer, in µs."""
         return self._fit()[0]
 
-    def microseconds(self, form: Form, following: Form | None) -> float:
-        """What one layer adds, in front of the layer that follows it."""
-        return self.of(self.terms(form, following))
+    def microseconds(self, form: Form, bits_behind: Choice | None) -> float:
+        """What one layer adds, see `terms`."""
+        return self.of(self.terms(form, bits_behind))
 
     def of(self, terms: Terms) -> float:
         """The same from a layer's terms, which do not change while the coefficients do."""
         fit = self._fit()
         return sum([fit[position] * value for position, value in terms])
 
-    def terms(self, form: Form, following: Form | None) -> Terms:
-        """What applies to a layer in front of the layer that follows it."""
-        return tuple(self._terms(form, following))
+    def terms(self, form: Form, bits_behind: Choice | None) -> Terms:
+        """What applies to a layer, by the bits of the layer that follows it; None where none does."""
+        return tuple(self._terms(form, bits_behind))
 
     def _fit(self) -> list[float]:
         """Microseconds by term."""
@@ -75,7 +76,7 @@ class Surroundings:
             self._microseconds = (self._unit_us * self._ridge.coefficients()).tolist()
         return self._microseconds
 
-    def _terms(self, form: Form, following: Form | None) -> Iterator[tuple[int, float]]:
+    def _terms(self, form: Form, bits_behind: Choice | None) -> Iterator[tuple[int, float]]:
         """The terms that apply to a layer, each with its value."""
         size, is_int8 = form.activations / self._activations, form.bits == 8
         yield 1, 1 / len(self._position)
@@ -84,10 +85,10 @@ class Surroundings:
         applies = (
             is_int8,
             form.out_channels % BLOCK > 0,
-            following is not None and following.bits == 8 and not is_int8,
-            following is not None and following.bits != 8 and is_int8,
+            bits_behind == 8 and not is_int8,
+            bits_behind not in (8, None) and is_int8,
         )
-        if following is not None and following.bits != form.bits:
+        if bits_behind not in (form.bits, None):
             yield 7, 1 / len(self._position)
         for offset in range(_N_OWN):
             if applies[offset]:

@@ -24,6 +24,9 @@ LARGE_BATCH, N_MORE_OF_LARGE = 8, 16
 """Beyond so many proposals fewer moves for each: so many workers must not wait for the screening."""
 N_SOLUTIONS = 8
 """Of the tables along each direction, found anew for every proposal."""
+N_EARLY, N_DIRECTIONS_LATER = 128, 2
+"""Configurations known beyond which a proposal tries so many directions, drawn anew, instead of all: solutions of the
+tables are most of its time, and changes of a front that has been found promise more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ class CandidatePool:
             rng: Source of all randomness.
         """
         found: dict[Configuration, Candidate] = {}
-        for candidate in self._sweeps(members, rng):
+        for candidate in self._sweeps(members, self._directions_for(len(known), rng), rng):
             if candidate.configuration not in known:
                 found.setdefault(candidate.configuration, candidate)
         for _ in range(_n_screened(n) if members else 0):
@@ -73,11 +76,17 @@ class CandidatePool:
                 found.setdefault(candidate.configuration, candidate)
         return list(found.values())
 
-    def _sweeps(self, members: Sequence[Trial], rng: random.Random) -> list[Candidate]:
-        """Solutions along every direction, with the sites' scales drawn from what is believed of them."""
+    def _directions_for(self, n_known: int, rng: random.Random) -> Sequence[Direction]:
+        is_early = n_known < N_EARLY or len(self._directions) <= N_DIRECTIONS_LATER
+        return self._directions if is_early else rng.sample(self._directions, N_DIRECTIONS_LATER)
+
+    def _sweeps(
+        self, members: Sequence[Trial], directions: Sequence[Direction], rng: random.Random
+    ) -> list[Candidate]:
+        """Solutions along the directions, with the sites' scales drawn from what is believed of them."""
         low, high = math.log(MULTIPLIERS[0]), math.log(MULTIPLIERS[1])
         found = []
-        for direction in self._directions:
+        for direction in directions:
             noise = np.array([rng.gauss(0.0, 1.0) for _ in self._space.sites])
             sweep = LagrangeSweep(self._blocks, direction, self._surrogate.site_drops(noise))
             choices = dict(rng.choice(members).configuration) if members else {}

@@ -99,7 +99,7 @@ class LayerSum:
         yield _MACS, macs
         yield _BYTES, n_bytes
         yield _OUTPUTS, form.activations / self._outputs
-        if layer.following is not None and layer.following.bits != form.bits:
+        if layer.bits_behind not in (form.bits, None):
             yield _CHANGES, 1 / len(self._position)
         if form.bits in self._narrow:
             yield _N_SHARED + self._narrow.index(form.bits), macs

@@ -38,11 +38,14 @@ class LayerWidths:
 
     def under(self, choices: Mapping[str, Choice]) -> tuple[int, int]:
         """Input and output channels of the layer under those choices."""
-        removed = sum(n * (full - int(choices.get(site, full))) // full for site, full, n in self.inputs)
-        inner = self.layer.in_channels - removed
+        inner = self.layer.in_channels
+        for site, full, n in self.inputs:
+            inner -= n * (full - int(choices.get(site, full))) // full
         if self.layer.is_depthwise:  # its outputs are its inputs, which may be several sites' side by side
             return inner, self.layer.out_channels * inner // self.layer.in_channels
-        site, full = self.output or ("", 1)
+        if self.output is None:
+            return inner, self.layer.out_channels
+        site, full = self.output
         return inner, self.layer.out_channels * int(choices.get(site, full)) // full
 
     def weights_under(self, choices: Mapping[str, Choice]) -> int:

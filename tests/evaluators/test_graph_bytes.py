@@ -22,7 +22,8 @@ def network(*bits: Choice) -> list[Form]:
 
 
 def predicted(graph: GraphBytes, forms: list[Form]) -> float:
-    return graph.fixed + sum(graph.of(graph.terms(a, b)) for a, b in zip(forms, [*forms[1:], None], strict=True))
+    behind = [*(form.bits for form in forms[1:]), None]
+    return graph.fixed + sum(graph.of(graph.terms(*each)) for each in zip(forms, behind, strict=True))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ def network(outer: int = 32, a: Choice = 32, b: Choice = 32, c: Choice = 32) -> 
 
 
 def predicted(surroundings: Surroundings, forms: list[Form]) -> float:
-    after = [*forms[1:], None]
+    after = [*(form.bits for form in forms[1:]), None]
     return surroundings.fixed_us + sum(map(surroundings.microseconds, forms, after))
 
 
