@@ -50,13 +50,18 @@ class WrongTables(CostTables):
 
 
 def ours(
-    surface: Surface, seed: int, *, tables: CostTables | None = None, divergences: Damages | None = None
+    surface: Surface,
+    seed: int,
+    *,
+    tables: CostTables | None = None,
+    damages: Damages | None = None,
+    divergences: Damages | None = None,
 ) -> Proposer:
     """parefront's own proposer; the only place here that knows its constructor."""
     return TableProposer(
         surface.space,
         tables or CostTables(surface.space),
-        site_damages(surface.network, surface.space),
+        damages or site_damages(surface.network, surface.space),
         seed,
         surface.spec.goals,
         divergences=divergences or surface.divergences,
@@ -64,28 +69,37 @@ def ours(
 
 
 def ours_with_flat_tables(surface: Surface, seed: int) -> Proposer:
-    """Every choice costs what the uncompressed layer costs, and does as much to the outputs as any other."""
-    each = statistics.fmean(value for values in surface.divergences.values() for value in values.values())
-    flat = {
-        site.name: {choice: each * (choice != site.neutral) for choice in site.choices} for site in surface.space.sites
-    }
-    return ours(surface, seed, tables=WrongTables(surface.space, lambda choices: {}), divergences=flat)
+    """Every choice costs what the uncompressed layer costs, and does as much as any other to weights and outputs."""
+
+    def flat(damages: Damages) -> Damages:
+        each = statistics.fmean(value for values in damages.values() for value in values.values())
+        return {
+            site.name: {choice: each * (choice != site.neutral) for choice in site.choices}
+            for site in surface.space.sites
+        }
+
+    damages = flat(site_damages(surface.network, surface.space))
+    tables = WrongTables(surface.space, lambda choices: {})
+    return ours(surface, seed, tables=tables, damages=damages, divergences=flat(surface.divergences))
 
 
 def ours_with_shuffled_tables(surface: Surface, seed: int) -> Proposer:
-    """Every site's costs are those of its choices in another order, and divergences are dealt out anew over all."""
+    """Every site's costs are those of its choices in another order, and damages are dealt out anew over all."""
     rng = random.Random(f"shuffle:{seed}")
-    right = surface.divergences
     orders = {
         site.name: dict(zip(site.choices, _shuffled(site.choices, rng), strict=True)) for site in surface.space.sites
     }
-    dealt = iter(_shuffled([value for each in right.values() for value in each.values()], rng))
-    wrong = {name: {choice: next(dealt) for choice in each} for name, each in right.items()}
+
+    def dealt(right: Damages) -> Damages:
+        values = iter(_shuffled([value for each in right.values() for value in each.values()], rng))
+        return {name: {choice: next(values) for choice in each} for name, each in right.items()}
 
     def instead(choices: Choices) -> Choices:
         return {site.name: orders[site.name][choices.get(site.name, site.neutral)] for site in surface.space.sites}
 
-    return ours(surface, seed, tables=WrongTables(surface.space, instead), divergences=wrong)
+    divergences, damages = dealt(surface.divergences), dealt(site_damages(surface.network, surface.space))
+    tables = WrongTables(surface.space, instead)
+    return ours(surface, seed, tables=tables, damages=damages, divergences=divergences)
 
 
 def ladder(surface: Surface, seed: int) -> list[Configuration]:

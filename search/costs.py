@@ -16,6 +16,7 @@ from ..hardware_profiles.runtimes import OperatorTime
 from ..spaces import Choice, Configuration, SearchSpace, Site
 from .goals import Goals
 from .layer_sum import LayerSum, stored_bytes, weight_bytes
+from .level_fit import LevelFit
 from .proposal import PARENTS
 from .tables import Observations
 from .trial import State, Trial
@@ -75,6 +76,7 @@ class CostModel:
         self._sums = {
             name: LayerSum(plain, _BYTES_BY_LAYER.get(name.partition("@")[0])) for name in self.scores if name != _MACS
         }
+        self._levels = {name: LevelFit(space) for name in self.scores if name != _MACS}
         self._baseline: dict[str, float] = {}
         self._layers = {site.name: tables.layers_under(site) for site in space.sites}
         under = {layer: [name for name, layers in self._layers.items() if layer in layers] for layer in space.widths}
@@ -95,7 +97,7 @@ class CostModel:
         """Adds what was measured of a trial's structure; nothing where that never came about."""
         if trial.state is State.FAILED or trial.parent is not None or not self._is_measured(trial):
             return  # a promotion measures nothing anew
-        self._note_errors(trial)
+        self._compare(trial)
         self._n_observed += 1
         if self._n_observed >= GROWTH * self._n_shared or len(self._shares) > MAX_REMEMBERED:
             self._shares, self._wholes, self._n_shared = {}, {}, self._n_observed
@@ -117,6 +119,14 @@ class CostModel:
 
     def values(self, configuration: Configuration) -> dict[str, float]:
         """Predicted scores, each in its unit; those of profiles that measured nothing so far are left out."""
+        found = self._by_layers(configuration)
+        for name, fit in self._levels.items():
+            if fit.is_believed and name in self._baseline:
+                found[name] = self._baseline[name] * math.exp(fit.log_ratio(configuration))
+        return found
+
+    def _by_layers(self, configuration: Configuration) -> dict[str, float]:
+        """What the tables say."""
         found: dict[str, float] = {}
         for name in self.scores:
             base, _, profile = name.partition("@")
@@ -148,7 +158,7 @@ class CostModel:
     def doubt(self, score: str, configuration: Configuration) -> float:
         """By how much, in the logarithm, a prediction may be too low because nothing of a kind was measured yet."""
         base, _, profile = score.partition("@")
-        if base != _LATENCY or not self._by_tables(score):
+        if base != _LATENCY or not self._by_tables(score) or self._levels[score].is_believed:
             return 0.0
         cost = self._predictors[profile].tables.cost(configuration)
         return math.log1p(cost.doubt_ms / max(cost.latency_ms, 1e-12))
@@ -206,6 +216,16 @@ class CostModel:
         latency, bytes_ = self._learned[name].exponents
         at = f"@{profile}" if profile else ""
         return latency * ms / self._whole(f"{_LATENCY}{at}") + bytes_ * size / self._whole(f"{_SIZE}{at}")
+
+    def _compare(self, trial: Trial) -> None:
+        """Learns from what was predicted of a trial, before anything else does."""
+        self._note_errors(trial)
+        predicted = self._by_layers(trial.configuration) if self._n_observed else {}
+        for name, fit in self._levels.items():
+            if trial.configuration and name in trial.scores and name in self._baseline:
+                value, whole = predicted.get(name, 0.0), self._baseline[name]
+                by_tables = math.log(value / whole) if value > 0 else None
+                fit.add(trial.configuration, math.log(trial.value(name) / whole), by_tables)
 
     def _note_errors(self, trial: Trial) -> None:
         if self._n_observed:

@@ -31,6 +31,8 @@ LEAST_COST_ERROR = 0.01
 EXPLORING = 0.05
 """Share of the proposals that are chosen as if the predictions of accuracy were three times as unsure."""
 WIDENED = 3.0
+UNLIKELY = 0.5 / len(QUANTILES)
+"""A chance that a sample of this size does not show."""
 
 
 class ExpectedGain:
@@ -68,7 +70,11 @@ class ExpectedGain:
         picked = batch_gains(samples, boxes, n, believed=means)
         if picked and picked[0][1] > 0:
             return [candidates[position] for position, gain in picked if gain > 0]
-        # Nothing is expected to add anything: the least unlikely to, which is what is known least about near the front.
+        # Nothing is expected to add anything: the least unlikely to, which is what is nearest to keeping all limits, or
+        # known least about near the front.
+        if self._limits and chances.max() < UNLIKELY:
+            order = np.argsort(-chances, kind="stable")
+            return [candidates[int(position)] for position in order[:n]]
         drops, deviations = self._surrogate.predict(self._surrogate.rows([c.configuration for c in candidates]))
         order = np.argsort(drops - 2 * deviations, kind="stable")
         return [candidates[int(position)] for position in order[:n]]

@@ -1,8 +1,9 @@
 """Predicts the accuracy drop of a configuration, with its uncertainty, from tables of damage and the drops observed.
 
-Three layers, each drawn to the one before where data are few: a scale per technique on the tables' damages
+Three layers, each drawn to the one before where data are few: a scale per technique on a table
 (non-negative least squares), a deviation per site, and a smooth rest for what sites do to each other. The last two are
-one Gaussian process (Rasmussen & Williams 2006, chapter 2) with a linear and a squared-exponential kernel.
+one Gaussian process (Rasmussen & Williams 2006, chapter 2) with a linear and a squared-exponential kernel. The
+likelihood says which table to believe: what choices do to the outputs, what they take of the weights, or none.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ MOST_RUINED = 4.0
 """Times the largest drop that counts, beyond which drops tell the scales no more."""
 SITE_SPREADS = (0.15, 0.35, 0.7)
 """Of a site's scale, as a share of it."""
+DISTRUST = 3.0
+"""By how much the logarithm of the likelihood must be greater under a table that ranks choices worse as a rule."""
 REST_SPREADS = (0.1, 0.25, 0.5)
 """Of what sites do to each other, as a share of the drop, which counts as at least `LEAST_REST` points."""
 LEAST_REST = 1.0
@@ -62,10 +65,12 @@ class DropSurrogate:
             damages: Of every choice of every site, 0 for neutral; only their proportions matter.
             max_drop: In points; see the attribute.
             divergences: What every choice alone does to the outputs without training, where that is known: then the
-                damages do not count.
+                damages count only where these turn out to mislead.
         """
         self.max_drop = max_drop
-        self._scales = DamageScales(space, damages, divergences)
+        best = [DamageScales(space, damages, divergences)] if divergences else []
+        self._tables = [*best, DamageScales(space, damages), DamageScales(space, _levels(space))]
+        self._scales = self._tables[0]
         self._sites = space.sites
         self._observed: Rows = np.zeros((0, len(self._sites)), dtype=np.int64)
         self._n_when_chosen = 0
@@ -91,7 +96,7 @@ class DropSurrogate:
         n = _milestone(len(rows))
         if n != self._n_when_chosen:
             self._n_when_chosen = n
-            self._choose_spreads(*self._residual(rows[:n], target[:n]))
+            self._choose(rows[:n], target[:n])
         self._observed, residual = self._residual(rows, target)
         self._solve(self._observed, residual)
 
@@ -189,18 +194,28 @@ class DropSurrogate:
         self._scales.fit(rows, self._stretched(np.minimum(self.expanded(target), MOST_RUINED * self.max_drop)))
         return rows, target - self._limited(self._scales.drops(rows))
 
-    def _choose_spreads(self, rows: Rows, residual: Array) -> None:
-        """The spreads under which the residuals are likeliest."""
+    def _choose(self, rows: Rows, target: Array) -> None:
+        """The table, and the spreads with it, under which the drops are likeliest."""
+        found = []
+        for position, scales in enumerate(self._tables):
+            self._scales = scales
+            likelihood, spreads = self._likeliest(*self._residual(rows, target))
+            found.append((likelihood - position * DISTRUST, spreads, scales))
+        _, self._spreads, self._scales = max(found, key=lambda each: each[0])
+
+    def _likeliest(self, rows: Rows, residual: Array) -> tuple[float, _Spreads]:
+        """The spreads under which the residuals are likeliest, and the logarithm of that likelihood."""
         contributions, sizes = self._contributions(rows), self._sizes(rows)
         linear, distances = contributions @ contributions.T, self._distances(rows, rows)
-        best = -math.inf
+        best, spreads = -math.inf, self._spreads
         for length in LENGTHS:
             smooth = np.outer(sizes, sizes) * np.exp(-distances / (2 * length**2))
             for site in SITE_SPREADS:
                 for rest in REST_SPREADS:
                     likelihood = _log_likelihood(site**2 * linear + rest**2 * smooth, residual)
                     if likelihood > best:
-                        best, self._spreads = likelihood, _Spreads(site, rest, length)
+                        best, spreads = likelihood, _Spreads(site, rest, length)
+        return best, spreads
 
     def _solve(self, rows: Rows, residual: Array) -> None:
         kernel = self._kernel(rows, rows, self._spreads)
@@ -208,6 +223,14 @@ class DropSurrogate:
         half = _forward(self._cholesky, residual[:, None])
         self._weights = _backward(self._cholesky, half)[:, 0]
         self._deviations = self._spreads.site**2 * (self._contributions(rows).T @ self._weights)
+
+
+def _levels(space: SearchSpace) -> Damages:
+    """How far every choice is from neutral: all that is left where tables mislead."""
+    return {
+        site.name: {choice: k / max(1, len(site.choices) - 1) for k, choice in enumerate(site.choices)}
+        for site in space.sites
+    }
 
 
 def _milestone(n_observed: int) -> int:

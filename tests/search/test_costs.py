@@ -1,26 +1,29 @@
 import dataclasses
+import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
 
 import pytest
 
 from parefront.evaluators import CostTables
+from parefront.evaluators.cost_tables import LayerCost
 from parefront.evaluators.evaluator import Score
 from parefront.search.costs import CostModel
 from parefront.search.goals import DEFAULT_GOALS, Goals, parse_goals
 from parefront.search.moves import random_configuration
 from parefront.search.proposal import Proposal
 from parefront.search.trial import State, Trial
-from parefront.spaces import Configuration, SearchSpace
+from parefront.spaces import Choice, Configuration, SearchSpace
 
 Evaluated = Callable[[SearchSpace, Proposal, int], Trial]
 
 
 @pytest.fixture
 def trials(small_space: SearchSpace, evaluated: Evaluated) -> list[Trial]:
-    """The baseline and thirty others, with operator times, MACs, and an energy that is √(latency · size)."""
+    """The baseline and sixty others, with operator times, MACs, and an energy that is √(latency · size)."""
     rng = random.Random(0)
-    configurations = [Configuration(), *(random_configuration(small_space, rng) for _ in range(30))]
+    configurations = [Configuration(), *(random_configuration(small_space, rng) for _ in range(60))]
     found = []
     for number, configuration in enumerate(configurations):
         trial = evaluated(small_space, Proposal(configuration, ""), number)
@@ -85,6 +88,28 @@ def test_a_score_of_any_kind_alone_is_enough(small_space: SearchSpace, trials: l
     costs = model(small_space, only[:21], goals)
     errors = [abs(costs.values(t.configuration)["energy_mj"] / t.value("energy_mj") - 1) for t in only[21:]]
     assert sum(errors) / len(errors) < 0.12
+
+
+class Reversed(CostTables):
+    """Holds the widest layers for the narrowest."""
+
+    def layers(self, choices: Mapping[str, Choice]) -> Sequence[LayerCost]:
+        width = int(choices.get("prune/a", 32))
+        return super().layers({**choices, "prune/a": 40 - width})
+
+
+def test_tables_that_mislead_are_not_believed_for_long(small_space: SearchSpace, trials: list[Trial]) -> None:
+    costs = CostModel(small_space, Reversed(small_space), DEFAULT_GOALS)
+    by_tables, found = [], []
+    for trial in trials:
+        if costs.n_observed > 40:
+            measured, values = trial.value("latency_ms"), costs.values(trial.configuration)
+            by_tables.append(abs(math.log(costs.main.latency_ms(trial.configuration) / measured)))
+            found.append(abs(math.log(values["latency_ms"] / measured)))
+        costs.observe(trial)
+    assert fmean(found) < 0.6 * fmean(by_tables)
+    unknown = Configuration.of({"bits/a": 8, "rank/b": "spatial:8"})
+    assert costs.doubt("latency_ms", unknown) == 0  # what was never timed is no matter
 
 
 def test_each_profile_has_tables_of_its_own(small_space: SearchSpace, trials: list[Trial]) -> None:

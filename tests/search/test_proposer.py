@@ -283,12 +283,15 @@ def test_limits_are_steered_to(make: Make, surface: Surface, limits: tuple[str, 
     assert surface.share(trials, goals) > 0.85
 
 
-def test_limits_are_found_that_hardly_anything_keeps(make: Make, chain: SearchSpace, surface: Surface) -> None:
+@pytest.mark.parametrize("seed", range(3))
+def test_limits_are_found_that_hardly_anything_keeps(
+    make: Make, chain: SearchSpace, surface: Surface, seed: int
+) -> None:
     """26 of 8192 do, and the tables say the opposite of the truth."""
     goals = parse_goals([], ["size<=24kB", "accuracy_drop<=1.6pt"], ("",))
     assert sum(goals.allow(trial) for trial in surface.everything) == 26
-    trials = drive(make(damages=inverted(chain), goals=goals), surface, [], 60)
-    assert sum(goals.allow(trial) for trial in trials) >= 5
+    trials = drive(make(seed, damages=inverted(chain), goals=goals), surface, [], 60)
+    assert sum(goals.allow(trial) for trial in trials) >= 8
 
 
 def test_a_tiny_space_is_exhausted(small_space: SearchSpace, evaluated: Callable[..., Trial]) -> None:

@@ -79,6 +79,24 @@ def test_a_scale_that_all_are_off_by_is_learnt_from_one_of_them(small_space: Sea
     assert surrogate.site_drops()["rank/b"]["spatial:8"] < 0.5 * before
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_table_that_misleads_is_not_believed_for_long(small_space: SearchSpace, seed: int) -> None:
+    """What is harmless is said to be ruinous, and the other way round: the next table is right, or none at all."""
+    wrong = {
+        name: {c: (d > 0) * (max(each.values()) + 0.01 - d) for c, d in each.items()} for name, each in DAMAGES.items()
+    }
+    observed, others = draw(small_space, 24, seed), draw(small_space, 40, seed + 10)
+    drops = in_points([truth(each) for each in observed])
+    errors = []
+    for tables in ((DAMAGES, None), (DAMAGES, wrong), (wrong, wrong)):
+        surrogate = DropSurrogate(small_space, tables[0], 50.0, tables[1])
+        surrogate.fit(surrogate.rows(observed), drops)
+        means, _ = surrogate.predict(surrogate.rows(others))
+        errors.append(float(np.abs(means - [truth(each) for each in others]).mean()))
+    assert errors[1] == pytest.approx(errors[0])
+    assert errors[2] < 1.0
+
+
 def test_a_sum_over_sites_is_recovered(small_space: SearchSpace) -> None:
     observed = draw(small_space, 200, seed=0)
     surrogate = fitted(small_space, observed, in_points([truth(configuration) for configuration in observed]))
