@@ -16,6 +16,7 @@ from .ended import ARTEFACT, as_repeated, as_trial, first_ticket, structure_of
 from .executor import Executor, Failure, Job, Stage
 from .finals import finish
 from .front import complete
+from .gain_cut import Forecaster
 from .goals import DEFAULT_GOALS, Goals
 from .logged_executor import log_promotion
 from .promotion import next_promotion, promoted
@@ -85,6 +86,7 @@ class Engine:
         reuse: Reuse = NOTHING,
         suffix: str = ".onnx",
         has_cut: bool = True,
+        forecaster: Forecaster | None = None,
     ) -> None:
         self._executor, self._proposer, self._record, self._goals = executor, proposer, record, goals
         self._reporter, self._limits, self._clock = Reporter(on_status, goals), limits, clock or Clock()
@@ -92,7 +94,7 @@ class Engine:
         self._is_exhausted = False
         self._ahead: deque[Proposal] = deque()
         self._front = RunningFront(record.trials, Fidelity.SHORT, goals)
-        self._judge = StructureJudge(record.trials, self._front, goals, has_cut=has_cut)
+        self._judge = StructureJudge(record.trials, self._front, goals, has_cut=has_cut, forecaster=forecaster)
         self.ended_by = self.cut = ""
         self._cuts: dict[str, str] = {}
 
@@ -224,7 +226,7 @@ class Engine:
         if isinstance(outcome, Failure):
             return self._add(item, State.FAILED, reason=outcome.reason)
         if job.stage is Stage.STRUCTURE:
-            if (verdict := self._judge.verdict(outcome)) is not None:
+            if (verdict := self._judge.verdict(item.proposal.configuration, outcome)) is not None:
                 return self._add(item, verdict.state, outcome, reason=verdict.reason)
             item.structure = outcome
             self._submit(job.ticket, _STAGES[item.fidelity], item)

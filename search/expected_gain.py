@@ -10,6 +10,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from ..evaluators.evaluator import Score
 from ..spaces import Configuration
 from .candidates import Candidate
 from .costs import CostModel
@@ -79,32 +80,57 @@ class ExpectedGain:
         order = np.argsort(drops - 2 * deviations, kind="stable")
         return [candidates[int(position)] for position in order[:n]]
 
+    def of_measured(
+        self,
+        configuration: Configuration,
+        scores: Mapping[str, Score],
+        front: Sequence[Point],
+        expected: Sequence[Point],
+    ) -> float:
+        """What a candidate promises whose structure has been measured, so that its drop alone is to be predicted.
+
+        Args:
+            configuration: It.
+            scores: Its structural scores by name.
+            front: The members' points.
+            expected: Where what else is under way will come out, see `points`.
+        """
+        means, deviations = self._surrogate.predict(self._surrogate.rows([configuration]))
+        values = {name: scores[name].value for name in self._costs.scores if name in scores}
+        samples = self._placed([values], means, deviations)
+        chance = self._accuracy_chances(means, deviations)
+        boxes = GainBoxes([*front, *expected], self._goals.objectives.reference)
+        return float(chance[0] * boxes.gains(samples).mean())
+
     def points(self, configurations: Sequence[Configuration]) -> list[Point]:
         """Where configurations are expected to come out."""
         return [tuple(point) for point in self._sampled([Candidate(c, "") for c in configurations], 0.0)[0][:, 0]]
 
     def _sampled(self, candidates: Sequence[Candidate], widening: float) -> tuple[Array, Array]:
         """Points at the quantiles of the drop, (candidates, quantiles, objectives), and chances to keep all limits."""
-        objectives = self._goals.objectives
-        samples = np.zeros((len(candidates), len(QUANTILES), len(objectives)))
         if not len(candidates):
-            return samples, np.zeros(0)
+            return np.zeros((0, len(QUANTILES), len(self._goals.objectives))), np.zeros(0)
         means, deviations = self._surrogate.predict(self._surrogate.rows([c.configuration for c in candidates]))
         deviations = deviations * widening
-        drops = self._surrogate.expanded(means[:, None] + deviations[:, None] * np.array(QUANTILES))
         anchors = {each.anchor.number: each.anchor for each in candidates if each.anchor is not None}
         of_anchors = {number: self._costs.values(anchor.configuration) for number, anchor in anchors.items()}
         predicted = [self._predicted(candidate, of_anchors) for candidate in candidates]
+        return self._placed(predicted, means, deviations), self._chances(predicted, means, deviations)
+
+    def _placed(self, structures: Sequence[Mapping[str, float]], means: Array, deviations: Array) -> Array:
+        """Points at the quantiles of the drop, of candidates with those structural scores."""
+        objectives = self._goals.objectives
+        samples = np.zeros((len(structures), len(QUANTILES), len(objectives)))
+        drops = self._surrogate.expanded(means[:, None] + deviations[:, None] * np.array(QUANTILES))
         for axis, objective in enumerate(objectives):
             if objective.is_accuracy:
                 samples[:, :, axis] = drops / objective.max_drop
                 continue
             base = self._baseline.value(objective.score)
-            column = [objective.coordinate(max(values[objective.score], 1e-12), base) for values in predicted]
+            column = [objective.coordinate(max(values[objective.score], 1e-12), base) for values in structures]
             samples[:, :, axis] = np.array(column)[:, None]
         # Better than the box counts as on its face: to hope for more accuracy than the baseline's is worth nothing.
-        samples = np.maximum(samples, objectives.ideal)
-        return samples, self._chances(predicted, means, deviations)
+        return np.asarray(np.maximum(samples, objectives.ideal))
 
     def _predicted(self, candidate: Candidate, of_anchors: Mapping[int, Mapping[str, float]]) -> dict[str, float]:
         """Structural scores with caution, relative to the measured ones of the candidate's anchor where it has one.
@@ -129,14 +155,20 @@ class ExpectedGain:
     def _chances(self, predicted: Sequence[Mapping[str, float]], means: Array, deviations: Array) -> Array:
         """How likely each candidate keeps all limits, shape (candidates,)."""
         normal = NormalDist()
-        chances = np.ones(len(predicted))
+        chances = self._accuracy_chances(means, deviations)
         for limit in self._limits:
-            for k, values in enumerate(predicted):
-                if limit.is_structural:
-                    error = max(LEAST_COST_ERROR, self._costs.error(limit.score))
-                    distance = math.log(limit.limit / max(values[limit.score], 1e-12)) / error
-                else:
-                    compressed = float(self._surrogate.compressed(np.array([limit.limit]))[0])
-                    distance = (compressed - means[k]) / max(deviations[k], 1e-9)
-                chances[k] *= normal.cdf(distance)
+            for k, values in enumerate(predicted if limit.is_structural else ()):
+                error = max(LEAST_COST_ERROR, self._costs.error(limit.score))
+                chances[k] *= normal.cdf(math.log(limit.limit / max(values[limit.score], 1e-12)) / error)
+        return chances
+
+    def _accuracy_chances(self, means: Array, deviations: Array) -> Array:
+        """How likely each candidate keeps the limits on the drop, shape (candidates,)."""
+        normal = NormalDist()
+        chances = np.ones(len(means))
+        for limit in self._limits:
+            if not limit.is_structural:
+                compressed = float(self._surrogate.compressed(np.array([limit.limit]))[0])
+                distances = (compressed - means) / np.maximum(deviations, 1e-9)
+                chances *= [normal.cdf(distance) for distance in distances.tolist()]
         return chances

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from ..evaluators.evaluator import Score
 from ..evaluators.cost_tables import CostTables
 from ..evaluators.sensitivity import Damages
 from ..spaces import Configuration, SearchSpace
@@ -44,6 +45,8 @@ SURELY = 0.7
 """Standard deviations of a predicted cost beyond a limit that count as breaking it."""
 HOPELESS = 2.0
 """Times the largest drop that counts."""
+LEAST_FITTED = 2
+"""Drops observed before one is foretold."""
 MAX_TRIES = 100
 """Draws before a space counts as exhausted."""
 
@@ -119,6 +122,25 @@ class TableProposer:
                 self._observed.pop(trial.supersedes, None)
             self._observed[trial.number] = trial, self._surrogate.rows([trial.configuration])[0]
 
+    def expected_gain(self, configuration: Configuration, scores: Mapping[str, Score]) -> float | None:
+        """What a candidate that was proposed promises, now that its structure is measured; see `GainCut`.
+
+        Args:
+            configuration: It.
+            scores: Its structural scores.
+
+        Returns:
+            Hypervolume; None while too little is known to foretell any drop.
+        """
+        with on_one_thread():
+            self._fit()
+            if self._n_fitted < LEAST_FITTED:
+                return None
+            gain = ExpectedGain(self._goals, self._trials[0], self._costs, self._surrogate)
+            under_way = zip(self._pending, self._expected(gain), strict=True)
+            others = [point for each, point in under_way if each != configuration]
+            return gain.of_measured(configuration, scores, self._points_of(self._members), others)
+
     def expect(self, proposals: Sequence[Proposal]) -> None:
         """Replaces what is under way: for where several share one search and someone else keeps the record.
 
@@ -172,16 +194,21 @@ class TableProposer:
         """Up to n candidates that together promise the greatest gain in hypervolume."""
         if not self._trials or not self._costs.n_observed:
             return []
-        members = [t for t in self._front.members if t.configuration]
-        members = members or self._nearest_to_limits()
+        members = self._members or self._nearest_to_limits()
         candidates = self._pool.draw(members, self._known, n, rng)
         if not candidates:
             return []
-        objectives = self._goals.objectives
-        points = [objectives.clipped(objectives.point(t, self._trials[0])) for t in members]
         gain = ExpectedGain(self._goals, self._trials[0], self._costs, self._surrogate)
-        chosen = gain.choose(candidates, points, self._expected(gain), n, rng)
+        chosen = gain.choose(candidates, self._points_of(members), self._expected(gain), n, rng)
         return [Proposal(each.configuration, each.origin, _parents(each)) for each in chosen]
+
+    @property
+    def _members(self) -> list[Trial]:
+        return [trial for trial in self._front.members if trial.configuration]
+
+    def _points_of(self, trials: Sequence[Trial]) -> list[Point]:
+        objectives = self._goals.objectives
+        return [objectives.clipped(objectives.point(trial, self._trials[0])) for trial in trials]
 
     def _expected(self, gain: ExpectedGain) -> list[Point]:
         """Where what is under way will come out, by what was known a little while ago.

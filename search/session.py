@@ -40,7 +40,7 @@ from .screening import screening_accuracy
 from .settings import OWN_SAMPLER, SearchSettings
 from .status import OnStatus
 from .tables import Tables, open_tables
-from .trial import Trial
+from .trial import Fidelity, Trial
 from .uniform_ladder import uniform_ladder
 from .workers import LOCAL, Workers
 
@@ -173,7 +173,11 @@ class _Session:
         """Searches to the end."""
         if self._settings.inheritance is not Inheritance.NONE:
             executor = InheritingExecutor(executor, self._record)
-        proposer = _first(self._reuse, _proposer(self._workbench, self._settings, self._tables))
+        own = _proposer(self._workbench, self._settings, self._tables)
+        # To judge a candidate untrained costs so little that nothing is saved by leaving it out.
+        has_training = self._settings.rungs.lowest is Fidelity.SHORT
+        forecaster = own if isinstance(own, TableProposer) and has_training else None
+        proposer = _first(self._reuse, own)
         if self._has_workers:
             proposer = PendingProposals(self._directory.pending, proposer)
         engine = Engine(
@@ -187,6 +191,7 @@ class _Session:
             reuse=self._reuse,
             suffix=self._workbench.suffix,
             has_cut=self._settings.has_cut,
+            forecaster=forecaster,
         )
         status = "stopped"
         try:

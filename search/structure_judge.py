@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from itertools import islice
 
 from ..evaluators import Evaluation
+from ..spaces import Configuration
 from .front import complete
+from .gain_cut import Forecaster, GainCut
 from .goals import Goals
 from .pareto import dominates
 from .running_front import RunningFront
@@ -29,24 +31,35 @@ class Verdict:
 
 
 class StructureJudge:
-    """Closes what failed, breaks a limit, or could not enter the front even with the best accuracy seen."""
+    """Closes what failed, breaks a limit, could not enter the front with the best accuracy seen, or promises little."""
 
-    def __init__(self, trials: Sequence[Trial], front: RunningFront, goals: Goals, *, has_cut: bool) -> None:
+    def __init__(
+        self,
+        trials: Sequence[Trial],
+        front: RunningFront,
+        goals: Goals,
+        *,
+        has_cut: bool,
+        forecaster: Forecaster | None = None,
+    ) -> None:
         """Follows a record.
 
         Args:
             trials: The caller appends to it, and changes nothing else.
             front: Of the short trials among them.
             goals: Objectives and limits.
-            has_cut: Whether what could not enter the front is closed.
+            has_cut: Whether what could not enter the front is closed, or is not likely to.
+            forecaster: Says how likely; without one nothing is closed for that.
         """
         self._trials, self._front, self._goals, self._has_cut = trials, front, goals, has_cut
         self._best_drop, self._n_compared = math.inf, 0
+        self._gain_cut = GainCut(trials, forecaster, goals) if forecaster is not None and has_cut else None
 
-    def verdict(self, structure: Evaluation) -> Verdict | None:
+    def verdict(self, configuration: Configuration, structure: Evaluation) -> Verdict | None:
         """How the candidate ends; None where it deserves an accuracy.
 
         Args:
+            configuration: It.
             structure: Latency and size, without an accuracy.
         """
         if structure.reason:
@@ -59,9 +72,10 @@ class StructureJudge:
         if broken := self._goals.broken_by(lows):
             return Verdict(State.DOMINATED, broken)
         member = self._dominating(lows) if self._has_cut else None
-        if member is None:
-            return None
-        return Verdict(State.DOMINATED, f"not faster, smaller or possibly more accurate than #{member.number}")
+        if member is not None:
+            return Verdict(State.DOMINATED, f"not faster, smaller or possibly more accurate than #{member.number}")
+        reason = self._gain_cut.reason(configuration, structure.scores) if self._gain_cut is not None else ""
+        return Verdict(State.DOMINATED, reason) if reason else None
 
     def _dominating(self, lows: Mapping[str, float]) -> Trial | None:
         """The front member that this candidate could not beat even with the best accuracy seen.

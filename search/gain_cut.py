@@ -1,0 +1,62 @@
+"""Which candidates are not worth their training: those that promise little, now that their structure is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Protocol
+
+from ..evaluators.evaluator import Score
+from ..spaces import Configuration
+from .goals import Goals
+from .running_front import RunningHypervolume
+from .trial import Fidelity, State, Trial
+
+LEAST_SHARE = 0.2
+"""Of what the latest candidates added on average, that one must promise."""
+N_LATEST = 8
+MAX_IN_A_ROW = 2
+"""Candidates closed one after the other: the next is trained, so that predictions which mislead are found out."""
+
+
+class Forecaster(Protocol):
+    """What foretells gains: our own proposer."""
+
+    def expected_gain(self, configuration: Configuration, scores: Mapping[str, Score]) -> float | None:
+        """Hypervolume that a candidate with those structural scores promises to add; None where nobody knows."""
+        ...
+
+
+class GainCut:
+    """Compares what a candidate promises with what the latest ones added.
+
+    A candidate is proposed for what it is predicted to be. Measured, it may be slower or larger; and those that the
+    search begins with, the uniform ones, are there to teach what layers cost, which takes no training.
+    """
+
+    def __init__(self, trials: Sequence[Trial], forecaster: Forecaster, goals: Goals) -> None:
+        """Follows a record.
+
+        Args:
+            trials: The caller appends to it, and changes nothing else.
+            forecaster: Told about the same trials.
+            goals: Objectives and limits.
+        """
+        self._trials, self._forecaster = trials, forecaster
+        self._volumes = RunningHypervolume(trials, Fidelity.SHORT, goals)
+
+    def reason(self, configuration: Configuration, scores: Mapping[str, Score]) -> str:
+        """Why a candidate is closed, in words; empty where it deserves its training.
+
+        Args:
+            configuration: It.
+            scores: Its structural scores.
+        """
+        ended = [k for k, trial in enumerate(self._trials) if trial.is_candidate(Fidelity.SHORT)][-N_LATEST:]
+        if not ended or all(self._trials[k].state is State.DOMINATED for k in ended[-MAX_IN_A_ROW:]):
+            return ""
+        promised = self._forecaster.expected_gain(configuration, scores)
+        usual = fmean(max(0.0, self._volumes.after(k + 1) - self._volumes.after(k)) for k in ended)
+        if promised is None or promised >= LEAST_SHARE * usual:
+            return ""
+        return f"promises to add {promised:.2g} to the hypervolume, where the last {len(ended)} added {usual:.2g} each"
