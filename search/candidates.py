@@ -80,9 +80,7 @@ class CandidatePool:
         is_early = n_known < N_EARLY or len(self._directions) <= N_DIRECTIONS_LATER
         return self._directions if is_early else rng.sample(self._directions, N_DIRECTIONS_LATER)
 
-    def _sweeps(
-        self, members: Sequence[Trial], directions: Sequence[Direction], rng: random.Random
-    ) -> list[Candidate]:
+    def _sweeps(self, members: Sequence[Trial], directions: Sequence[Direction], rng: random.Random) -> list[Candidate]:
         """Solutions along the directions, with the sites' scales drawn from what is believed of them."""
         low, high = math.log(MULTIPLIERS[0]), math.log(MULTIPLIERS[1])
         found = []

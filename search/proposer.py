@@ -13,8 +13,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..evaluators.evaluator import Score
 from ..evaluators.cost_tables import CostTables
+from ..evaluators.evaluator import Score
 from ..evaluators.sensitivity import Damages
 from ..spaces import Configuration, SearchSpace
 from .candidates import Candidate, CandidatePool

@@ -96,12 +96,12 @@ class Bench:
         answers = options.pop("answers", ANSWERS)
         rungs = Rungs(n_trials, options.pop("n_short", None), n_final, options.pop("rule", "aimed"))  # type: ignore[arg-type]
         goals = options.pop("goals", DEFAULT_GOALS)
-        has_cut = bool(options.pop("has_cut", True))
+        cut = {"has_cut": options.pop("has_cut", True), "forecaster": options.pop("forecaster", None)}
         executor = FakeExecutor(answers, self.directory.journal, **options)  # type: ignore[arg-type]
         proposer = ListProposer(configurations)
         record = Record(self.directory, self.space, goals)  # type: ignore[arg-type]
         on_status = self.on_status or self.statuses.append
-        Engine(executor, proposer, record, on_status, goals, has_cut=has_cut).run(rungs)
+        Engine(executor, proposer, record, on_status, goals, **cut).run(rungs)  # type: ignore[arg-type]
         return record.trials, executor, proposer
 
 
