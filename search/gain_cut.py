@@ -12,7 +12,7 @@ from .goals import Goals
 from .running_front import RunningHypervolume
 from .trial import Fidelity, State, Trial
 
-LEAST_SHARE = 0.2
+LEAST_SHARE = 0.1
 """Of what the latest candidates added on average, that one must promise."""
 N_LATEST = 8
 MAX_IN_A_ROW = 2
