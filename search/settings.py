@@ -37,8 +37,9 @@ class SearchSettings:
             estimated.
         has_stored_tables: Whether to begin with what earlier searches measured.
         inheritance: What short fine-tunes take over from the most similar trial that had one.
-        has_cut: Whether a candidate that even the best accuracy seen would not bring into the front is closed before it
-            is trained. False is for comparisons: it gives all of them an accuracy, for much more training.
+        has_cut: Whether a candidate that even the best accuracy seen would not bring into the front, or that promises
+            little as far as its drop can be foretold, is closed before it is trained. False is for comparisons: it
+            gives all of them an accuracy, for much more training.
         has_ladder: Whether one of Optuna's samplers begins with the uniform configurations, as ours always does; for
             comparisons.
     """
