@@ -30,22 +30,26 @@ class LevelFit:
 
     def __init__(self, space: SearchSpace) -> None:
         """Begins with the expectation that nothing changes anything."""
-        self._position = {site.name: (k, site) for k, site in enumerate(space.sites)}
-        techniques = sorted({site.technique for site in space.sites})
-        self._sites_of = {name: sum(site.technique == name for site in space.sites) for name in techniques}
+        techniques = list(space.by_technique)
         most = max((len(site.choices) for site in space.sites), default=1)
-        self._first_of = {name: k * most for k, name in enumerate(techniques)}
         self._n_shared = most * len(techniques)
-        n_own = len(space.sites)
-        self._ridge = Ridge((SHARED_PENALTY,) * self._n_shared + (OWN_PENALTY,) * n_own)
-        self._coefficients: Vector = np.zeros(self._n_shared + n_own)
+        self._terms: dict[tuple[str, Choice], tuple[int, float, int, float]] = {}
+        for own, site in enumerate(space.sites, start=self._n_shared):
+            first, share = most * techniques.index(site.technique), 1 / len(space.by_technique[site.technique])
+            for level, choice in enumerate(site.choices):
+                depth = level / max(1, len(site.choices) - 1)
+                self._terms[site.name, choice] = first + level, share, own, depth
+        self._ridge = Ridge((SHARED_PENALTY,) * self._n_shared + (OWN_PENALTY,) * len(space.sites))
+        self._coefficients = [0.0] * (self._n_shared + len(space.sites))
         self._gains: deque[float] = deque(maxlen=N_COMPARED)
         self._n_learnt = 0
         self.is_believed = False
 
     def log_ratio(self, choices: Mapping[str, Choice]) -> float:
         """Of the predicted score to the baseline's."""
-        return float(self._row(choices) @ self._coefficients)
+        fit, terms = self._coefficients, self._terms
+        found = [terms[each] for each in choices.items()]
+        return sum([fit[shared] * share + fit[own] * depth for shared, share, own, depth in found])
 
     def add(self, choices: Mapping[str, Choice], log_ratio: float, by_tables: float | None) -> None:
         """Adds a measured trial.
@@ -61,13 +65,12 @@ class LevelFit:
             self.is_believed = sum(self._gains) > 2 * math.hypot(*self._gains)
         self._n_learnt += 1
         self._ridge.add(self._row(choices), log_ratio)
-        self._coefficients = self._ridge.coefficients()
+        self._coefficients = self._ridge.coefficients().tolist()
 
     def _row(self, choices: Mapping[str, Choice]) -> Vector:
         row = np.zeros(len(self._coefficients))
-        for name, choice in choices.items():
-            position, site = self._position[name]
-            level = site.choices.index(choice)
-            row[self._first_of[site.technique] + level] += 1 / self._sites_of[site.technique]
-            row[self._n_shared + position] = level / max(1, len(site.choices) - 1)
+        for each in choices.items():
+            shared, share, own, depth = self._terms[each]
+            row[shared] += share
+            row[own] = depth
         return row

@@ -32,8 +32,7 @@ def exchange(space: SearchSpace, parent: Mapping[str, Choice], rng: random.Rando
 
 def shift_group(space: SearchSpace, parent: Mapping[str, Choice], rng: random.Random) -> Configuration:
     """Moves all sites of one technique, or those of one part of the network, by one step the same way."""
-    technique = rng.choice(sorted({site.technique for site in space.sites}))
-    sites = [site for site in space.sites if site.technique == technique]
+    sites = space.by_technique[rng.choice(list(space.by_technique))]
     first, last = sorted((rng.randrange(len(sites)), rng.randrange(len(sites))))
     direction = rng.choice((-1, 1))
     choices = dict(parent)
@@ -44,11 +43,9 @@ def shift_group(space: SearchSpace, parent: Mapping[str, Choice], rng: random.Ra
 
 def cross(space: SearchSpace, a: Mapping[str, Choice], b: Mapping[str, Choice], rng: random.Random) -> Configuration:
     """The first layers as in one parent, the last as in the other; or one technique as in one, else the other."""
-    techniques = sorted({site.technique for site in space.sites})
-    cut, swapped = rng.random(), rng.choice(techniques) if rng.random() < 0.3 else None
+    cut, swapped = rng.random(), rng.choice(list(space.by_technique)) if rng.random() < 0.3 else None
     choices: dict[str, Choice] = {}
-    for technique in techniques:
-        sites = [site for site in space.sites if site.technique == technique]
+    for technique, sites in space.by_technique.items():
         for position, site in enumerate(sites):
             is_first = technique != swapped if swapped is not None else position < cut * len(sites)
             source = a if is_first else b

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..hardware_profiles.errors import SpaceError, unknown_name
@@ -38,9 +38,21 @@ class SearchSpace:
     widths: Mapping[str, LayerWidths]
     sparse_density: float = 0.0
     _rules: MootRules = field(init=False, repr=False, compare=False)
+    _neutral: Mapping[str, Choice] = field(init=False, repr=False, compare=False)
+    _by_technique: Mapping[str, Sequence[Site]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        by_technique: dict[str, list[Site]] = {}
+        for site in self.sites:
+            by_technique.setdefault(site.technique, []).append(site)
         object.__setattr__(self, "_rules", MootRules(self.sites, self.widths))
+        object.__setattr__(self, "_neutral", {site.name: site.neutral for site in self.sites})
+        object.__setattr__(self, "_by_technique", dict(sorted(by_technique.items())))
+
+    @property
+    def by_technique(self) -> Mapping[str, Sequence[Site]]:
+        """The sites of every technique, by its name in alphabetical order."""
+        return self._by_technique
 
     @property
     def n_configurations(self) -> int:
@@ -93,9 +105,8 @@ class SearchSpace:
 
         Precedence: fold > operator > rank > prune > bits > code > sparsity.
         """
-        chosen = {
-            site.name: choices[site.name] for site in self.sites if choices.get(site.name, site.neutral) != site.neutral
-        }
+        neutral = self._neutral
+        chosen = {name: choices[name] for name in neutral if name in choices and choices[name] != neutral[name]}
         for rule in self._rules.all:
             for moot in rule(chosen):
                 chosen.pop(moot.site, None)
