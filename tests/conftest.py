@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from parefront.hardware_profiles import HardwareProfile, load_profile
+from parefront.hardware_profiles import HardwareProfile, fingerprint, load_profile
 from parefront.search import RunDirectory
 from parefront.spaces import Network, SearchSpace, find_space, trace
 from parefront.tasks import Task, load_task
@@ -22,6 +22,10 @@ from parefront.tasks import Task, load_task
 TINY_TASK = Path(__file__).parent / "tiny_task.py"
 FAST_PROFILE = Path(__file__).parent / "fast.yaml"
 N_TRIALS, N_FINALS = 7, 2
+
+
+HALVES_EXECUTED_BY = {"bf16": {"avx512_bf16", "amx_bf16", "bf16"}, "fp16": {"avx512_fp16", "fphp"}}
+"""Instruction sets, of which a processor needs one for OpenVINO to compute in a type rather than in float."""
 
 
 class BasicBlock(nn.Module):
@@ -76,6 +80,19 @@ def randomise_batch_norms(network: nn.Module, generator: torch.Generator) -> Non
             with torch.no_grad():
                 module.weight.uniform_(0.5, 1.5, generator=generator)
                 module.bias.normal_(0.0, 0.2, generator=generator)
+
+
+@pytest.fixture
+def needs_halves() -> Callable[[Iterable[object]], None]:
+    """Skips a test where this processor does not execute one of the types among some choices of bits."""
+    flags = set(fingerprint(load_profile("cpu-ort-1t")).isa_flags)
+
+    def check(bits: Iterable[object]) -> None:
+        for half in sorted(HALVES_EXECUTED_BY.keys() & set(bits)):
+            if flags.isdisjoint(HALVES_EXECUTED_BY[half]):
+                pytest.skip(f"this processor computes in float what is to be in {half}")
+
+    return check
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """Random legal configurations with layers in half precision: what torch simulates is what OpenVINO executes."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -26,7 +26,13 @@ WIDTHS = {
 @pytest.mark.parametrize("kind", ["residual", "shared-activation"])
 @pytest.mark.parametrize("widths", WIDTHS)
 def test_torch_and_openvino_agree(
-    widths: str, kind: str, seed: int, build: Callable[[str], nn.Module], images: Tensor, tmp_path: Path
+    widths: str,
+    kind: str,
+    seed: int,
+    build: Callable[[str], nn.Module],
+    images: Tensor,
+    tmp_path: Path,
+    needs_halves: Callable[[Iterable[object]], None],
 ) -> None:
     network = trace(build(kind), images[:2])
     space = find_space(network, WIDTHS[widths])
@@ -37,6 +43,7 @@ def test_torch_and_openvino_agree(
         if generator.random() < (0.8 if site.technique == "bits" else 0.3)
     }
     configuration = space.canonical(choices)
+    needs_halves(configuration.values())
     finished = finish(prepare(network, configuration), configuration, images)
     assert finished.plan.halves
     runtime, path = get_runtime("openvino"), tmp_path / "model.onnx"

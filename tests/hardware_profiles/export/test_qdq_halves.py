@@ -1,5 +1,6 @@
 """Layers in half precision in exported files; `test_qdq.py` has the other precisions."""
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import onnx
@@ -13,6 +14,7 @@ from parefront.hardware_profiles.export.lowering import lower
 from parefront.hardware_profiles.export.qdq import export_onnx
 from parefront.hardware_profiles.precision import HALVES, Half
 
+NeedsHalves = Callable[[Iterable[object]], None]
 TYPES = {"bf16": TensorProto.BFLOAT16, "fp16": TensorProto.FLOAT16}
 LAYERS = ("stem", "left", "right", "up", "head")
 
@@ -87,9 +89,10 @@ MIXED: list[dict[str, Half]] = [
 
 @pytest.mark.parametrize("halves", MIXED)
 def test_each_layer_executes_in_its_type_and_agrees_with_the_simulation(
-    halves: dict[str, Half], tmp_path: Path
+    halves: dict[str, Half], tmp_path: Path, needs_halves: NeedsHalves
 ) -> None:
     pytest.importorskip("openvino", reason="only OpenVINO executes half precision on a CPU")
+    needs_halves(halves.values())
     module, plan, path = network(), PrecisionPlan(halves=halves), tmp_path / "model.onnx"
     exported(module, plan, path)
     x = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -108,8 +111,11 @@ def test_each_layer_executes_in_its_type_and_agrees_with_the_simulation(
 
 
 @pytest.mark.parametrize("halves", [{"0": "bf16", "2": "bf16"}, {"0": "bf16"}, {"2": "bf16"}, {"0": "fp16"}, {}])
-def test_small_linear_layers_in_a_row_are_told_apart(halves: dict[str, Half], tmp_path: Path) -> None:
+def test_small_linear_layers_in_a_row_are_told_apart(
+    halves: dict[str, Half], tmp_path: Path, needs_halves: NeedsHalves
+) -> None:
     pytest.importorskip("openvino", reason="only OpenVINO executes half precision on a CPU")
+    needs_halves(halves.values())
     module = fx.symbolic_trace(nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 4)).eval())
     path, x = tmp_path / "model.onnx", torch.randn(2, 16)
     export_onnx(module, (x,), PrecisionPlan(halves=halves), path)
@@ -119,8 +125,9 @@ def test_small_linear_layers_in_a_row_are_told_apart(halves: dict[str, Half], tm
         assert layers == tuple(layer for layer in ("0", "2") if halves.get(layer, "fp32") == precision)
 
 
-def test_int8_and_half_layers_stand_side_by_side(tmp_path: Path) -> None:
+def test_int8_and_half_layers_stand_side_by_side(tmp_path: Path, needs_halves: NeedsHalves) -> None:
     pytest.importorskip("openvino", reason="only OpenVINO executes half precision on a CPU")
+    needs_halves(["bf16"])
     torch.manual_seed(0)
     convolutions = [nn.Conv2d(16, 16, 3, padding=1) for _ in range(4)]
     module = fx.symbolic_trace(nn.Sequential(*(each for c in convolutions for each in (c, nn.ReLU()))).eval())

@@ -1,6 +1,6 @@
 """What every runtime must fulfil; those that cannot run on this machine are skipped with the reason."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -128,12 +128,18 @@ def executing(bits: Bits) -> list[Any]:
 
 
 @pytest.mark.parametrize("name", executing("bf16"))
-def test_layers_in_bf16_are_executed_so(name: str, export: Callable[..., Exported]) -> None:
+def test_layers_in_bf16_are_executed_so(
+    name: str, export: Callable[..., Exported], needs_halves: Callable[[Iterable[object]], None]
+) -> None:
+    needs_halves(["bf16"])
     check_half(export(name, PrecisionPlan(halves={"conv2": "bf16"})), "bf16")
 
 
 @pytest.mark.parametrize("name", executing("fp16"))
-def test_layers_in_fp16_are_executed_so(name: str, export: Callable[..., Exported]) -> None:
+def test_layers_in_fp16_are_executed_so(
+    name: str, export: Callable[..., Exported], needs_halves: Callable[[Iterable[object]], None]
+) -> None:
+    needs_halves(["fp16"])
     check_half(export(name, PrecisionPlan(halves={"conv2": "fp16"})), "fp16")
 
 
