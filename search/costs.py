@@ -110,11 +110,11 @@ class CostModel:
         if not trial.configuration:
             self._baseline = {name: score.value for name, score in trial.scores.items()}
         for name, learned in self._learned.items():
-            if name in trial.scores and name in self._baseline and self._has_tables:
+            if min(_measured(trial, name), self._baseline.get(name, 0.0)) > 0 and self._has_tables:
                 learned.add(self._ratios(trial), trial.value(name) / self._baseline[name])
         layers = self.main.tables.layers(trial.configuration)
         for name, fit in self._sums.items():
-            if name in trial.scores and not self._by_tables(name):
+            if _measured(trial, name) > 0 and not self._by_tables(name):
                 fit.add(layers, trial.value(name))
 
     def values(self, configuration: Configuration) -> dict[str, float]:
@@ -222,15 +222,16 @@ class CostModel:
         self._note_errors(trial)
         predicted = self._by_layers(trial.configuration) if self._n_observed else {}
         for name, fit in self._levels.items():
-            if trial.configuration and name in trial.scores and name in self._baseline:
-                value, whole = predicted.get(name, 0.0), self._baseline[name]
+            measured, whole = _measured(trial, name), self._baseline.get(name, 0.0)
+            if trial.configuration and min(measured, whole) > 0:  # of a score that may be nothing there is no ratio
+                value = predicted.get(name, 0.0)
                 by_tables = math.log(value / whole) if value > 0 else None
-                fit.add(trial.configuration, math.log(trial.value(name) / whole), by_tables)
+                fit.add(trial.configuration, math.log(measured / whole), by_tables)
 
     def _note_errors(self, trial: Trial) -> None:
         if self._n_observed:
             for name, value in self.values(trial.configuration).items():
-                if name in trial.scores and value > 0:
+                if value > 0 and _measured(trial, name) > 0:
                     error = math.log(trial.value(name) / value)
                     self._errors[name].append(abs(error))
                     # What the tables alone chose was chosen for being cheap by them: their errors in it are no chance.
@@ -271,6 +272,11 @@ class CostModel:
     def _predicted_ratios(self, configuration: Configuration) -> NDArray[np.float64]:
         predicted = self.main.latency_ms(configuration), self.main.tables.size_bytes(configuration)
         return np.log([value / self._baseline[name] for value, name in zip(predicted, (_LATENCY, _SIZE), strict=True)])
+
+
+def _measured(trial: Trial, name: str) -> float:
+    """A score of a trial; 0, of which no ratio can be learnt, where it was not measured."""
+    return trial.value(name) if name in trial.scores else 0.0
 
 
 class _Learned:

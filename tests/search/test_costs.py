@@ -112,6 +112,14 @@ def test_tables_that_mislead_are_not_believed_for_long(small_space: SearchSpace,
     assert costs.doubt("latency_ms", unknown) == 0  # what was never timed is no matter
 
 
+def test_a_score_of_nothing_is_no_error(small_space: SearchSpace, trials: list[Trial]) -> None:
+    nothing = dataclasses.replace(
+        trials[1], scores={**trials[1].scores, "size_bytes": Score("size_bytes", 0.0, "bytes", False)}
+    )
+    costs = model(small_space, [trials[0], nothing, *trials[2:8]])
+    assert costs.n_observed == 8
+
+
 def test_each_profile_has_tables_of_its_own(small_space: SearchSpace, trials: list[Trial]) -> None:
     """The board takes three times as long, by its own operator times."""
     goals = parse_goals(["accuracy", "latency", "latency@board"], [], ("", "board"))
