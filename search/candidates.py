@@ -26,7 +26,7 @@ N_SOLUTIONS = 8
 """Of the tables along each direction, found anew for every proposal."""
 N_EARLY, N_DIRECTIONS_LATER = 128, 2
 """Configurations known beyond which a proposal tries so many directions, drawn anew, instead of all: solutions of the
-tables are most of its time, and changes of a front that has been found promise more."""
+tables are most of its time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from statistics import fmean
 from typing import Protocol
 
@@ -52,8 +53,9 @@ class GainCut:
             configuration: It.
             scores: Its structural scores.
         """
-        ended = [k for k, trial in enumerate(self._trials) if trial.is_candidate(Fidelity.SHORT)][-N_LATEST:]
-        if not ended or all(self._trials[k].state is State.DOMINATED for k in ended[-MAX_IN_A_ROW:]):
+        latest_first = range(len(self._trials) - 1, -1, -1)
+        ended = list(islice((k for k in latest_first if self._trials[k].is_candidate(Fidelity.SHORT)), N_LATEST))
+        if not ended or all(self._trials[k].state is State.DOMINATED for k in ended[:MAX_IN_A_ROW]):
             return ""
         promised = self._forecaster.expected_gain(configuration, scores)
         usual = fmean(max(0.0, self._volumes.after(k + 1) - self._volumes.after(k)) for k in ended)
