@@ -101,15 +101,20 @@ def _in_blocks(channels: int) -> int:
     return -(-channels // BLOCK) * BLOCK
 
 
+def _read(channels: int) -> int:
+    """What inputs are computed: fewer than a block, as those of an image, are read as they are."""
+    return channels if channels < BLOCK else _in_blocks(channels)
+
+
 def _block_macs(part: Part) -> float:
-    per_output = 1 if part.groups > 1 else _in_blocks(part.inner)
+    per_output = 1 if part.groups > 1 else _read(part.inner)
     macs = float(per_output * _in_blocks(part.outer) * math.prod(part.kernel_size) * part.n_positions)
     return macs if part.density == 1 else macs * part.density * SPARSE_COST
 
 
 def _row(part: Part) -> Vector:
     """What the time per MAC may depend on, each of the order of 1."""
-    inner, outer = math.log(_in_blocks(part.inner)) - _CENTRE, math.log(_in_blocks(part.outer)) - _CENTRE
+    inner, outer = math.log(_read(part.inner)) - _CENTRE, math.log(_in_blocks(part.outer)) - _CENTRE
     positions, area = math.log(part.n_positions) / 4 - 1, math.log(math.prod(part.kernel_size))
     return np.array(
         [

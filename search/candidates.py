@@ -81,12 +81,12 @@ class CandidatePool:
         return self._directions if is_early else rng.sample(self._directions, N_DIRECTIONS_LATER)
 
     def _sweeps(self, members: Sequence[Trial], directions: Sequence[Direction], rng: random.Random) -> list[Candidate]:
-        """Solutions along the directions, with the sites' scales drawn from what is believed of them."""
+        """Solutions along the directions, with the sites' drops drawn from what is believed of them."""
         low, high = math.log(MULTIPLIERS[0]), math.log(MULTIPLIERS[1])
         found = []
         for direction in directions:
-            noise = np.array([rng.gauss(0.0, 1.0) for _ in self._space.sites])
-            sweep = LagrangeSweep(self._blocks, direction, self._surrogate.site_drops(noise))
+            drops = self._surrogate.site_drops(np.random.default_rng(rng.getrandbits(64)))
+            sweep = LagrangeSweep(self._blocks, direction, drops)
             choices = dict(rng.choice(members).configuration) if members else {}
             for multiplier in sorted(rng.uniform(low, high) for _ in range(N_SOLUTIONS)):
                 choices = sweep.solve(math.exp(multiplier), choices, passes=1)

@@ -127,6 +127,22 @@ class DamageScales:
         np.add.at(found, self._column_site, self._features * self._scales[self._group][:, None])
         return found
 
+    def steps(self) -> Array:
+        """How much each choice may add to the one before: as much as it adds here, and on average over its technique.
+
+        Returns:
+            The mean of the two, shape (sites, most choices of a site); 0 for neutral and beyond the last choice.
+        """
+        own = np.abs(np.diff(self.alone(), axis=1, prepend=0.0))
+        places = np.arange(own.shape[1])
+        is_step = np.array([(places > 0) & (places < len(site.choices)) for site in self.sites]).reshape(own.shape)
+        techniques = np.array([site.technique for site in self.sites])
+        found = np.zeros_like(own)
+        for technique in set(techniques):
+            of_it = is_step & (techniques == technique)[:, None]
+            found[of_it] = (own[of_it] + own[of_it].mean()) / 2
+        return found
+
     def _priors(self, groups: Sequence[tuple[str, int]]) -> Array:
         """Points per unit of damage of each group of columns."""
         strongest = np.zeros(len(groups))

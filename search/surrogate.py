@@ -1,16 +1,17 @@
 """Predicts the accuracy drop of a configuration, with its uncertainty, from tables of damage and the drops observed.
 
-Three layers, each drawn to the one before where data are few: a scale per technique on a table
-(non-negative least squares), a deviation per site, and a smooth rest for what sites do to each other. The last two are
-one Gaussian process (Rasmussen & Williams 2006, chapter 2) with a linear and a squared-exponential kernel. The
-likelihood says which table to believe: what choices do to the outputs, what they take of the weights, or none.
+Four layers, each drawn to the one before where data are few: a scale per technique on a table (non-negative least
+squares), a factor per site, a deviation per step from one choice of a site to the next, and a smooth rest for what
+sites do to each other. The last three are one Gaussian process (Rasmussen & Williams 2006, chapter 2) with two linear
+kernels and a squared-exponential one. The likelihood says which table to believe: what choices do to the outputs, what
+they take of the weights, or none.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,25 +28,39 @@ POWER = 1.3
 `benchmarks/first_order.py`."""
 MOST_RUINED = 4.0
 """Times the largest drop that counts, beyond which drops tell the scales no more."""
-SITE_SPREADS = (0.15, 0.35, 0.7)
-"""Of a site's scale, as a share of it."""
+LEAST_REST = 1.0
+"""Points of drop that sites count as having at least, in what they do to each other."""
+STRAYING = 0.35
+"""Standard deviation of the logarithm of the factors by which what is believed of sites is varied, to explore."""
 DISTRUST = 3.0
 """By how much the logarithm of the likelihood must be greater under a table that ranks choices worse as a rule."""
-REST_SPREADS = (0.1, 0.25, 0.5)
-"""Of what sites do to each other, as a share of the drop, which counts as at least `LEAST_REST` points."""
-LEAST_REST = 1.0
-LENGTHS = (0.25, 0.7)
+SPREADS: Mapping[str, tuple[float, ...]] = {
+    "site": (0.15, 0.35, 0.7),
+    "step": (0.0, 0.25, 0.6, 1.2),
+    "rest": (0.1, 0.25, 0.5),
+    "length": (0.25, 0.7),
+}
+"""The hyperparameters that are tried, see `_Spreads`."""
 GROWTH = 1.15
 """The spreads are chosen anew by marginal likelihood whenever there are so many times the observations."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Spreads:
-    """Hyperparameters: of a site's deviation, of the rest in points, and how far apart configurations are alike."""
+    """Hyperparameters: standard deviations, and a distance.
 
-    site: float
-    rest: float
-    length: float
+    Attributes:
+        site: Of the factor of a site, as a share of it.
+        step: Of what a choice adds to the one before it, as a share of what it adds by the table and on average over
+            its technique: where a table is flat, drops may not be.
+        rest: Of what sites do to each other, as a share of the drop.
+        length: Between configurations that are not alike in the rest.
+    """
+
+    site: float = 0.35
+    step: float = 0.25
+    rest: float = 0.25
+    length: float = 0.7
 
 
 class DropSurrogate:
@@ -74,10 +89,11 @@ class DropSurrogate:
         self._sites = space.sites
         self._observed: Rows = np.zeros((0, len(self._sites)), dtype=np.int64)
         self._n_when_chosen = 0
-        self._spreads = _Spreads(SITE_SPREADS[1], REST_SPREADS[1], LENGTHS[1])
+        self._spreads = _Spreads()
         self._weights = np.zeros(0)
         self._cholesky = np.zeros((0, 0))
-        self._deviations = np.zeros(len(self._sites))
+        self._steps = self._scales.steps()
+        self._features = self._featured(self._observed)
 
     def rows(self, configurations: Sequence[Mapping[str, Choice]]) -> Rows:
         """Configurations as positions among the choices of each site, shape (configurations, sites)."""
@@ -106,7 +122,7 @@ class DropSurrogate:
         prior = self._prior_variance(rows)
         if not len(self._observed):
             return mean, np.sqrt(prior)
-        cross = self._kernel(rows, self._observed, self._spreads)
+        cross = self._kernel(rows, self._observed)
         mean = mean + cross @ self._weights
         half = _forward(self._cholesky, cross.T)
         variance = np.maximum(prior - np.einsum("ij,ij->j", half, half), 1e-6)
@@ -116,20 +132,21 @@ class DropSurrogate:
         """Predicted drops in percentage points, shape (configurations,)."""
         return self.expanded(self.predict(self.rows(configurations))[0])
 
-    def site_drops(self, noise: Array | None = None) -> dict[str, dict[Choice, float]]:
+    def site_drops(self, rng: np.random.Generator | None = None) -> dict[str, dict[Choice, float]]:
         """Predicted compressed points that each choice of each site costs alone.
 
         Args:
-            noise: Standard normal numbers, one per site: to draw the sites' scales rather than take their means, shape
-                (sites,).
+            rng: To multiply each site's by a factor near 1, for a search that explores.
         """
-        scales = 1 + self._deviations
-        if noise is not None:
-            scales = scales * np.exp(0.5 * self._spreads.site * noise)
-        scales = np.maximum(scales, LEAST_SCALE)
-        alone = self._scales.alone()
+        effects = self._features.T @ self._weights
+        n_sites, alone = len(self._sites), self._scales.alone()
+        added = self._spreads.step * effects[n_sites:].reshape(self._steps.shape) * self._steps
+        believed = (1 + self._spreads.site * effects[:n_sites, None]) * alone + np.cumsum(added, axis=1)
+        drops = _rising(believed, alone)
+        if rng is not None:
+            drops = drops * np.exp(STRAYING * rng.standard_normal((n_sites, 1)))
         return {
-            site.name: {choice: float(scales[i] * alone[i, k]) for k, choice in enumerate(site.choices)}
+            site.name: {choice: float(drops[i, k]) for k, choice in enumerate(site.choices)}
             for i, site in enumerate(self._sites)
         }
 
@@ -158,20 +175,39 @@ class DropSurrogate:
         grown = (1 + whole * np.maximum(shares, 0.0)) ** POWER - 1
         return np.asarray(np.where(shares > 0, grown, shares * POWER * whole))
 
-    def _kernel(self, a: Rows, b: Rows, spreads: _Spreads) -> Array:
-        linear = self._contributions(a) @ self._contributions(b).T
+    def _kernel(self, a: Rows, b: Rows) -> Array:
+        linear = self._featured(a) @ self._featured(b).T
+        return np.asarray(linear + self._rest(a, b, self._spreads))
+
+    def _rest(self, a: Rows, b: Rows, spreads: _Spreads) -> Array:
+        """Covariance of what sites do to each other."""
         smooth = np.outer(self._sizes(a), self._sizes(b)) * np.exp(-self._distances(a, b) / (2 * spreads.length**2))
-        return np.asarray(spreads.site**2 * linear + spreads.rest**2 * smooth)
+        return np.asarray(spreads.rest**2 * smooth)
 
     def _prior_variance(self, rows: Rows) -> Array:
-        contributions = self._contributions(rows)
-        own = np.einsum("ij,ij->i", contributions, contributions)
-        return np.asarray(self._spreads.site**2 * own + self._spreads.rest**2 * self._sizes(rows) ** 2)
+        features = self._featured(rows)
+        return np.asarray((features**2).sum(1) + self._spreads.rest**2 * self._sizes(rows) ** 2)
+
+    def _featured(self, rows: Rows) -> Array:
+        """What a standard deviation of each site's factor, and of each of its steps, adds to the compressed drop.
+
+        Returns:
+            Shape (configurations, sites + sites * choices).
+        """
+        return np.hstack([self._spreads.site * self._contributions(rows), self._spreads.step * self._taken(rows)])
 
     def _contributions(self, rows: Rows) -> Array:
         """What each site adds to the compressed drop, to first order, shape (configurations, sites)."""
-        slopes = self.max_drop / np.maximum(self._scales.drops(rows), self.max_drop)
-        return np.asarray(self._scales.contributions(rows) * slopes[:, None])
+        return np.asarray(self._scales.contributions(rows) * self._slopes(rows)[:, None])
+
+    def _taken(self, rows: Rows) -> Array:
+        """What each step on the way to a choice may add to it, shape (configurations, sites * choices)."""
+        steps = (rows[:, :, None] >= np.arange(self._steps.shape[1])) * self._steps
+        return np.asarray(steps.reshape(len(rows), self._steps.size) * self._slopes(rows)[:, None])
+
+    def _slopes(self, rows: Rows) -> Array:
+        """By how much a compressed drop grows with the drop, shape (configurations,)."""
+        return np.asarray(self.max_drop / np.maximum(self._scales.drops(rows), self.max_drop))
 
     def _sizes(self, rows: Rows) -> Array:
         """What the rest is a share of, in compressed points, shape (configurations,)."""
@@ -192,6 +228,7 @@ class DropSurrogate:
         kept = _kept(target)
         rows, target = rows[kept], target[kept]
         self._scales.fit(rows, self._stretched(np.minimum(self.expanded(target), MOST_RUINED * self.max_drop)))
+        self._steps = self._scales.steps()
         return rows, target - self._limited(self._scales.drops(rows))
 
     def _choose(self, rows: Rows, target: Array) -> None:
@@ -204,25 +241,29 @@ class DropSurrogate:
         _, self._spreads, self._scales = max(found, key=lambda each: each[0])
 
     def _likeliest(self, rows: Rows, residual: Array) -> tuple[float, _Spreads]:
-        """The spreads under which the residuals are likeliest, and the logarithm of that likelihood."""
-        contributions, sizes = self._contributions(rows), self._sizes(rows)
-        linear, distances = contributions @ contributions.T, self._distances(rows, rows)
-        best, spreads = -math.inf, self._spreads
-        for length in LENGTHS:
-            smooth = np.outer(sizes, sizes) * np.exp(-distances / (2 * length**2))
-            for site in SITE_SPREADS:
-                for rest in REST_SPREADS:
-                    likelihood = _log_likelihood(site**2 * linear + rest**2 * smooth, residual)
-                    if likelihood > best:
-                        best, spreads = likelihood, _Spreads(site, rest, length)
-        return best, spreads
+        """The spreads under which the residuals are likeliest, chosen in turn, and the logarithm of that likelihood."""
+        contributions, taken = self._contributions(rows), self._taken(rows)
+        of_sites, of_steps = contributions @ contributions.T, taken @ taken.T
+
+        def likelihood(spreads: _Spreads) -> float:
+            linear = spreads.site**2 * of_sites + spreads.step**2 * of_steps
+            return _log_likelihood(linear + self._rest(rows, rows, spreads), residual)
+
+        best, before = _Spreads(), None
+        found = {best: likelihood(best)}
+        while best != before:
+            before = best
+            for name, values in SPREADS.items():
+                for value in values:
+                    tried = replace(best, **{name: value})
+                    found[tried] = found[tried] if tried in found else likelihood(tried)
+                best = max(found, key=found.__getitem__)
+        return found[best], best
 
     def _solve(self, rows: Rows, residual: Array) -> None:
-        kernel = self._kernel(rows, rows, self._spreads)
-        self._cholesky = _cholesky(kernel)
-        half = _forward(self._cholesky, residual[:, None])
-        self._weights = _backward(self._cholesky, half)[:, 0]
-        self._deviations = self._spreads.site**2 * (self._contributions(rows).T @ self._weights)
+        self._features = self._featured(rows)
+        self._cholesky = _cholesky(self._features @ self._features.T + self._rest(rows, rows, self._spreads))
+        self._weights = _backward(self._cholesky, _forward(self._cholesky, residual[:, None]))[:, 0]
 
 
 def _levels(space: SearchSpace) -> Damages:
@@ -231,6 +272,15 @@ def _levels(space: SearchSpace) -> Damages:
         site.name: {choice: k / max(1, len(site.choices) - 1) for k, choice in enumerate(site.choices)}
         for site in space.sites
     }
+
+
+def _rising(drops: Array, alone: Array) -> Array:
+    """Drops of each choice, shape (sites, choices), raised where more damage by the table would help."""
+    raised = np.maximum(drops, LEAST_SCALE * alone)
+    for k in range(1, drops.shape[1]):
+        step = alone[:, k] - alone[:, k - 1]
+        raised[:, k] = np.where(step < 0, raised[:, k], np.maximum(raised[:, k], raised[:, k - 1] + LEAST_SCALE * step))
+    return raised
 
 
 def _milestone(n_observed: int) -> int:

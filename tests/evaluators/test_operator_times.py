@@ -46,6 +46,11 @@ def test_a_kind_never_seen_follows_the_others(times: OperatorTimes) -> None:
         assert times.microseconds(part) == pytest.approx(macs(part) / 10_000, rel=0.02)
 
 
+def test_the_few_channels_of_an_image_are_not_computed_as_a_block(times: OperatorTimes) -> None:
+    for part in (convolution(1, 16), convolution(3, 32), convolution(1, 64, kernel=5, positions=64)):
+        assert times.microseconds(part) == pytest.approx(macs(part) / 10_000, rel=0.02)
+
+
 def test_a_layer_whose_zeros_are_skipped_is_none_that_computes_with_them() -> None:
     dense, sparse = (Part("any", 32, (), (), 1, 1, 1024, 1024, density) for density in (1.0, 0.1))
     times = OperatorTimes()

@@ -109,6 +109,24 @@ def test_a_sum_over_sites_is_recovered(small_space: SearchSpace) -> None:
     assert means == pytest.approx([truth(each) for each in others], abs=0.3)
 
 
+def test_a_table_that_is_flat_where_drops_rise_is_mended_there_alone(small_space: SearchSpace) -> None:
+    """As of a layer that looks redundant until another is compressed: the last widths cost 3 points each, not none."""
+    flat = {name: dict(each) for name, each in DAMAGES.items()}
+    flat["prune/a"] = {c: min(d, DAMAGES["prune/a"][24]) for c, d in DAMAGES["prune/a"].items()}
+
+    def drop(choices: Mapping[str, Choice]) -> float:
+        return truth({**choices, "prune/a": 24}) + {16: 3.0, 8: 6.0}.get(int(choices.get("prune/a", 24)), 0.0)
+
+    observed, others = draw(small_space, 40, seed=0), draw(small_space, 40, seed=1)
+    surrogate = DropSurrogate(small_space, flat, 50.0, flat)
+    surrogate.fit(surrogate.rows(observed), in_points([drop(each) for each in observed]))
+    table = surrogate.site_drops()["prune/a"]
+    assert table[16] - table[24] == pytest.approx(3.0, abs=0.7)
+    assert table[8] - table[16] == pytest.approx(3.0, abs=0.7)
+    means, _ = surrogate.predict(surrogate.rows(others))
+    assert means == pytest.approx([drop(each) for each in others], abs=0.7)
+
+
 def test_the_posterior_between_two_observations_is_exact() -> None:
     """One site of three choices without damage: only the smooth rest is left, which can be worked out by hand."""
     site = Site("bits/a", ("a",), (32, 8, 4))
@@ -170,7 +188,7 @@ def test_more_damage_never_helps_a_site(small_space: SearchSpace) -> None:
     """Whatever noise says: a negative scale would send the search to ruin a site."""
     rng, observed = random.Random(0), draw(small_space, 12, seed=3)
     noisy = fitted(small_space, observed, [rng.gauss(0, 5) for _ in observed])
-    for table in (noisy.site_drops(), noisy.site_drops(np.full(5, -3.0)), noisy.site_drops(np.full(5, 3.0))):
+    for table in (noisy.site_drops(), *(noisy.site_drops(np.random.default_rng(seed)) for seed in range(20))):
         for site in small_space.sites:
             drops = [table[site.name][choice] for choice in site.choices]  # by rising damage
             assert drops[0] == 0
