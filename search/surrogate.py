@@ -63,6 +63,36 @@ class _Spreads:
     length: float = 0.7
 
 
+@dataclass(frozen=True, slots=True)
+class _Described:
+    """What the process needs of some configurations.
+
+    Attributes:
+        drops: By the table, shape (configurations,).
+        contributions: What each site adds to the compressed drop, to first order, shape (configurations, sites).
+        taken: What each step on the way to a choice may add to it, shape (configurations, sites * choices).
+        sizes: What the rest is a share of, in compressed points, shape (configurations,).
+        levels: Positions along the sites' choices, at most about 1 apart, shape (configurations, sites).
+    """
+
+    drops: Array
+    contributions: Array
+    taken: Array
+    sizes: Array
+    levels: Array
+
+    def effects(self, spreads: _Spreads) -> Array:
+        """What a standard deviation of each site's factor, and of each step, adds, (configurations, sites + steps)."""
+        return np.hstack([spreads.site * self.contributions, spreads.step * self.taken])
+
+    def rest(self, other: _Described, spreads: _Spreads) -> Array:
+        """Covariance of what sites do to each other, shape (own configurations, the other's)."""
+        own, others = (self.levels**2).sum(1), (other.levels**2).sum(1)
+        squares = np.maximum(own[:, None] + others[None, :] - 2 * self.levels @ other.levels.T, 0.0)
+        alike = np.exp(-squares / (2 * spreads.length**2))
+        return np.asarray(spreads.rest**2 * np.outer(self.sizes, other.sizes) * alike)
+
+
 class DropSurrogate:
     """Drop in percentage points; large drops are compressed, as they matter less and would rule the fit.
 
@@ -87,13 +117,13 @@ class DropSurrogate:
         self._tables = [*best, DamageScales(space, damages), DamageScales(space, _levels(space))]
         self._scales = self._tables[0]
         self._sites = space.sites
-        self._observed: Rows = np.zeros((0, len(self._sites)), dtype=np.int64)
         self._n_when_chosen = 0
         self._spreads = _Spreads()
         self._weights = np.zeros(0)
         self._cholesky = np.zeros((0, 0))
         self._steps = self._scales.steps()
-        self._features = self._featured(self._observed)
+        self._observed = self._described(np.zeros((0, len(self._sites)), dtype=np.int64))
+        self._effects = self._observed.effects(self._spreads)
 
     def rows(self, configurations: Sequence[Mapping[str, Choice]]) -> Rows:
         """Configurations as positions among the choices of each site, shape (configurations, sites)."""
@@ -114,15 +144,19 @@ class DropSurrogate:
             self._n_when_chosen = n
             self._choose(rows[:n], target[:n])
         self._observed, residual = self._residual(rows, target)
-        self._solve(self._observed, residual)
+        self._effects = self._observed.effects(self._spreads)
+        rest = self._observed.rest(self._observed, self._spreads)
+        self._cholesky = _cholesky(self._effects @ self._effects.T + rest)
+        self._weights = _backward(self._cholesky, _forward(self._cholesky, residual[:, None]))[:, 0]
 
     def predict(self, rows: Rows) -> tuple[Array, Array]:
         """Mean and standard deviation of the compressed drop, each of shape (configurations,)."""
-        mean = self._limited(self._scales.drops(rows))
-        prior = self._prior_variance(rows)
-        if not len(self._observed):
+        described = self._described(rows)
+        effects, mean = described.effects(self._spreads), self._limited(described.drops)
+        prior = np.einsum("ij,ij->i", effects, effects) + self._spreads.rest**2 * described.sizes**2
+        if not len(self._weights):
             return mean, np.sqrt(prior)
-        cross = self._kernel(rows, self._observed)
+        cross = effects @ self._effects.T + described.rest(self._observed, self._spreads)
         mean = mean + cross @ self._weights
         half = _forward(self._cholesky, cross.T)
         variance = np.maximum(prior - np.einsum("ij,ij->j", half, half), 1e-6)
@@ -138,7 +172,7 @@ class DropSurrogate:
         Args:
             rng: To multiply each site's by a factor near 1, for a search that explores.
         """
-        effects = self._features.T @ self._weights
+        effects = self._effects.T @ self._weights
         n_sites, alone = len(self._sites), self._scales.alone()
         added = self._spreads.step * effects[n_sites:].reshape(self._steps.shape) * self._steps
         believed = (1 + self._spreads.site * effects[:n_sites, None]) * alone + np.cumsum(added, axis=1)
@@ -175,61 +209,28 @@ class DropSurrogate:
         grown = (1 + whole * np.maximum(shares, 0.0)) ** POWER - 1
         return np.asarray(np.where(shares > 0, grown, shares * POWER * whole))
 
-    def _kernel(self, a: Rows, b: Rows) -> Array:
-        linear = self._featured(a) @ self._featured(b).T
-        return np.asarray(linear + self._rest(a, b, self._spreads))
-
-    def _rest(self, a: Rows, b: Rows, spreads: _Spreads) -> Array:
-        """Covariance of what sites do to each other."""
-        smooth = np.outer(self._sizes(a), self._sizes(b)) * np.exp(-self._distances(a, b) / (2 * spreads.length**2))
-        return np.asarray(spreads.rest**2 * smooth)
-
-    def _prior_variance(self, rows: Rows) -> Array:
-        features = self._featured(rows)
-        return np.asarray((features**2).sum(1) + self._spreads.rest**2 * self._sizes(rows) ** 2)
-
-    def _featured(self, rows: Rows) -> Array:
-        """What a standard deviation of each site's factor, and of each of its steps, adds to the compressed drop.
-
-        Returns:
-            Shape (configurations, sites + sites * choices).
-        """
-        return np.hstack([self._spreads.site * self._contributions(rows), self._spreads.step * self._taken(rows)])
-
-    def _contributions(self, rows: Rows) -> Array:
-        """What each site adds to the compressed drop, to first order, shape (configurations, sites)."""
-        return np.asarray(self._scales.contributions(rows) * self._slopes(rows)[:, None])
-
-    def _taken(self, rows: Rows) -> Array:
-        """What each step on the way to a choice may add to it, shape (configurations, sites * choices)."""
+    def _described(self, rows: Rows) -> _Described:
+        drops = self._scales.drops(rows)
+        # By how much a compressed drop grows with the drop.
+        slopes = (self.max_drop / np.maximum(drops, self.max_drop))[:, None]
         steps = (rows[:, :, None] >= np.arange(self._steps.shape[1])) * self._steps
-        return np.asarray(steps.reshape(len(rows), self._steps.size) * self._slopes(rows)[:, None])
-
-    def _slopes(self, rows: Rows) -> Array:
-        """By how much a compressed drop grows with the drop, shape (configurations,)."""
-        return np.asarray(self.max_drop / np.maximum(self._scales.drops(rows), self.max_drop))
-
-    def _sizes(self, rows: Rows) -> Array:
-        """What the rest is a share of, in compressed points, shape (configurations,)."""
-        return np.hypot(LEAST_REST, np.minimum(self._scales.drops(rows), self.max_drop))
-
-    def _distances(self, a: Rows, b: Rows) -> Array:
-        """Squared distances between configurations as positions along their sites' choices; at most about 1."""
-        first, second = self._scaled_levels(a), self._scaled_levels(b)
-        squares = (first**2).sum(1)[:, None] + (second**2).sum(1)[None, :] - 2 * first @ second.T
-        return np.asarray(np.maximum(squares, 0.0))
-
-    def _scaled_levels(self, rows: Rows) -> Array:
         most = np.array([max(1, len(site.choices) - 1) for site in self._sites])
-        return np.asarray(rows / most * math.sqrt(4 / max(1, len(self._sites))))
+        return _Described(
+            drops,
+            self._scales.contributions(rows) * slopes,
+            steps.reshape(len(rows), self._steps.size) * slopes,
+            np.hypot(LEAST_REST, np.minimum(drops, self.max_drop)),
+            rows / most * math.sqrt(4 / max(1, len(self._sites))),
+        )
 
-    def _residual(self, rows: Rows, target: Array) -> tuple[Rows, Array]:
+    def _residual(self, rows: Rows, target: Array) -> tuple[_Described, Array]:
         """Fits the techniques' scales; gives the observations that count and what the scales leave of them."""
         kept = _kept(target)
         rows, target = rows[kept], target[kept]
         self._scales.fit(rows, self._stretched(np.minimum(self.expanded(target), MOST_RUINED * self.max_drop)))
         self._steps = self._scales.steps()
-        return rows, target - self._limited(self._scales.drops(rows))
+        described = self._described(rows)
+        return described, target - self._limited(described.drops)
 
     def _choose(self, rows: Rows, target: Array) -> None:
         """The table, and the spreads with it, under which the drops are likeliest."""
@@ -240,14 +241,13 @@ class DropSurrogate:
             found.append((likelihood - position * DISTRUST, spreads, scales))
         _, self._spreads, self._scales = max(found, key=lambda each: each[0])
 
-    def _likeliest(self, rows: Rows, residual: Array) -> tuple[float, _Spreads]:
+    def _likeliest(self, seen: _Described, residual: Array) -> tuple[float, _Spreads]:
         """The spreads under which the residuals are likeliest, chosen in turn, and the logarithm of that likelihood."""
-        contributions, taken = self._contributions(rows), self._taken(rows)
-        of_sites, of_steps = contributions @ contributions.T, taken @ taken.T
+        of_sites, of_steps = seen.contributions @ seen.contributions.T, seen.taken @ seen.taken.T
 
         def likelihood(spreads: _Spreads) -> float:
             linear = spreads.site**2 * of_sites + spreads.step**2 * of_steps
-            return _log_likelihood(linear + self._rest(rows, rows, spreads), residual)
+            return _log_likelihood(linear + seen.rest(seen, spreads), residual)
 
         best, before = _Spreads(), None
         found = {best: likelihood(best)}
@@ -259,11 +259,6 @@ class DropSurrogate:
                     found[tried] = found[tried] if tried in found else likelihood(tried)
                 best = max(found, key=found.__getitem__)
         return found[best], best
-
-    def _solve(self, rows: Rows, residual: Array) -> None:
-        self._features = self._featured(rows)
-        self._cholesky = _cholesky(self._features @ self._features.T + self._rest(rows, rows, self._spreads))
-        self._weights = _backward(self._cholesky, _forward(self._cholesky, residual[:, None]))[:, 0]
 
 
 def _levels(space: SearchSpace) -> Damages:
