@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 from ..spaces import Choice, SearchSpace
 from ..spaces.fold_clusters import fold_clusters
@@ -32,7 +31,7 @@ _SPARSE_BYTES = 8
 """A weight in float and its column, in 32 bits."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Part:
     """One operator that multiplies: a layer, or one factor of it.
 
@@ -58,12 +57,12 @@ class Part:
     outer: int
     density: float = 1.0
 
-    @cached_property
+    @property
     def weights(self) -> int:
         """Number of weights."""
         return self.inner * self.outer // self.groups * math.prod(self.kernel_size)
 
-    @cached_property
+    @property
     def weight_bytes(self) -> float:
         """The weights in their bits; where some are skipped, the others with their places."""
         if self.density == 1:
@@ -71,7 +70,7 @@ class Part:
         return self.weights * self.density * _SPARSE_BYTES + (self.outer + 1) * _NUMBER_BYTES
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Form:
     """What a layer is under some choices.
 
@@ -91,34 +90,34 @@ class Form:
     stored: StoredForm = AS_EXECUTED
     n_beside: int = 1
 
-    @cached_property
+    @property
     def weights(self) -> int:
         """Number of weights."""
         return sum(part.weights for part in self.parts)
 
-    @cached_property
+    @property
     def macs(self) -> int:
         """Multiply-accumulates per sample."""
         return sum(part.weights * part.n_positions for part in self.parts)
 
-    @cached_property
+    @property
     def out_channels(self) -> int:
         """Output channels."""
         return sum(part.outer for part in self.parts[-self.n_beside :])
 
-    @cached_property
+    @property
     def activations(self) -> int:
         """Numbers in its output, per sample."""
         return self.out_channels * self.parts[-1].n_positions
 
-    @cached_property
+    @property
     def weight_bytes(self) -> float:
         """Weights in their bits, per output channel a bias, and what belongs to the scales of both."""
         scales = sum(part.outer for part in self.parts) * _SCALE_BYTES.get(self.bits, 0)
         biases = self.out_channels * _BIAS_BYTES.get(self.bits, 4)
         return sum(part.weight_bytes for part in self.parts) + biases + scales
 
-    @cached_property
+    @property
     def stored_bytes(self) -> float:
         """About what a packed file holds of it: positions and values of weights, a number or two per channel."""
         numbers = sum(part.outer for part in self.parts) + self.out_channels
@@ -179,7 +178,7 @@ class LayerForms:
         """The same with its storage; where the hardware skips zeros, its parts have the density that it executes."""
         layer, density = self._space.widths[form.layer].layer, self._space.sparse_density
         if form.bits != 32 or layer.kind != "linear" or layer.n_calls > 1:
-            return replace(form, stored=stored)
+            return form if stored == form.stored else replace(form, stored=stored)
         densities = [executed_density(part.weights, stored.sparsity, density) for part in form.parts]
         parts = (replace(part, density=own) for part, own in zip(form.parts, densities, strict=True))
         return replace(form, parts=tuple(parts), stored=stored)

@@ -9,7 +9,7 @@ for each layer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -68,29 +68,24 @@ class Surroundings:
 
     def terms(self, form: Form, bits_behind: Choice | None) -> Terms:
         """What applies to a layer, by the bits of the layer that follows it; None where none does."""
-        return tuple(self._terms(form, bits_behind))
-
-    def _fit(self) -> list[float]:
-        """Microseconds by term."""
-        if self._microseconds is None:
-            self._microseconds = (self._unit_us * self._ridge.coefficients()).tolist()
-        return self._microseconds
-
-    def _terms(self, form: Form, bits_behind: Choice | None) -> Iterator[tuple[int, float]]:
-        """The terms that apply to a layer, each with its value."""
-        size, is_int8 = form.activations / self._activations, form.bits == 8
-        yield 1, 1 / len(self._position)
-        yield 2, size
-        own = _N_SHARED + _N_OWN * self._position[form.layer]
+        size, share, is_int8 = form.activations / self._activations, 1 / len(self._position), form.bits == 8
         applies = (
             is_int8,
             form.out_channels % BLOCK > 0,
             bits_behind == 8 and not is_int8,
             bits_behind not in (8, None) and is_int8,
         )
+        found = [(1, share), (2, size)]
         if bits_behind not in (form.bits, None):
-            yield 7, 1 / len(self._position)
+            found.append((7, share))
+        own = _N_SHARED + _N_OWN * self._position[form.layer]
         for offset in range(_N_OWN):
             if applies[offset]:
-                yield 3 + offset, size
-                yield own + offset, size
+                found += ((3 + offset, size), (own + offset, size))
+        return tuple(found)
+
+    def _fit(self) -> list[float]:
+        """Microseconds by term."""
+        if self._microseconds is None:
+            self._microseconds = (self._unit_us * self._ridge.coefficients()).tolist()
+        return self._microseconds

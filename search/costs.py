@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,32 +119,29 @@ class CostModel:
 
     def values(self, configuration: Configuration) -> dict[str, float]:
         """Predicted scores, each in its unit; those of profiles that measured nothing so far are left out."""
-        found = self._by_layers(configuration)
-        for name, fit in self._levels.items():
-            if fit.is_believed and name in self._baseline:
-                found[name] = self._baseline[name] * math.exp(fit.log_ratio(configuration))
+        by_levels = [name for name, fit in self._levels.items() if fit.is_believed and name in self._baseline]
+        found = self._by_layers(configuration, [name for name in self.scores if name not in by_levels])
+        for name in by_levels:
+            found[name] = self._baseline[name] * math.exp(self._levels[name].log_ratio(configuration))
         return found
 
-    def _by_layers(self, configuration: Configuration) -> dict[str, float]:
-        """What the tables say."""
-        found: dict[str, float] = {}
-        for name in self.scores:
-            base, _, profile = name.partition("@")
-            predictor = self._predictors[profile]
-            if base == _MACS:
-                found[name] = float(predictor.tables.macs(configuration))
-            elif not self._by_tables(name):
-                if self._sums[name].n_observed:
-                    found[name] = self._sums[name].value(self.main.tables.layers(configuration))
-            elif name not in self._learned:
-                is_latency = base == _LATENCY
-                found[name] = (
-                    predictor.latency_ms(configuration) if is_latency else predictor.tables.size_bytes(configuration)
-                )
-        for name, learned in self._learned.items():
-            if name in self._baseline and self._has_tables:
-                found[name] = self._baseline[name] * learned.ratio(self._predicted_ratios(configuration))
-        return found
+    def _by_layers(self, configuration: Configuration, scores: Sequence[str]) -> dict[str, float]:
+        """What the tables say of some scores."""
+        found = {name: self._by_table(name, configuration) for name in scores}
+        return {name: value for name, value in found.items() if value is not None}
+
+    def _by_table(self, name: str, configuration: Configuration) -> float | None:
+        base, _, profile = name.partition("@")
+        predictor = self._predictors[profile]
+        if base == _MACS:
+            return float(predictor.tables.macs(configuration))
+        if not self._by_tables(name):
+            fit = self._sums[name]
+            return fit.value(self.main.tables.layers(configuration)) if fit.n_observed else None
+        if name in self._learned:
+            ratio = self._learned[name].ratio(self._predicted_ratios(configuration))
+            return self._baseline[name] * ratio if name in self._baseline else None
+        return predictor.latency_ms(configuration) if base == _LATENCY else predictor.tables.size_bytes(configuration)
 
     def error(self, score: str) -> float:
         """Standard deviation of the logarithm of a predicted score, by the median of the latest errors."""
@@ -220,7 +217,7 @@ class CostModel:
     def _compare(self, trial: Trial) -> None:
         """Learns from what was predicted of a trial, before anything else does."""
         self._note_errors(trial)
-        predicted = self._by_layers(trial.configuration) if self._n_observed else {}
+        predicted = self._by_layers(trial.configuration, self.scores) if self._n_observed else {}
         for name, fit in self._levels.items():
             measured, whole = _measured(trial, name), self._baseline.get(name, 0.0)
             if trial.configuration and min(measured, whole) > 0:  # of a score that may be nothing there is no ratio
