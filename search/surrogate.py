@@ -31,7 +31,8 @@ MOST_RUINED = 4.0
 LEAST_REST = 1.0
 """Points of drop that sites count as having at least, in what they do to each other."""
 STRAYING = 0.35
-"""Standard deviation of the logarithm of the factors by which what is believed of sites is varied, to explore."""
+"""Standard deviation of the logarithm of the factors by which what is believed of sites is varied, to explore: .2 does
+as well; draws from the process itself, which is soon too sure, do worse."""
 DISTRUST = 3.0
 """By how much the logarithm of the likelihood must be greater under a table that ranks choices worse as a rule."""
 SPREADS: Mapping[str, tuple[float, ...]] = {
