@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from statistics import fmean
 from typing import Protocol
 
 from ..evaluators.evaluator import Score
 from ..spaces import Configuration
 from .goals import Goals
 from .running_front import RunningHypervolume
+from .training_times import TrainingTimes, trained_s
 from .trial import Fidelity, State, Trial
 
-LEAST_SHARE = 0.1
-"""Of what the latest candidates added on average, that one must promise."""
+LEAST_SHARE = 0.3
+"""Of what the latest candidates added per second of training, that one must promise."""
 N_LATEST = 8
 MAX_IN_A_ROW = 2
 """Candidates closed one after the other: the next is trained, so that predictions which mislead are found out."""
@@ -29,7 +29,7 @@ class Forecaster(Protocol):
 
 
 class GainCut:
-    """Compares what a candidate promises with what the latest ones added.
+    """Compares what a candidate promises for the time of its training with what the latest ones added in theirs.
 
     A candidate is proposed for what it is predicted to be. Measured, it may be slower or larger; and those that the
     search begins with, the uniform ones, are there to teach what layers cost, which takes no training.
@@ -44,6 +44,7 @@ class GainCut:
             goals: Objectives and limits.
         """
         self._trials, self._forecaster = trials, forecaster
+        self._times = TrainingTimes(trials)
         self._volumes = RunningHypervolume(trials, Fidelity.SHORT, goals)
 
     def reason(self, configuration: Configuration, scores: Mapping[str, Score]) -> str:
@@ -58,7 +59,14 @@ class GainCut:
         if not ended or all(self._trials[k].state is State.DOMINATED for k in ended[:MAX_IN_A_ROW]):
             return ""
         promised = self._forecaster.expected_gain(configuration, scores)
-        usual = fmean(max(0.0, self._volumes.after(k + 1) - self._volumes.after(k)) for k in ended)
-        if promised is None or promised >= LEAST_SHARE * usual:
+        added = sum(max(0.0, self._volumes.after(k + 1) - self._volumes.after(k)) for k in ended)
+        expected_s, spent_s = self._times.expected_s(scores), sum(trained_s(self._trials[k]) for k in ended)
+        own, others, share = "", "", 1 / len(ended)
+        if expected_s is not None and spent_s > 0:
+            own, others, share = f" in {expected_s:.2g} s of training", f" in {spent_s:.3g} s", expected_s / spent_s
+        if promised is None or promised >= LEAST_SHARE * share * added:
             return ""
-        return f"promises to add {promised:.2g} to the hypervolume, where the last {len(ended)} added {usual:.2g} each"
+        return (
+            f"promises to add {promised:.2g} to the hypervolume{own}, where the last {len(ended)} added {added:.2g}"
+            f"{others}"
+        )

@@ -29,10 +29,11 @@ class Fixed:
         return self.gain
 
 
-def trial(number: int, configuration: Configuration, found: dict[str, Score] | None) -> Trial:
+def trial(number: int, configuration: Configuration, found: dict[str, Score] | None, train_s: float = 0.0) -> Trial:
     """A complete trial with those scores, or a closed one."""
     state = State.COMPLETE if found else State.DOMINATED
-    return Trial(number, configuration, Fidelity.SHORT, state, found or {}, origin="by hand")
+    seconds = {"train": train_s} if train_s else {}
+    return Trial(number, configuration, Fidelity.SHORT, state, found or {}, origin="by hand", seconds=seconds)
 
 
 BASELINE = trial(0, Configuration(), scores(0, 1.0, 1e6))
@@ -59,8 +60,28 @@ def test_what_promises_a_small_part_of_the_usual_gain_is_closed(promised: float 
     assert bool(reason) == is_closed
     if is_closed:
         assert reason == (
-            f"promises to add {promised:.2g} to the hypervolume, where the last 2 added {usual_gain():.2g} each"
+            f"promises to add {promised:.2g} to the hypervolume, where the last 2 added {2 * usual_gain():.2g}"
         )
+
+
+def macs(value: float) -> dict[str, Score]:
+    return {"macs": Score("macs", value, "MACs", False)}
+
+
+@pytest.mark.parametrize(("size", "is_closed"), [(4e6, False), (16e6, False), (64e6, True)])
+def test_what_trains_longer_must_promise_more(size: float, is_closed: bool) -> None:
+    """Seconds grow with the MACs as they did: four times as long for sixteen times as many."""
+    trials = [
+        BASELINE,
+        trial(1, GOOD, {**scores(1.0, 0.25, 2.5e5), **macs(1e6)}, 5.0),
+        trial(2, SLOW, {**scores(2.0, 0.5, 5e5), **macs(16e6)}, 20.0),
+    ]
+    promised = LEAST_SHARE * usual_gain() * 2  # as in 25 s
+    reason = GainCut(trials, Fixed(promised), DEFAULT_GOALS).reason(FAST, STRUCTURE | macs(size))
+    assert bool(reason) == is_closed
+    if is_closed:
+        assert " in 40 s of training, where the last 2 added " in reason
+        assert reason.endswith(" in 25 s")
 
 
 def test_the_first_candidate_is_trained() -> None:
@@ -111,5 +132,5 @@ def test_a_search_closes_what_promises_little_and_says_why(begun_run: RunDirecto
     bench = Bench(begun_run, small_space)
     trials, executor, _ = bench.search([GOOD, FAST], 2, forecaster=Fixed(0.0))
     assert [trial.state for trial in trials[2:]] == [State.COMPLETE, State.DOMINATED]
-    assert trials[3].reason.startswith("promises to add 0 to the hypervolume, where the last 1 added ")
+    assert trials[3].reason.startswith("promises to add 0 to the hypervolume in 1 s of training, where the last 1 ")
     assert (FAST, Stage.SHORT) not in [(job.configuration, job.stage) for job in executor.jobs]
