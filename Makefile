@@ -26,8 +26,9 @@ help:
 demo: $(VENV)/.installed
 	$(BIN)/parefront search cluttered-digits --hardware cpu-ort-1t --trials 24 --finals 5 --out runs/demo
 
+# Two at a time, and what a file's tests share is made once: see tests/conftest.py.
 test: check
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadgroup
 
 check: $(VENV)/.installed-dev
 	$(BIN)/python scripts/check

@@ -88,11 +88,11 @@ def agreement(predicted: Sequence[float], measured: Sequence[float]) -> Agreemen
 
 def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float | None:
     """Spearman's rank correlation; None where fewer than three pairs, or all alike on one side."""
-    from scipy.stats import rankdata  # Here, because importing it takes longer than all else in this package.
+    import pandas as pd  # Here: searches do without, and importing it takes a while.
 
     if len(first) < 3 or len(set(first)) == 1 or len(set(second)) == 1:
         return None
-    return float(np.corrcoef(rankdata(first), rankdata(second))[0, 1])
+    return float(np.corrcoef(pd.Series(first).rank(), pd.Series(second).rank())[0, 1])
 
 
 def _agreement(trials: Sequence[Trial]) -> Agreement:

@@ -82,6 +82,18 @@ def randomise_batch_norms(network: nn.Module, generator: torch.Generator) -> Non
                 module.bias.normal_(0.0, 0.2, generator=generator)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Side by side, a file's tests stay together; all that may meet a Ray run in one process, and begin first."""
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    for item in items:
+        place = Path(__file__).parent / "search"
+        is_of_ray = item.path.is_relative_to(place) or item.get_closest_marker("cluster") is not None
+        item.add_marker(pytest.mark.xdist_group("ray" if is_of_ray else str(item.path)))
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group").args[0] != "ray")
+
+
 @pytest.fixture
 def needs_halves() -> Callable[[Iterable[object]], None]:
     """Skips a test where this processor does not execute one of the types among some choices of bits."""
