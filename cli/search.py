@@ -110,7 +110,7 @@ def search(
     limits = Limits(max_wall_s, max_cpu_s, patience)
     loaded_task = load_task(task)
     workers = workers_of(task, n_workers, address, trial_timeout, loaded_task.resources)
-    profiles = [load_profile(each) for each in hardware]
+    profiles = tuple(load_profile(each) for each in hardware)
     goals = parse_goals(objectives or (), constraints or (), [each.name for each in profiles])
     options = CompressionOptions(
         importance, ranges, bias_correction, with_cp, goals.has_stored, with_operators, tuple(only or ())
@@ -163,7 +163,7 @@ def workers_of(
 
 def _run(
     task: Task,
-    profiles: Sequence[HardwareProfile],
+    profiles: tuple[HardwareProfile, ...],
     settings: SearchSettings,
     directory: RunDirectory,
     workers: Workers | None,
