@@ -11,6 +11,7 @@ from ..evaluators import Evaluation
 from ..evaluators.evaluator import Score
 from .clock import ENDED
 from .course import Course
+from .drop_forecasts import FORETOLD
 from .ended import as_trial
 from .executor import Executor, Failure, Job, Stage
 from .proposal import PARENTS, Proposal
@@ -97,7 +98,8 @@ class _Adoption:
 
 def _bare(reuse: Reuse, course: Course, old: Trial, suffix: str) -> Trial:
     """An earlier trial under its new number; its time was not spent here, its ancestors are not in this record."""
-    facts = {name: fact for name, fact in old.details.items() if name not in (REMEASURED, ENDED, PREDICTED, "sampler")}
+    left = (REMEASURED, ENDED, PREDICTED, FORETOLD, "sampler")
+    facts = {name: fact for name, fact in old.details.items() if name not in left}
     parents = [
         trial.number
         for trial in course.trials

@@ -14,6 +14,7 @@ from ..evaluators.evaluator import Score
 from ..spaces import Configuration
 from .candidates import Candidate
 from .costs import CostModel
+from .drop_forecasts import DropForecasts
 from .gains import GainBoxes, batch_gains
 from .goals import Goals
 from .pareto import Point
@@ -86,6 +87,7 @@ class ExpectedGain:
         scores: Mapping[str, Score],
         front: Sequence[Point],
         expected: Sequence[Point],
+        forecasts: DropForecasts,
     ) -> float:
         """What a candidate promises whose structure has been measured, so that its drop alone is to be predicted.
 
@@ -94,8 +96,10 @@ class ExpectedGain:
             scores: Its structural scores by name.
             front: The members' points.
             expected: Where what else is under way will come out, see `points`.
+            forecasts: Say how sure the prediction of the drop is.
         """
         means, deviations = self._surrogate.predict(self._surrogate.rows([configuration]))
+        deviations = forecasts.widened(deviations)
         values = {name: scores[name].value for name in self._costs.scores if name in scores}
         samples = self._placed([values], means, deviations)
         chance = self._accuracy_chances(means, deviations)

@@ -20,6 +20,7 @@ from ..spaces import Configuration, SearchSpace
 from .candidates import Candidate, CandidatePool
 from .costs import CostModel
 from .damage_scales import Rows
+from .drop_forecasts import FORETOLD, DropForecasts
 from .expected_gain import ExpectedGain
 from .front import complete
 from .goals import DEFAULT_GOALS, Goals
@@ -80,6 +81,7 @@ class TableProposer:
         self._max_drop = _largest_drop(goals)
         self._costs = CostModel(space, tables, goals, observations)
         self._surrogate = DropSurrogate(space, damages, self._max_drop, divergences)
+        self._forecasts = DropForecasts(self._surrogate)
         self._ladder = list(uniform_ladder(space))
         self._pool = CandidatePool(space, self._costs, self._surrogate, directions(self._costs, goals))
         self._trials: list[Trial] = []
@@ -107,7 +109,7 @@ class TableProposer:
             for proposal in found:
                 self._pending[proposal.configuration] = proposal
                 self._known.add(proposal.configuration)
-                proposals.append(self._with_prediction(proposal))
+                proposals.append(self._with_predictions(proposal))
         return proposals
 
     def tell(self, trial: Trial) -> None:
@@ -120,6 +122,8 @@ class TableProposer:
         if trial.configuration and complete([trial], Fidelity.SHORT):
             if trial.supersedes is not None:
                 self._observed.pop(trial.supersedes, None)
+            else:
+                self._forecasts.observe(trial)
             self._observed[trial.number] = trial, self._surrogate.rows([trial.configuration])[0]
 
     def expected_gain(self, configuration: Configuration, scores: Mapping[str, Score]) -> float | None:
@@ -139,7 +143,8 @@ class TableProposer:
             gain = ExpectedGain(self._goals, self._trials[0], self._costs, self._surrogate)
             under_way = zip(self._pending, self._expected(gain), strict=True)
             others = [point for each, point in under_way if each != configuration]
-            return gain.of_measured(configuration, scores, self._points_of(self._members), others)
+            front = self._points_of(self._members)
+            return gain.of_measured(configuration, scores, front, others, self._forecasts)
 
     def expect(self, proposals: Sequence[Proposal]) -> None:
         """Replaces what is under way: for where several share one search and someone else keeps the record.
@@ -150,12 +155,15 @@ class TableProposer:
         self._pending = {proposal.configuration: proposal for proposal in proposals}
         self._known.update(self._pending)
 
-    def _with_prediction(self, proposal: Proposal) -> Proposal:
-        """Notes the latency that is expected now, so that the record shows how far predictions can be trusted."""
-        if not self._costs.main.n_observed:
-            return proposal
-        predicted_ms = round(self._costs.main.latency_ms(proposal.configuration), 6)
-        return replace(proposal, details={**proposal.details, PREDICTED: predicted_ms})
+    def _with_predictions(self, proposal: Proposal) -> Proposal:
+        """Notes the latency and the drop that are expected now: the record shows how far they can be trusted."""
+        details = dict(proposal.details)
+        if self._costs.main.n_observed:
+            details[PREDICTED] = round(self._costs.main.latency_ms(proposal.configuration), 6)
+        if self._n_fitted:
+            means, deviations = self._surrogate.predict(self._surrogate.rows([proposal.configuration]))
+            details[FORETOLD] = self._forecasts.of(float(means[0]), float(deviations[0]))
+        return replace(proposal, details=details)
 
     def _fit(self) -> None:
         if len(self._observed) != self._n_fitted:
