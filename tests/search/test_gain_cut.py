@@ -1,10 +1,12 @@
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import pytest
 
 from parefront.evaluators import CostTables
 from parefront.evaluators.evaluator import Score
 from parefront.search import RunDirectory
+from parefront.search.drop_forecasts import FORETOLD
 from parefront.search.executor import Stage
 from parefront.search.gain_cut import LEAST_SHARE, MAX_IN_A_ROW, GainCut
 from parefront.search.goals import DEFAULT_GOALS
@@ -126,6 +128,28 @@ def test_the_proposer_foretells_by_what_was_measured(
 
     assert promised(0.2) > promised(0.5) > promised(0.9) > promised(2.0) >= 0
     assert promised(2.0) < 0.1 * promised(0.5)
+
+
+def test_what_is_said_to_be_ruined_promises_something_once_that_was_wrong(
+    small_space: SearchSpace, evaluated: Callable[[SearchSpace, Proposal, int], Trial]
+) -> None:
+    """Two proposers with the same trials; for one of them the drops came as foretold."""
+    damages = {
+        site.name: {c: k / (len(site.choices) - 1) for k, c in enumerate(site.choices)} for site in small_space.sites
+    }
+    asked = Configuration.of({"bits/a": 8, "prune/a": 8, "rank/b": "spatial:8", "fold/a": "on"})
+    promised = []
+    for n_points in (0.0, 6.0):
+        proposer = TableProposer(small_space, CostTables(small_space), damages, 0)
+        for number, choices in enumerate(({}, {"prune/a": 24}, {"prune/a": 16}, {"rank/b": "spatial:16"})):
+            told = evaluated(small_space, Proposal(Configuration.of(choices), ""), number)
+            mean = told.value("accuracy_drop") + n_points
+            proposer.tell(replace(told, details={**told.details, FORETOLD: [mean, mean - 0.2, mean + 0.2]}))
+        found = scores(0, 0.2 * told.value("latency_ms"), 0.2 * told.value("size_bytes"))
+        gain = proposer.expected_gain(asked, {name: found[name] for name in STRUCTURE})
+        assert gain is not None
+        promised.append(gain)
+    assert promised[1] > 5 * promised[0]
 
 
 def test_a_search_closes_what_promises_little_and_says_why(begun_run: RunDirectory, small_space: SearchSpace) -> None:

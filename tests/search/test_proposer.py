@@ -10,11 +10,12 @@ import pytest
 
 from parefront.evaluators import CostTables
 from parefront.evaluators.sensitivity import Damages
+from parefront.search.drop_forecasts import FORETOLD
 from parefront.search.ended import as_trial
 from parefront.search.front import front_hypervolume
 from parefront.search.goals import DEFAULT_GOALS, Goals, parse_goals
 from parefront.search.proposer import Proposal, Proposer, TableProposer
-from parefront.search.screening import PREDICTED, screening_accuracy
+from parefront.search.screening import PREDICTED, rank_correlation, screening_accuracy
 from parefront.search.trial import Fidelity, State, Trial
 from parefront.spaces import Configuration, SearchSpace, Site
 from parefront.spaces.network import Layer
@@ -315,6 +316,17 @@ def test_more_than_there_is_may_be_asked_for(small_space: SearchSpace, evaluated
     proposer = TableProposer(space, CostTables(space), levels(space), seed=0)
     proposer.tell(evaluated(space, BASELINE, 0))
     assert len(proposer.ask(100)) == 3  # of 2 x 2 combinations the neutral one is known
+
+
+def test_every_proposal_notes_the_drop_that_was_expected_before_it_was_measured(make: Make, surface: Surface) -> None:
+    trials = drive(make(), surface, [], 20)
+    assert all(FORETOLD not in trial.details for trial in trials[:2])  # nothing was observed
+    said = [trial.details[FORETOLD] for trial in trials[2:]]
+    assert all(low < mean < high for mean, low, high in said)
+    found = [trial.value("accuracy_drop") for trial in trials[2:]]
+    correlation = rank_correlation([mean for mean, _, _ in said], found)
+    assert correlation is not None
+    assert correlation > 0.5
 
 
 def test_every_proposal_notes_the_latency_that_was_expected_before_it_was_measured(
