@@ -112,8 +112,8 @@ def print_times(run: Run) -> None:
 
 def print_screening(run: Run) -> None:
     """How far the predictions that chose the candidates can be trusted."""
-    if run.screening:
-        print_sentence(run.screening)
+    for sentence in filter(None, (run.screening, run.foretold)):
+        print_sentence(sentence)
 
 
 def print_rungs(run: Run) -> None:

@@ -24,7 +24,7 @@ from .artefact_state import artefact_problems
 from .beginning import beginning_line, storing_problem
 from .ending import ending_line
 from .findings import Findings
-from .summary import rungs_line, screening_line, summary_line
+from .summary import foretold_line, rungs_line, screening_line, summary_line
 from .table import trial_table
 
 if TYPE_CHECKING:
@@ -97,6 +97,11 @@ class Run:
     def screening(self) -> str:
         """How far the predictions that chose the candidates can be trusted; empty where nothing was predicted."""
         return screening_line(self.trials)
+
+    @property
+    def foretold(self) -> str:
+        """How far the predictions of drops can be trusted; empty where hardly any was foretold."""
+        return foretold_line(self.trials)
 
     @property
     def rungs(self) -> str:

@@ -112,8 +112,8 @@ def growth(run: Run) -> Html:
 
 
 def trust(run: Run) -> Html:
-    """How good the two predictions were that the search relied on."""
-    predicted = f"{run.screening}." if run.screening else "Nothing was predicted."
+    """How good the predictions were that the search relied on."""
+    predicted = " ".join(f"{line}." for line in (run.screening, run.foretold) if line) or "Nothing was predicted."
     ranked = f"{run.rungs}." if run.rungs else "No candidate was given more training."
     return join(
         [

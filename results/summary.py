@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..evaluators.evaluator import Score
+from ..search.drop_forecasts import forecast_accuracy
 from ..search.feasibility import reaches
 from ..search.front import complete
 from ..search.goals import DEFAULT_GOALS, Goals
@@ -112,6 +113,17 @@ def screening_line(trials: Sequence[Trial]) -> str:
     return (
         f"Screening predictor: {100 * shown.mean_error:.1f} % mean error{by_class}{rank} over {which}; "
         "never shown as a measurement"
+    )
+
+
+def foretold_line(trials: Sequence[Trial]) -> str:
+    """How far the drops can be trusted that chose the candidates; empty where hardly any was foretold."""
+    accuracy = forecast_accuracy(trials)
+    if accuracy is None or accuracy.n_candidates < MIN_SCREENED:
+        return ""
+    return (
+        f"Predicted drops: {accuracy.median_error_pt:.2f} pt median error, {accuracy.share_within:.0%} within what was "
+        f"said, over {accuracy.n_candidates} candidates; never shown as a measurement"
     )
 
 

@@ -6,12 +6,16 @@ The first few drops say little of what other choices do, but a fit to them does 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, median
 
 import numpy as np
 
 from .damage_scales import Array
+from .front import complete
 from .surrogate import NOISE_PT, DropSurrogate
-from .trial import Trial
+from .trial import Fidelity, Trial
 
 FORETOLD = "predicted_drop"
 """Detail of a trial: its drop as it was predicted when it was proposed, in points: the mean, and a standard deviation
@@ -19,6 +23,36 @@ below and above."""
 N_LATEST = 8
 N_BELIEVED = 2
 """Predictions that count as having been right before there were any."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastAccuracy:
+    """How well the drops of candidates were predicted when they were proposed.
+
+    Attributes:
+        n_candidates: Those that were trained.
+        median_error_pt: Points.
+        share_within: Of them, those within a standard deviation of the prediction, the noise of a drop added, 0 to 1.
+    """
+
+    n_candidates: int
+    median_error_pt: float
+    share_within: float
+
+
+def forecast_accuracy(trials: Sequence[Trial]) -> ForecastAccuracy | None:
+    """Over all candidates that had the short fine-tune; None where no drop was foretold.
+
+    Args:
+        trials: Of a whole run.
+    """
+    trained = (trial for trial in complete(trials, Fidelity.SHORT) if FORETOLD in trial.details)
+    seen = [(trial.details[FORETOLD], trial.value("accuracy_drop")) for trial in trained]
+    if not seen:
+        return None
+    errors = [abs(drop - mean) for (mean, _, _), drop in seen]
+    is_within = [low - NOISE_PT <= drop <= high + NOISE_PT for (_, low, high), drop in seen]
+    return ForecastAccuracy(len(seen), median(errors), fmean(is_within))
 
 
 class DropForecasts:

@@ -6,7 +6,7 @@ import pytest
 from parefront.evaluators.evaluator import Score
 from parefront.results import front_rows, summary_line
 from parefront.results.findings import Findings
-from parefront.results.summary import rungs_line, screening_line
+from parefront.results.summary import foretold_line, rungs_line, screening_line
 from parefront.search.goals import Goals, parse_goals
 from parefront.search.trial import Fidelity, State, Trial
 
@@ -188,6 +188,22 @@ def test_of_few_candidates_no_error_is_told(make_trial: MakeTrial) -> None:
     few = [make_trial(n, 1.0, 1.0, choices=INT8, fidelity=Fidelity.SHORT) for n in range(1, 4)]
     line = screening_line([predicted(trial, 9.0) for trial in few])
     assert line == "Screening predictor: still learning, 3 of 10 candidates"
+
+
+def test_how_well_drops_were_foretold_is_one_line(make_trial: MakeTrial) -> None:
+    """Eight drops 0.3 points above what was said, within the spread and the noise; two 3 points above, beyond it."""
+
+    def foretold(number: int, error: float) -> Trial:
+        trial = make_trial(number, 2.0, choices=INT8, fidelity=Fidelity.SHORT)
+        mean = trial.value("accuracy_drop") - error
+        return replace(trial, details={**trial.details, "predicted_drop": [mean, mean - 0.5, mean + 0.5]})
+
+    trials = [make_trial(0, 0.0), *(foretold(n, 0.3 if n <= 8 else 3.0) for n in range(1, 11))]
+    assert foretold_line(trials) == (
+        "Predicted drops: 0.30 pt median error, 80% within what was said, over 10 candidates; never shown as a "
+        "measurement"
+    )
+    assert foretold_line(trials[:10]) == ""  # of fewer it says nothing
 
 
 def test_how_the_rungs_agreed_is_one_line(make_trial: MakeTrial) -> None:
