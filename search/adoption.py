@@ -14,6 +14,7 @@ from .course import Course
 from .drop_forecasts import FORETOLD
 from .ended import as_trial
 from .executor import Executor, Failure, Job, Stage
+from .gain_cut import PROMISED
 from .proposal import PARENTS, Proposal
 from .reuse import Reuse, file_name
 from .screening import PREDICTED
@@ -98,7 +99,7 @@ class _Adoption:
 
 def _bare(reuse: Reuse, course: Course, old: Trial, suffix: str) -> Trial:
     """An earlier trial under its new number; its time was not spent here, its ancestors are not in this record."""
-    left = (REMEASURED, ENDED, PREDICTED, FORETOLD, "sampler")
+    left = (REMEASURED, ENDED, PREDICTED, FORETOLD, PROMISED, "sampler")
     facts = {name: fact for name, fact in old.details.items() if name not in left}
     parents = [
         trial.number

@@ -12,6 +12,7 @@ from ..evaluators.evaluator import at_profile
 from ..hardware_profiles.runtimes import OperatorTime
 from .clock import ENDED
 from .drop_forecasts import FORETOLD
+from .gain_cut import PROMISED
 from .proposal import PARENTS, Proposal
 from .screening import PREDICTED
 from .trial import FROM, REMEASURED, Fidelity, State, Trial
@@ -20,7 +21,7 @@ ARTEFACT = "trial-"
 """How the names of candidates' files begin; their ticket follows."""
 _OPERATORS = "operators"
 _OPERATORS_AT = at_profile(_OPERATORS, "")
-_OF_THE_PROPOSAL = (_OPERATORS, "sampler", PREDICTED, FORETOLD, PARENTS, REMEASURED, FROM, ENDED)
+_OF_THE_PROPOSAL = (_OPERATORS, "sampler", PREDICTED, FORETOLD, PROMISED, PARENTS, REMEASURED, FROM, ENDED)
 
 
 def as_trial(

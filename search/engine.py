@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..evaluators import Evaluation
 from ..hardware_profiles.errors import SearchError
@@ -16,7 +16,7 @@ from .ended import ARTEFACT, as_repeated, as_trial, first_ticket, structure_of
 from .executor import Executor, Failure, Job, Stage
 from .finals import finish
 from .front import complete
-from .gain_cut import Forecaster
+from .gain_cut import PROMISED, Forecaster
 from .goals import DEFAULT_GOALS, Goals
 from .logged_executor import log_promotion
 from .promotion import next_promotion, promoted
@@ -226,7 +226,11 @@ class Engine:
         if isinstance(outcome, Failure):
             return self._add(item, State.FAILED, reason=outcome.reason)
         if job.stage is Stage.STRUCTURE:
-            if (verdict := self._judge.verdict(item.proposal.configuration, outcome)) is not None:
+            verdict = self._judge.verdict(item.proposal.configuration, outcome)
+            if verdict.promised is not None:
+                details = {**item.proposal.details, PROMISED: verdict.promised}
+                item.proposal = replace(item.proposal, details=details)
+            if verdict.state is not None:
                 return self._add(item, verdict.state, outcome, reason=verdict.reason)
             item.structure = outcome
             self._submit(job.ticket, _STAGES[item.fidelity], item)

@@ -19,15 +19,17 @@ from .trial import Fidelity, State, Trial
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How a candidate ends whose structure says enough.
+    """What follows from a candidate's structure.
 
     Attributes:
-        state: Failed or dominated.
-        reason: Why, in words.
+        state: Failed or dominated where it ends here; None where it deserves an accuracy.
+        reason: Why it ends, in words.
+        promised: Hypervolume that it is expected to add; None where nobody knows.
     """
 
-    state: State
-    reason: str
+    state: State | None = None
+    reason: str = ""
+    promised: float | None = None
 
 
 class StructureJudge:
@@ -55,8 +57,8 @@ class StructureJudge:
         self._best_drop, self._n_compared = math.inf, 0
         self._gain_cut = GainCut(trials, forecaster, goals) if forecaster is not None and has_cut else None
 
-    def verdict(self, configuration: Configuration, structure: Evaluation) -> Verdict | None:
-        """How the candidate ends; None where it deserves an accuracy.
+    def verdict(self, configuration: Configuration, structure: Evaluation) -> Verdict:
+        """Whether a candidate ends here.
 
         Args:
             configuration: It.
@@ -74,8 +76,10 @@ class StructureJudge:
         member = self._dominating(lows) if self._has_cut else None
         if member is not None:
             return Verdict(State.DOMINATED, f"not faster, smaller or possibly more accurate than #{member.number}")
-        reason = self._gain_cut.reason(configuration, structure.scores) if self._gain_cut is not None else ""
-        return Verdict(State.DOMINATED, reason) if reason else None
+        if self._gain_cut is None:
+            return Verdict()
+        weighed = self._gain_cut.weigh(configuration, structure.scores)
+        return Verdict(State.DOMINATED if weighed.reason else None, weighed.reason, weighed.promised)
 
     def _dominating(self, lows: Mapping[str, float]) -> Trial | None:
         """The front member that this candidate could not beat even with the best accuracy seen.

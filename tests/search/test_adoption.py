@@ -12,6 +12,7 @@ from parefront.search.clock import Clock
 from parefront.search.course import Course
 from parefront.search.drop_forecasts import FORETOLD
 from parefront.search.executor import Failure, Job, Stage
+from parefront.search.gain_cut import PROMISED
 from parefront.search.goals import DEFAULT_GOALS, Goals, parse_goals
 from parefront.search.promotion import promoted
 from parefront.search.proposal import PARENTS
@@ -92,7 +93,14 @@ def bench(tmp_path: Path, small_space: SearchSpace, make_trial: MakeTrial) -> Be
 @pytest.fixture
 def trials(make_trial: MakeTrial) -> tuple[Trial, ...]:
     first = make_trial(7, {"prune/a": 8}, 2.0, 0.5, 500, half_width=1.0)
-    facts = {PARENTS: [3], "executed_int8": 4, "sampler": {"x": 1}, PREDICTED: 0.4, FORETOLD: [1.0, 0.5, 1.5]}
+    facts = {
+        PARENTS: [3],
+        "executed_int8": 4,
+        "sampler": {"x": 1},
+        PREDICTED: 0.4,
+        FORETOLD: [1.0, 0.5, 1.5],
+        PROMISED: 0.1,
+    }
     return (
         replace(first, artefact="trial-7.onnx", seconds={"train": 50.0}, origin="mutation of #3", details=facts),
         make_trial(5, {"bits/a": 8}, 1.0, 0.8, 800),
@@ -113,7 +121,7 @@ def test_where_all_scores_hold_trials_are_taken_as_they_are(bench: Bench, trials
     assert first.details[FROM] == {"run": "old", "number": 7}
     assert first.details[PARENTS] == []  # numbers of the old run are not this one's
     assert first.details["executed_int8"] == 4
-    assert not {"sampler", PREDICTED, FORETOLD} & set(first.details)
+    assert not {"sampler", PREDICTED, FORETOLD, PROMISED} & set(first.details)
     assert (first.scores, first.seconds, first.artefact) == (trials[0].scores, {}, "from-7.onnx")
     assert second.artefact is None
     assert (failed.state, failed.reason) == (State.FAILED, "in old: TrainingError: the loss must stay finite")

@@ -8,7 +8,7 @@ from parefront.evaluators.evaluator import Score
 from parefront.search import RunDirectory
 from parefront.search.drop_forecasts import FORETOLD
 from parefront.search.executor import Stage
-from parefront.search.gain_cut import LEAST_SHARE, MAX_IN_A_ROW, GainCut
+from parefront.search.gain_cut import LEAST_SHARE, MAX_IN_A_ROW, PROMISED, GainCut
 from parefront.search.goals import DEFAULT_GOALS
 from parefront.search.objectives import DEFAULT_OBJECTIVES
 from parefront.search.pareto import hypervolume
@@ -22,13 +22,13 @@ from .engine_bench import FAST, FOLD, GOOD, SLOW, Bench
 
 
 class Fixed:
-    """Foretells the same gain of everything."""
+    """Foretells the same gain of everything, but of what is named."""
 
-    def __init__(self, gain: float | None) -> None:
-        self.gain = gain
+    def __init__(self, gain: float | None, named: Mapping[Configuration, float] | None = None) -> None:
+        self.gain, self.named = gain, named or {}
 
     def expected_gain(self, configuration: Configuration, scores: Mapping[str, Score]) -> float | None:
-        return self.gain
+        return self.named.get(configuration, self.gain)
 
 
 def trial(number: int, configuration: Configuration, found: dict[str, Score] | None, train_s: float = 0.0) -> Trial:
@@ -58,11 +58,11 @@ def usual_gain() -> float:
     [(0.9 * LEAST_SHARE * usual_gain(), True), (1.1 * LEAST_SHARE * usual_gain(), False), (0.0, True), (None, False)],
 )
 def test_what_promises_a_small_part_of_the_usual_gain_is_closed(promised: float | None, is_closed: bool) -> None:
-    reason = GainCut(begun(), Fixed(promised), DEFAULT_GOALS).reason(FAST, STRUCTURE)
+    reason = GainCut(begun(), Fixed(promised), DEFAULT_GOALS).weigh(FAST, STRUCTURE).reason
     assert bool(reason) == is_closed
     if is_closed:
         assert reason == (
-            f"promises to add {promised:.2g} to the hypervolume, where the last 2 added {2 * usual_gain():.2g}"
+            f"promises to add {promised:.2g} to the hypervolume, where the last 2 promised {2 * usual_gain():.2g}"
         )
 
 
@@ -79,31 +79,40 @@ def test_what_trains_longer_must_promise_more(size: float, is_closed: bool) -> N
         trial(2, SLOW, {**scores(2.0, 0.5, 5e5), **macs(16e6)}, 20.0),
     ]
     promised = LEAST_SHARE * usual_gain() * 2  # as in 25 s
-    reason = GainCut(trials, Fixed(promised), DEFAULT_GOALS).reason(FAST, STRUCTURE | macs(size))
+    reason = GainCut(trials, Fixed(promised), DEFAULT_GOALS).weigh(FAST, STRUCTURE | macs(size)).reason
     assert bool(reason) == is_closed
     if is_closed:
-        assert " in 40 s of training, where the last 2 added " in reason
+        assert " in 40 s of training, where the last 2 promised " in reason
         assert reason.endswith(" in 25 s")
 
 
+def test_promises_are_compared_with_promises() -> None:
+    """What the latest added counts only where nothing was foretold of it; what was closed promised nothing."""
+    trials = [replace(each, details={PROMISED: 0.5}) if each.configuration else each for each in begun()]
+    trials.append(replace(trial(3, FAST, None), details={PROMISED: 0.9}))
+    cut = GainCut(trials, Fixed(LEAST_SHARE * 0.3), DEFAULT_GOALS)
+    assert cut.weigh(FOLD, STRUCTURE).reason.endswith("where the last 3 promised 1")
+    assert not GainCut(trials, Fixed(LEAST_SHARE * 0.4), DEFAULT_GOALS).weigh(FOLD, STRUCTURE).reason
+
+
 def test_the_first_candidate_is_trained() -> None:
-    assert not GainCut([BASELINE], Fixed(0.0), DEFAULT_GOALS).reason(FAST, STRUCTURE)
+    assert not GainCut([BASELINE], Fixed(0.0), DEFAULT_GOALS).weigh(FAST, STRUCTURE).reason
 
 
 def test_where_nothing_adds_anything_nothing_is_closed() -> None:
     useless = [BASELINE, *(trial(number, FAST, scores(60.0, 0.5, 5e5)) for number in range(1, 4))]
-    assert not GainCut(useless, Fixed(0.0), DEFAULT_GOALS).reason(FOLD, STRUCTURE)
+    assert not GainCut(useless, Fixed(0.0), DEFAULT_GOALS).weigh(FOLD, STRUCTURE).reason
 
 
 def test_after_some_in_a_row_the_next_is_trained_whatever_it_promises() -> None:
     trials = begun()
     cut = GainCut(trials, Fixed(0.0), DEFAULT_GOALS)
     for number in range(3, 3 + MAX_IN_A_ROW):
-        assert cut.reason(FAST, STRUCTURE)
+        assert cut.weigh(FAST, STRUCTURE).reason
         trials.append(trial(number, FAST, None))
-    assert not cut.reason(FOLD, STRUCTURE)
+    assert not cut.weigh(FOLD, STRUCTURE).reason
     trials.append(trial(len(trials), FOLD, scores(3.0, 0.4, 4e5)))
-    assert cut.reason(FAST, STRUCTURE)
+    assert cut.weigh(FAST, STRUCTURE).reason
 
 
 def test_the_proposer_foretells_by_what_was_measured(
@@ -154,7 +163,9 @@ def test_what_is_said_to_be_ruined_promises_something_once_that_was_wrong(
 
 def test_a_search_closes_what_promises_little_and_says_why(begun_run: RunDirectory, small_space: SearchSpace) -> None:
     bench = Bench(begun_run, small_space)
-    trials, executor, _ = bench.search([GOOD, FAST], 2, forecaster=Fixed(0.0))
+    trials, executor, _ = bench.search([GOOD, FAST], 2, forecaster=Fixed(0.0, {GOOD: 0.1}))
     assert [trial.state for trial in trials[2:]] == [State.COMPLETE, State.DOMINATED]
-    assert trials[3].reason.startswith("promises to add 0 to the hypervolume in 1 s of training, where the last 1 ")
+    assert trials[3].reason.startswith(
+        "promises to add 0 to the hypervolume in 1 s of training, where the last 1 promised 0.028 in 1 s"
+    )
     assert (FAST, Stage.SHORT) not in [(job.configuration, job.stage) for job in executor.jobs]
