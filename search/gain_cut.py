@@ -54,15 +54,18 @@ class GainCut:
     search begins with, the uniform ones, are there to teach what layers cost, which takes no training.
     """
 
-    def __init__(self, trials: Sequence[Trial], forecaster: Forecaster, goals: Goals) -> None:
+    def __init__(
+        self, trials: Sequence[Trial], forecaster: Forecaster, goals: Goals, least_share: float = LEAST_SHARE
+    ) -> None:
         """Follows a record.
 
         Args:
             trials: The caller appends to it, and changes nothing else.
             forecaster: Told about the same trials.
             goals: Objectives and limits.
+            least_share: See `LEAST_SHARE`.
         """
-        self._trials, self._forecaster = trials, forecaster
+        self._trials, self._forecaster, self._least_share = trials, forecaster, least_share
         self._times = TrainingTimes(trials)
         self._volumes = RunningHypervolume(trials, Fidelity.SHORT, goals)
 
@@ -85,7 +88,7 @@ class GainCut:
         if expected_s is not None and spent_s > 0:
             own_time, their_time = f" in {expected_s:.2g} s of training", f" in {spent_s:.3g} s"
             share = expected_s / spent_s
-        if promised >= LEAST_SHARE * share * others:
+        if promised >= self._least_share * share * others:
             return Weighed(promised)
         own = f"promises to add {promised:.2g} to the hypervolume{own_time}"
         return Weighed(promised, f"{own}, where the last {len(ended)} promised {others:.2g}{their_time}")

@@ -146,6 +146,15 @@ class TableProposer:
             front = self._points_of(self._members)
             return gain.of_measured(configuration, scores, front, others, self._forecasts)
 
+    def foretold(self, configuration: Configuration) -> list[float] | None:
+        """The drop that is expected now, see `FORETOLD`; None before any was observed."""
+        with on_one_thread():
+            self._fit()
+            if not self._n_fitted:
+                return None
+            means, deviations = self._surrogate.predict(self._surrogate.rows([configuration]))
+        return self._forecasts.of(float(means[0]), float(deviations[0]))
+
     def expect(self, proposals: Sequence[Proposal]) -> None:
         """Replaces what is under way: for where several share one search and someone else keeps the record.
 
@@ -160,9 +169,8 @@ class TableProposer:
         details = dict(proposal.details)
         if self._costs.main.n_observed:
             details[PREDICTED] = round(self._costs.main.latency_ms(proposal.configuration), 6)
-        if self._n_fitted:
-            means, deviations = self._surrogate.predict(self._surrogate.rows([proposal.configuration]))
-            details[FORETOLD] = self._forecasts.of(float(means[0]), float(deviations[0]))
+        if foretold := self.foretold(proposal.configuration):
+            details[FORETOLD] = foretold
         return replace(proposal, details=details)
 
     def _fit(self) -> None:
