@@ -12,8 +12,8 @@ from .trial import Fidelity, Trial
 
 N_LATEST = 64
 USUAL_POWER = 0.5
-"""Seconds grow about as this power of the MACs: small layers keep no processor busy. It was .46 to .55 in each of six
-searches on `cluttered-digits`, with an error of 12 to 18 %."""
+"""Seconds grow about as this power of the MACs where networks are small: their layers keep no processor busy. It is
+what is believed before more is seen."""
 DRAWN = 0.16
 """Variance of the logarithm of the MACs that is needed before what was seen counts as much as the usual power."""
 
